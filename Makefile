@@ -1,0 +1,62 @@
+# One command for each thing a person wants; each sets up what it needs in .venv and build/.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ROOT := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
+
+.PHONY: demo demo-binary test test-all lint format binary smoke lock clean
+
+# The runtime environment is enough for the demo; the development one holds it too.
+$(VENV)/.runtime: requirements/runtime.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "setting up $(VENV) (runtime)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . 2>/dev/null \
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock $(VENV)/.runtime
+	@echo "setting up $(VENV) (development)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@touch $@
+
+demo: $(VENV)/.runtime
+	@$(BIN)/python docs/examples/demo.py
+
+demo-binary: binary
+	@$(BIN)/python docs/examples/demo.py --paglets build/dist/paglets/paglets
+
+test: $(VENV)/.dev
+	$(BIN)/python -X dev -m pytest -n 2 -m "not slow"
+
+test-all: $(VENV)/.dev
+	$(BIN)/python -X dev -m pytest -n 2
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+binary: $(VENV)/.dev
+	$(BIN)/python packaging/build.py
+
+smoke: binary
+	$(BIN)/python packaging/smoke.py
+
+# Pins every dependency with its hashes; run after pyproject.toml changed.
+lock:
+	$(PYTHON) -m venv build/lock-venv
+	build/lock-venv/bin/python -m pip install --quiet uv
+	build/lock-venv/bin/uv pip compile --quiet --generate-hashes --python-version 3.11 --upgrade \
+		--custom-compile-command "make lock" -o requirements/runtime.lock pyproject.toml
+	build/lock-venv/bin/uv pip compile --quiet --generate-hashes --python-version 3.11 --extra dev --constraint requirements/runtime.lock \
+		--custom-compile-command "make lock" -o requirements/dev.lock pyproject.toml
+
+clean:
+	rm -rf build dist .pytest_cache .ruff_cache .hypothesis

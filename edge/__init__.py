@@ -1,0 +1,1 @@
+"""The appliance: where the parts of a host are wired into one program."""

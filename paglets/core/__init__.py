@@ -1,0 +1,1 @@
+"""Vocabulary of paglets: agents, messages, events, plans, errors. No I/O."""

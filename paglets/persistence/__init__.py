@@ -1,0 +1,1 @@
+"""The durable store of a host: records, journal, blobs, managed files."""

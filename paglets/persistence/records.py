@@ -1,0 +1,164 @@
+"""What the store holds about paglets, as values. Every record is replaced whole, never changed in place."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from paglets.core.incarnation import Incarnation, TransferId
+
+
+class Phase(StrEnum):
+    """What a host's record of a paglet says about it."""
+
+    ACTIVE = "active"
+    """It lives here; the record's state is its last checkpoint, and a restart comes back to it."""
+    INACTIVE = "inactive"
+    """It is parked here."""
+    PREPARED = "prepared"
+    """It is on its way: the target's verdict on ``outgoing`` decides. Never restarted without one."""
+    DEPARTED = "departed"
+    """It has moved on; ``forward`` says where to."""
+    TOMBSTONE = "tombstone"
+    """It was disposed of here."""
+
+
+class Outcome(StrEnum):
+    """A target's final word on one transfer. The two exclude each other for ever."""
+
+    ARRIVED = "arrived"
+    FENCED = "fenced"
+
+
+class HookKind(StrEnum):
+    """A hook that has to return once before the paglet's arrival in this life is complete."""
+
+    CREATION = "creation"
+    ARRIVAL = "arrival"
+    CLONE = "clone"
+    ACTIVATION = "activation"
+
+
+class MoveKind(StrEnum):
+    """What a transfer is for."""
+
+    DISPATCH = "dispatch"
+    RETRACT = "retract"
+    CLONE = "clone"
+
+
+class BlobRef(msgspec.Struct, frozen=True):
+    """Names a blob by its content."""
+
+    digest: bytes
+    """SHA-256, 32 bytes."""
+    size: int
+    """In bytes."""
+
+
+class PendingHook(msgspec.Struct, frozen=True):
+    """A hook that still has to run; run again after a restart until it has returned once."""
+
+    kind: HookKind
+    event: dict[str, Any] = {}
+    """The fields of the event that only the mover knew, as plain JSON values."""
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """The transfer that a PREPARED record waits for."""
+
+    transfer_id: TransferId
+    kind: MoveKind
+    target_id: str
+    """Host id (key) of the target; only keys identify."""
+    target_url: str
+    """Where the target was last seen: a hint."""
+    target_name: str
+    incarnation: Incarnation
+    """What the paglet will be at the target, if it arrives."""
+    was: Phase
+    """ACTIVE or INACTIVE: what the record goes back to when the move is fenced or aborted."""
+    header: bytes
+    """The signed header, exactly as sent."""
+    started_at: float
+    """Wall clock, for people."""
+    timeout: float
+    """The ticket's timeout, in seconds."""
+
+
+class Forward(msgspec.Struct, frozen=True):
+    """Where a departed paglet went."""
+
+    host_id: str
+    url: str
+    name: str
+    incarnation: Incarnation
+    since: float
+    """Wall clock; forwards are forgotten after their stated lifetime."""
+
+
+class PagletRecord(msgspec.Struct, frozen=True):
+    """All that a host durably knows about one paglet id."""
+
+    agent_id: str
+    birth: str
+    """Host id of the host that created it. Ids are unique by birth host."""
+    phase: Phase
+    incarnation: Incarnation
+    class_name: str
+    """``module:Qual.Name``"""
+    state_class_name: str
+    code_version: str = ""
+    state: BlobRef | None = None
+    """None for DEPARTED and TOMBSTONE."""
+    pending: PendingHook | None = None
+    outgoing: Outgoing | None = None
+    """Set exactly when PREPARED."""
+    forward: Forward | None = None
+    """Set exactly when DEPARTED."""
+    receipt: bytes = b""
+    """The signed receipt by which it came here; the next header names its digest."""
+    policy: dict[str, Any] = {}
+    """Wire form of the deactivation policy, when INACTIVE."""
+    request: dict[str, Any] = {}
+    """Wire form of the deactivation request, when INACTIVE."""
+    resume: bool = False
+    """INACTIVE only because its host was shut down cleanly; comes back at the next start."""
+    failed: str = ""
+    """Why it is not running although ACTIVE (hook raised, restarts exhausted); empty when it is well."""
+    host_scoped: bool = False
+    """A resident service: the same id on every host, never moved."""
+    created_at: float = 0.0
+    changed_at: float = 0.0
+    """Wall clock, for people; nothing decides by them."""
+
+
+class VerdictRecord(msgspec.Struct, frozen=True):
+    """A target's stored verdict; kept until the source's floor passes it."""
+
+    transfer_id: TransferId
+    agent_id: str
+    incarnation: Incarnation
+    outcome: Outcome
+    reason: str = ""
+    at: float = 0.0
+
+
+class QueuedRecord(msgspec.Struct, frozen=True):
+    """One message waiting durably for a paglet, oldest first."""
+
+    message_id: str
+    message: bytes
+    """The routed message as the runtime wrote it; the store does not look inside."""
+    oneway: bool
+    queued_at: float
+
+
+class PeerRecord(msgspec.Struct, frozen=True):
+    """The furthest that a peer's store was ever seen: what tells a restored store from a current one."""
+
+    host_id: str
+    store_id: str
+    commit: int

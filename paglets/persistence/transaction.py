@@ -1,0 +1,78 @@
+"""What the journal's rules need of a transaction: the same over LMDB and over plain dictionaries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from paglets.core.incarnation import TransferId
+from paglets.persistence.records import PagletRecord, PeerRecord, QueuedRecord, VerdictRecord
+
+
+class JournalTransaction(Protocol):
+    """One atomic, isolated, durable step on a host's journal.
+
+    A rule reads, decides, and writes through it; raising before the first write (or at any point) leaves
+    nothing behind. Reads see the earlier writes of the same batch. Replacing or deleting a paglet's record
+    keeps the reference counts of the blobs it names.
+    """
+
+    def paglet(self, agent_id: str) -> PagletRecord | None:
+        """The record of that id, or None."""
+        ...
+
+    def put_paglet(self, record: PagletRecord) -> None:
+        """Write the record, replacing the one of the same id."""
+        ...
+
+    def delete_paglet(self, agent_id: str) -> None:
+        """Forget the id; nothing happens when it is unknown."""
+        ...
+
+    def verdict(self, transfer_id: TransferId) -> VerdictRecord | None:
+        """This host's stored verdict on a transfer that came to it."""
+        ...
+
+    def put_verdict(self, verdict: VerdictRecord) -> None:
+        """Store a verdict. The rules never replace one by another."""
+        ...
+
+    def drop_verdicts_below(self, source: str, floor: int) -> None:
+        """Forget the verdicts on transfers of ``source`` whose counter is less than ``floor``."""
+        ...
+
+    def floor(self, source: str) -> int:
+        """The highest floor that ``source`` ever told, 0 when none."""
+        ...
+
+    def put_floor(self, source: str, floor: int) -> None:
+        """Remember a source's floor."""
+        ...
+
+    def counter(self) -> int:
+        """The lowest transfer counter that this host has durably not handed out, at first 1."""
+        ...
+
+    def put_counter(self, value: int) -> None:
+        """Move the counter up."""
+        ...
+
+    def queued(self, agent_id: str) -> Iterable[QueuedRecord]:
+        """Messages waiting for a paglet, in the order they were accepted."""
+        ...
+
+    def append_queued(self, agent_id: str, message: QueuedRecord) -> bool:
+        """Queue a message; False, and nothing written, when one with that message id already waits."""
+        ...
+
+    def drop_queued(self, agent_id: str, message_id: str | None = None) -> None:
+        """Take one message, or all of them, off a paglet's queue."""
+        ...
+
+    def peer(self, host_id: str) -> PeerRecord | None:
+        """What this host remembers of a peer's store."""
+        ...
+
+    def put_peer(self, record: PeerRecord) -> None:
+        """Remember the furthest that a peer's store was seen."""
+        ...

@@ -1,0 +1,1 @@
+"""Talking to hosts: identity, trust, the wire, clients, proxies, the mesh."""

@@ -1,0 +1,269 @@
+"""The operations of a host, as every door offers them: the control link, the local socket, a child's link.
+
+One name, one parameter struct and one result for each operation, whoever asks. Parameters and results are
+JSON; what belongs to a paglet (arguments, replies, states) passes as raw JSON text that no host opens.
+Unknown fields are ignored, so that a newer client can talk to an older host.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from paglets.core.incarnation import Incarnation
+
+EMPTY_OBJECT = msgspec.Raw(b"{}")
+NULL = msgspec.Raw(b"null")
+
+
+class Params(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Base of every operation's parameters."""
+
+
+class NoParams(Params, frozen=True):
+    """For operations that take none."""
+
+
+# --- the host itself -------------------------------------------------------------------------------------
+
+HOST_STATUS = "host.status"
+"""``NoParams`` -> object: ``name host_id mesh_id address version ready`` and more. Never waits."""
+HOST_HEALTH = "host.health"
+"""``NoParams`` -> object: ``Host.health()``."""
+HOSTS_LIST = "hosts.list"
+"""``HostsListParams`` -> ``{"hosts": [HostRef fields]}``."""
+
+
+class HostsListParams(Params, frozen=True):
+    """Which hosts of the mesh to list."""
+
+    online_only: bool = False
+    include_self: bool = True
+
+
+# --- paglets ---------------------------------------------------------------------------------------------
+
+PAGLETS_LIST = "paglets.list"
+"""``PagletsListParams`` -> ``{"agents": [...], "cursor": str | null}``."""
+PAGLETS_INFO = "paglets.info"
+"""``PagletParams`` -> object, as ``GET /agents/ID``."""
+PAGLETS_STATE = "paglets.state"
+"""``PagletParams`` -> ``{"active": bool, "state": {...}}``."""
+PAGLETS_CREATE = "paglets.create"
+"""``CreateParams`` -> ``Place``; returns when ``on_creation`` has returned."""
+PAGLETS_DISPATCH = "paglets.dispatch"
+"""``DispatchParams`` -> ``Place``; returns when ``on_arrival`` has returned at the target."""
+PAGLETS_CLONE = "paglets.clone"
+"""``CloneParams`` -> ``Place`` of the clone."""
+PAGLETS_RETRACT = "paglets.retract"
+"""``RetractParams`` -> ``Place``: brings a paglet from where it is to the host that is asked."""
+PAGLETS_SURRENDER = "paglets.surrender"
+"""``SurrenderParams`` -> ``Place``: asked by the retracting host of the host where the paglet is."""
+PAGLETS_DEACTIVATE = "paglets.deactivate"
+"""``DeactivateParams`` -> ``Place``."""
+PAGLETS_ACTIVATE = "paglets.activate"
+"""``PagletParams`` -> ``Place``."""
+PAGLETS_DISPOSE = "paglets.dispose"
+"""``PagletParams`` -> ``{}``."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a paglet is: what a proxy is made of."""
+
+    host_url: str
+    agent_id: str
+
+
+class PagletParams(Params, frozen=True):
+    """Names one paglet."""
+
+    agent_id: str
+
+
+class PagletsListParams(Params, frozen=True):
+    """Which paglets to list, and from where on."""
+
+    state: str = "active"
+    """``active``, ``inactive`` or ``all``."""
+    limit: int = 1000
+    cursor: str = ""
+
+
+class CreateParams(Params, frozen=True):
+    """What to create, and on which host of the mesh."""
+
+    class_name: str
+    state_class_name: str = ""
+    """Empty: the class's own ``State``."""
+    state: msgspec.Raw = NULL
+    """The fields of the state as a JSON object; null for the defaults."""
+    init: msgspec.Raw = NULL
+    agent_id: str = ""
+    """Empty: a fresh one."""
+    target: str = ""
+    """Host URL or mesh name; empty: the host that is asked."""
+
+
+class DispatchParams(Params, frozen=True):
+    """What to move, and the ticket (``TransferTicket.to_wire()``) to move it with."""
+
+    agent_id: str
+    ticket: dict[str, Any]
+
+
+class CloneParams(Params, frozen=True):
+    """What to clone, and where to; no ticket: beside the original."""
+
+    agent_id: str
+    ticket: dict[str, Any] | None = None
+
+
+class RetractParams(Params, frozen=True):
+    """What to bring here; ``source_url`` empty: from wherever the mesh says it is."""
+
+    agent_id: str
+    source_url: str = ""
+    timeout: float = 10.0
+
+
+class SurrenderParams(Params, frozen=True):
+    """A retract, as asked of the host where the paglet is."""
+
+    agent_id: str
+    incarnation: Incarnation
+    """What the asking host saw; the source compares before it starts."""
+    timeout: float = 10.0
+
+
+class DeactivateParams(Params, frozen=True):
+    """What to park, and the request (``DeactivationRequest.to_wire()``)."""
+
+    agent_id: str
+    request: dict[str, Any] = {}
+
+
+# --- messages --------------------------------------------------------------------------------------------
+
+MESSAGE_SEND = "message.send"
+"""``MessageParams`` -> the reply, as the paglet gave it; ``{"queued": true, "message_id": ...}`` when parked.
+
+With ``oneway`` the answer is ``{"accepted": true}``, as soon as the message is in the mailbox.
+"""
+MESSAGE_MULTICAST = "message.multicast"
+"""``MulticastParams`` -> ``{"agent_ids": [...]}``: delivered to every active paglet here but ``exclude``.
+
+The replies are collected by sending to each; see ``Host.multicast_message``.
+"""
+
+
+class MessageParams(Params, frozen=True):
+    """One message. ``sender`` is set by the host that the sender lives on; what a sender writes is replaced."""
+
+    agent_id: str
+    kind: str
+    message_id: str
+    body: msgspec.Raw = EMPTY_OBJECT
+    """``{"args": {...}, "arg": ..., "reply_to": ...}``: one JSON object, opened by the paglet only."""
+    sender: str | None = None
+    priority: int = 5
+    message_type: int = 0
+    timestamp: float = 0.0
+    activate_if_inactive: bool = True
+    no_delay: bool = False
+    timeout: float | None = None
+    hops: int = 0
+    """Forwards followed so far; bounded."""
+
+
+class MulticastParams(Params, frozen=True):
+    """Who would get a message of this kind."""
+
+    exclude: str = ""
+
+
+# --- events, logs, transfers -----------------------------------------------------------------------------
+
+EVENTS_LIST = "events.list"
+"""``EventsListParams`` -> ``{"events": [...]}``."""
+EVENTS_SUBSCRIBE = "events.subscribe"
+"""``EventsListParams`` -> ``{"subscription": int}``; events follow as ``event`` notifications on this connection."""
+EVENTS_NOTIFICATION = "event"
+LOGS_READ = "logs.read"
+"""``LogsReadParams`` -> ``{"lines": [{"seq": int, "time": float, "line": str}]}``: a paglet's captured output."""
+TRANSFERS_LIST = "transfers.list"
+"""``NoParams`` -> ``{"transfers": [{"transfer_id", "agent_id", "peer", "direction", "status"}]}``."""
+
+
+class EventsListParams(Params, frozen=True):
+    """Events with an id greater than ``since``."""
+
+    since: int = 0
+    limit: int = 100
+
+
+class LogsReadParams(Params, frozen=True):
+    """Lines with a number greater than ``since``."""
+
+    agent_id: str
+    since: int = 0
+    limit: int = 1000
+
+
+# --- between hosts ---------------------------------------------------------------------------------------
+
+HOST_HELLO = "host.hello"
+"""``HelloParams`` -> ``HelloParams`` of the answering host. The first call on a link between hosts."""
+VERDICT_ASK = "verdict.ask"
+"""``VerdictAskParams`` -> ``{"verdict": base64 of the signed verdict}`` or ``{"closed": true}``."""
+MESH_PING = "mesh.ping"
+"""Membership traffic: an opaque bounded JSON payload -> the same, see ``paglets.remote.membership``."""
+MESH_PROBE = "mesh.probe"
+"""An indirect ping on behalf of the asking host."""
+MESH_GOODBYE = "mesh.goodbye"
+"""This host leaves; ``GoodbyeParams`` -> ``{}``."""
+REVOCATIONS_EXCHANGE = "revocations.exchange"
+"""``RevocationsParams`` -> ``RevocationsParams``: both sides end with the union."""
+
+
+class HelloParams(Params, frozen=True):
+    """Who a host is and how current its store is."""
+
+    host_id: str
+    name: str
+    url: str
+    """The address it listens on, as it knows it; empty when the other side knows better."""
+    addresses: list[str] = []
+    code_version: str = ""
+    product_version: str = ""
+    store_id: str = ""
+    commit: int = 0
+    floor: int = 0
+    """The lowest transfer id to the other host that is allocated and not settled."""
+    revocations: str = ""
+    """Digest of the revocation set, so that equal sets are not exchanged."""
+    seen_store_id: str = ""
+    seen_commit: int = 0
+    """The furthest that the sender ever saw the receiver's store."""
+
+
+class VerdictAskParams(Params, frozen=True):
+    """Which transfer the source asks about."""
+
+    source: str
+    counter: int
+    agent_id: str
+    incarnation: Incarnation
+    floor: int = 0
+
+
+class GoodbyeParams(Params, frozen=True):
+    """Why the host leaves, for people."""
+
+    reason: str = ""
+
+
+class RevocationsParams(Params, frozen=True):
+    """Signed revocation entries, base64."""
+
+    entries: list[str] = []

@@ -1,0 +1,1 @@
+"""The host: processes, mailboxes, lifecycle, moves."""

@@ -1,0 +1,1 @@
+"""State and messages as plain data, and back."""
