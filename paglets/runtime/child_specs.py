@@ -1,0 +1,148 @@
+"""What a host and its child tell each other, as values."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from paglets.core.incarnation import Incarnation
+from paglets.runtime.memory_files import Payload
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a child may use; applied before a byte of arrived state is touched. 0: no limit."""
+
+    memory_bytes: int = 0
+    """Address space beyond what an empty child has, once it runs."""
+    decode_bytes: int = 0
+    """Address space beyond that while the state is decoded; 0: derived from the payload's size."""
+    cpu_seconds: int = 0
+    open_files: int = 0
+
+
+class CodePolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose classes may run here."""
+
+    roots: tuple[str, ...] | None = None
+    """Directories and archives that the class's module must come from; None: any module."""
+    packages: tuple[str, ...] = ("paglets",)
+    """Packages that may run wherever they come from: the built-in services."""
+    search: tuple[str, ...] = ()
+    """Appended to ``sys.path`` (never inserted) before anything is imported."""
+
+
+class AdmitSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A paglet to bring to life."""
+
+    agent_id: str
+    incarnation: Incarnation
+    class_name: str
+    """``module:Qual.Name``"""
+    state_class_name: str = ""
+    """Empty: the class's own ``State``."""
+    state_json: msgspec.Raw = msgspec.Raw(b"null")
+    """The fields of a new state as a JSON object; null: the defaults. Not looked at when there is a payload."""
+    limits: Limits = Limits()
+    code: CodePolicy = CodePolicy()
+    host_name: str
+    host_address: str
+    work_dir: str
+    """Made when the paglet first asks for it."""
+    storage_dir: str
+    """Root of the persistent storage of its class on this host."""
+    storage_quota_bytes: int = 10 * 1024 * 1024
+    properties: dict[str, Any] = {}
+    """The host's properties when it was admitted."""
+
+
+class Admitted(msgspec.Struct, frozen=True, kw_only=True):
+    """A paglet that could run: its classes are there and its state fits."""
+
+    class_name: str
+    state_class_name: str
+    checkpoint: dict[str, Any] = {}
+    """The fields of the class's ``CHECKPOINT``."""
+    restart: dict[str, Any] = {}
+    """The fields of the class's ``RESTART``."""
+    has_run: bool = False
+    """Whether the class defines a ``run()`` of its own."""
+
+
+class DepartureKind(StrEnum):
+    """Why a snapshot is taken."""
+
+    DISPATCH = "dispatch"
+    RETRACT = "retract"
+    CLONE = "clone"
+    DEACTIVATE = "deactivate"
+    DISPOSE = "dispose"
+    CHECKPOINT = "checkpoint"
+
+
+class Departure(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot to take, with the hook that goes before it.
+
+    It runs on the thread that asked for it, which waits in its call ``call_id``; asked from outside (None), on
+    the handler thread between two messages.
+    """
+
+    kind: DepartureKind
+    event: dict[str, Any] = {}
+    """The fields that the hook's event has beyond ``PagletEvent``'s; deactivate: ``reason`` and ``request``."""
+    call_id: int | None = None
+    handler_wait: float = 5.0
+    """Seconds that a thread other than the handler's waits for a handler in progress."""
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """What a departure gave. ``state`` is None for dispose."""
+
+    state: Payload | None
+    policy: dict[str, Any] = {}
+    """Wire form of the deactivation policy that the paglet chose; deactivate only."""
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """A message on its way into the paglet. ``body`` is opened by the paglet only."""
+
+    kind: str
+    message_id: str
+    body: msgspec.Raw = msgspec.Raw(b"{}")
+    """``{"args": {...}, "arg": ..., "reply_to": ...}``"""
+    sender: str | None = None
+    priority: int = 5
+    message_type: int = 0
+    timestamp: float = 0.0
+
+
+class CallThread(StrEnum):
+    """On which of its threads a paglet asks."""
+
+    HANDLER = "handler"
+    RUN = "run"
+    OTHER = "other"
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a paglet asks for: an operation of ``paglets.remote.api``."""
+
+    id: int
+    host_url: str
+    """The host that it is meant for; empty: the one that the paglet lives on."""
+    method: str
+    params: msgspec.Raw
+    """A JSON object, checked by the host's side to be exactly one."""
+    thread: CallThread
+    timeout: float | None = None
+
+
+class OutputLine(msgspec.Struct, frozen=True):
+    """One line that a child printed."""
+
+    seq: int
+    """Numbered from 1 in each child."""
+    time: float
+    """Wall clock."""
+    line: str

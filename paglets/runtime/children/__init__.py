@@ -1,0 +1,1 @@
+"""The host's side of a child: its link, its handle, and what it prints."""

@@ -1,0 +1,45 @@
+"""How a child ended, as the host sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from paglets.runtime.launchers.launcher import ExitStatus
+
+
+class ChildEnd(StrEnum):
+    """Why a child is no more."""
+
+    FINISHED = "finished"
+    """The host asked it to end and it did, or it was not admitted."""
+    KILLED = "killed"
+    """The host ended it by force: it outlived its grace, or the host let go of it."""
+    EXITED = "exited"
+    """It ended by itself: ``sys.exit``, ``os._exit``, an interpreter that fell over."""
+    CRASHED = "crashed"
+    """A signal that the host did not send: a segmentation fault, a memory kill, somebody's ``kill``."""
+    LINK_CLOSED = "link-closed"
+    """It closed its socket while it was needed; killed for that."""
+    LINK_VIOLATED = "link-violated"
+    """It sent what is no frame of ours, or more than its bounds; killed for that."""
+    LAUNCHER_LOST = "launcher-lost"
+    """The zygote went, and its children with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildOutcome:
+    """The end of one child."""
+
+    end: ChildEnd
+    status: ExitStatus
+    detail: str = ""
+    """One sentence for people, naming what went wrong; empty when nothing did."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the host wanted this end."""
+        return self.end in {ChildEnd.FINISHED, ChildEnd.KILLED}
+
+    def __str__(self) -> str:
+        return f"{self.end.value}: {self.status}" + (f" ({self.detail})" if self.detail else "")
