@@ -1,0 +1,203 @@
+"""The durable steps of a paglet's life on one host. Times (``at``) are wall clock, for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec.structs import replace
+
+from paglets.persistence.journal.conflict import JournalConflict, expect
+from paglets.persistence.records import HookKind, PendingHook, Phase
+
+if TYPE_CHECKING:
+    from paglets.core.incarnation import Incarnation
+    from paglets.persistence.records import BlobRef, PagletRecord, QueuedRecord
+    from paglets.persistence.transaction import JournalTransaction
+
+
+class Started(NamedTuple):
+    """A record that a child is now to be started for, and the messages that wait for it, oldest first.
+
+    The messages stay in the queue until each is taken off with `queues.take_message`, so that none is lost
+    when the new child dies before it handled them.
+    """
+
+    record: PagletRecord
+    messages: tuple[QueuedRecord, ...]
+
+
+def create(tx: JournalTransaction, record: PagletRecord) -> PagletRecord:
+    """Write the first record of a paglet: ACTIVE, with its creation (or clone) hook pending.
+
+    The id must be free. After a paglet of that id was disposed of here, the new one's life begins above the
+    tombstone's; so take the incarnation from the record that is returned.
+    """
+    standing = tx.paglet(record.agent_id)
+    if standing is not None:
+        if standing.phase is not Phase.TOMBSTONE:
+            raise JournalConflict(record.agent_id, "cannot create it, the id is taken", standing)
+        record = replace(record, incarnation=standing.incarnation.next())
+    if record.phase is not Phase.ACTIVE or record.pending is None:
+        raise ValueError("a paglet is created ACTIVE, with a hook to run")
+    tx.put_paglet(record)
+    return record
+
+
+def checkpoint(
+    tx: JournalTransaction,
+    agent_id: str,
+    incarnation: Incarnation,
+    state: BlobRef,
+    *,
+    at: float,
+    clear_pending: bool = False,
+) -> PagletRecord:
+    """Make ``state`` what a restart comes back to. Only while ACTIVE in its own incarnation."""
+    record = expect(tx, agent_id, incarnation, Phase.ACTIVE, step="checkpoint")
+    pending = None if clear_pending else record.pending
+    record = replace(record, state=state, pending=pending, changed_at=at)
+    tx.put_paglet(record)
+    return record
+
+
+def complete_hook(
+    tx: JournalTransaction, agent_id: str, incarnation: Incarnation, *, state: BlobRef | None, at: float
+) -> PagletRecord:
+    """The pending hook has returned once: it will not run again. ``state`` None keeps the last checkpoint."""
+    record = expect(tx, agent_id, incarnation, Phase.ACTIVE, step="complete the hook of")
+    record = replace(record, state=state or record.state, pending=None, failed="", changed_at=at)
+    tx.put_paglet(record)
+    return record
+
+
+def mark_failed(
+    tx: JournalTransaction, agent_id: str, incarnation: Incarnation, reason: str, *, at: float
+) -> PagletRecord:
+    """It stays ACTIVE but is not running, for ``reason``; `recover` starts it again, a pending hook first."""
+    record = expect(tx, agent_id, incarnation, Phase.ACTIVE, step="mark as failed")
+    record = replace(record, failed=reason or "failed", changed_at=at)
+    tx.put_paglet(record)
+    return record
+
+
+def deactivate(
+    tx: JournalTransaction,
+    agent_id: str,
+    incarnation: Incarnation,
+    *,
+    state: BlobRef | None,
+    policy: dict[str, Any],
+    request: dict[str, Any],
+    at: float,
+    resume: bool = False,
+) -> PagletRecord:
+    """Park it: ACTIVE -> INACTIVE in the same incarnation. ``state`` None keeps the last checkpoint.
+
+    ``resume``: parked only because its host shuts down; a pending hook is kept, to run when it comes back.
+    """
+    record = expect(tx, agent_id, incarnation, Phase.ACTIVE, step="deactivate")
+    record = replace(
+        record,
+        phase=Phase.INACTIVE,
+        state=state or record.state,
+        pending=record.pending if resume else None,
+        policy=policy,
+        request=request,
+        resume=resume,
+        failed="",
+        changed_at=at,
+    )
+    tx.put_paglet(record)
+    return record
+
+
+def activate(
+    tx: JournalTransaction, agent_id: str, incarnation: Incarnation, *, event: dict[str, Any], at: float
+) -> Started:
+    """Wake it: INACTIVE -> ACTIVE, one epoch on, with its activation hook pending.
+
+    A hook that was still pending when it was parked (an arrival as an inactive record) runs instead.
+    """
+    record = expect(tx, agent_id, incarnation, Phase.INACTIVE, step="activate")
+    return restart(tx, record, event, at)
+
+
+def recover(
+    tx: JournalTransaction, agent_id: str, incarnation: Incarnation, *, event: dict[str, Any], at: float
+) -> Started:
+    """Start it again after its child or its host died: ACTIVE -> ACTIVE, one epoch on, from the checkpoint.
+
+    A hook that had not returned yet runs again; otherwise the activation hook with ``event``.
+    """
+    record = expect(tx, agent_id, incarnation, Phase.ACTIVE, step="recover")
+    return restart(tx, record, event, at)
+
+
+def restart(tx: JournalTransaction, record: PagletRecord, event: dict[str, Any], at: float) -> Started:
+    """Write ``record`` (whose precondition the caller has checked) as ACTIVE in its next epoch.
+
+    The epoch grows so that whatever the earlier child still does - a checkpoint, a move - finds itself
+    compared with a life that is no longer its own.
+    """
+    record = replace(
+        record,
+        phase=Phase.ACTIVE,
+        incarnation=record.incarnation.next(),
+        pending=record.pending or PendingHook(HookKind.ACTIVATION, event),
+        outgoing=None,
+        policy={},
+        request={},
+        resume=False,
+        failed="",
+        changed_at=at,
+    )
+    tx.put_paglet(record)
+    return Started(record, tuple(tx.queued(record.agent_id)))
+
+
+def move_here(
+    tx: JournalTransaction,
+    agent_id: str,
+    incarnation: Incarnation,
+    *,
+    state: BlobRef,
+    event: dict[str, Any],
+    at: float,
+) -> Started:
+    """A move to the host it is on: one commit, ACTIVE -> ACTIVE one epoch on, arrival pending, no forward."""
+    record = expect(tx, agent_id, incarnation, Phase.ACTIVE, step="move")
+    if record.host_scoped:
+        raise JournalConflict(agent_id, "a resident service is never moved", record)
+    moved = replace(record, state=state, pending=PendingHook(HookKind.ARRIVAL, event))
+    return restart(tx, moved, {}, at)
+
+
+class Disposed(NamedTuple):
+    """The tombstone, and the messages that will now never be handled."""
+
+    record: PagletRecord
+    messages: tuple[QueuedRecord, ...]
+
+
+def dispose(tx: JournalTransaction, agent_id: str, incarnation: Incarnation, *, at: float) -> Disposed:
+    """End it for good: ACTIVE (well or failed) or INACTIVE -> TOMBSTONE.
+
+    PREPARED is refused: until the target has spoken, nobody knows whether it is here to be disposed of.
+    """
+    record = expect(tx, agent_id, incarnation, Phase.ACTIVE, Phase.INACTIVE, step="dispose of")
+    record = replace(
+        record,
+        phase=Phase.TOMBSTONE,
+        state=None,
+        pending=None,
+        receipt=b"",
+        policy={},
+        request={},
+        resume=False,
+        failed="",
+        changed_at=at,
+    )
+    messages = tuple(tx.queued(agent_id))
+    tx.put_paglet(record)
+    tx.drop_queued(agent_id)
+    return Disposed(record, messages)

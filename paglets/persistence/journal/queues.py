@@ -1,0 +1,45 @@
+"""Messages that wait durably for a paglet, and the way to one that has moved on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from paglets.persistence.journal.conflict import JournalConflict
+from paglets.persistence.records import MoveKind, Phase
+
+if TYPE_CHECKING:
+    from paglets.core.incarnation import Incarnation
+    from paglets.persistence.records import Forward, PagletRecord, QueuedRecord
+    from paglets.persistence.transaction import JournalTransaction
+
+
+def enqueue(tx: JournalTransaction, agent_id: str, message: QueuedRecord) -> bool:
+    """Accept a message for a paglet that is INACTIVE or PREPARED; False if one with its id waits already.
+
+    `JournalConflict` when the paglet is neither any more: its ``record`` tells where to turn instead. A
+    clone on its way takes none, as nobody has been told of it yet.
+    """
+    record = tx.paglet(agent_id)
+    if record is None or record.phase not in {Phase.INACTIVE, Phase.PREPARED}:
+        raise JournalConflict(agent_id, "cannot queue a message for it", record)
+    if record.outgoing is not None and record.outgoing.kind is MoveKind.CLONE:
+        raise JournalConflict(agent_id, "cannot queue a message for a clone that may never exist", record)
+    return tx.append_queued(agent_id, message)
+
+
+def take_message(tx: JournalTransaction, agent_id: str, message_id: str) -> None:
+    """Take a message off the queue: it has been handled here, or durably accepted by the next host."""
+    tx.drop_queued(agent_id, message_id)
+
+
+def follow(record: PagletRecord | None, followed: Incarnation | None) -> Forward | None:
+    """Where to send on what is meant for a departed paglet; None when ``record`` leads nowhere.
+
+    ``followed`` is the life that the last forward named, None at the first: a forward is followed only to a
+    strictly greater one, so no message goes in circles.
+    """
+    if record is None or record.forward is None:
+        return None
+    if followed is not None and record.forward.incarnation <= followed:
+        return None
+    return record.forward

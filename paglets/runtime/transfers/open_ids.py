@@ -1,0 +1,62 @@
+"""The transfer ids a running host has handed out and not seen settled: what its floors are made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from paglets.core.incarnation import TransferId
+from paglets.persistence.journal.counters import floor_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+COUNTER_BLOCK = 256
+"""Counters taken out of the journal at a time, so that few moves cost an extra commit."""
+
+
+class OpenTransfers:
+    """Hands out transfer ids from durable blocks, and knows which are open.
+
+    Starts with the transfers that the journal holds PREPARED (``counters.open_transfers``). An id is open
+    from the moment it is taken until `settle`, to be called when what settles it is synced; a transfer that
+    is parked stays open. Not safe for threads: it belongs to the host's loop.
+    """
+
+    def __init__(self, host_id: str, journaled: Iterable[tuple[str, TransferId]] = ()) -> None:
+        self._host_id = host_id
+        self._targets = {transfer_id: target for target, transfer_id in journaled}
+        self._block = range(0)
+        self._next_block: int | None = None
+
+    @property
+    def exhausted(self) -> bool:
+        """True when a block has to be reserved before the next id can be taken."""
+        return not self._block
+
+    def refill(self, block: range) -> None:
+        """Add what ``counters.reserve_counters`` returned, once its commit is synced; only when exhausted."""
+        if self._block:
+            raise ValueError("the block before this one is not used up")
+        self._block = block
+        self._next_block = block.stop
+
+    def take(self, target_id: str) -> TransferId:
+        """The next id, for a transfer to ``target_id``, open from now on; `LookupError` when exhausted."""
+        if not self._block:
+            raise LookupError("no reserved transfer counters are left")
+        counter, self._block = self._block[0], self._block[1:]
+        transfer_id = TransferId(self._host_id, counter)
+        self._targets[transfer_id] = target_id
+        return transfer_id
+
+    def settle(self, transfer_id: TransferId) -> None:
+        """The transfer is settled durably; nothing happens when it was not open."""
+        self._targets.pop(transfer_id, None)
+
+    def floor(self, target_id: str) -> int:
+        """The floor to tell ``target_id`` now; 0, which tells nothing, before the first block is known."""
+        if self._next_block is None:
+            return 0
+        next_counter = self._block[0] if self._block else self._next_block
+        pairs = ((target, transfer_id) for transfer_id, target in self._targets.items())
+        return floor_for(target_id, pairs, next_counter)

@@ -1,0 +1,329 @@
+"""The source's side of one move as a machine: dispatch, retract and clone, of active and parked paglets.
+
+::
+
+    begin ──▶ STREAMING ──trailer──▶ SENT ──ARRIVED──▶ ARRIVING ──synced──▶ MOVED
+                 │                   ▲ │ ▲──────────────── store full ────┘
+              stop│          resume ─┘ ├──FENCED───▶ FENCING ──synced──▶ FAILED
+                 ▼                     └──CLOSED───▶ PARKED
+              STOPPING ──PREPARED synced──▶ ABORTING ──synced──▶ FAILED
+
+The rules and their reasons are in ``docs/protocol.md``. `step` never changes a move in place and does no
+I/O; an event that a stage has no use for (it came late, or twice) leaves the move as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from paglets.persistence.records import MoveKind, Outcome, Phase
+from paglets.runtime.transfers import effects as do
+from paglets.runtime.transfers import events as on
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paglets.core.incarnation import Incarnation, TransferId
+    from paglets.persistence.records import Outgoing
+
+END_GRACE = 5.0
+"""Seconds that the old process has to end by itself once its paglet has moved."""
+FIRST_ASK_DELAY, LONGEST_ASK_DELAY = 0.25, 30.0
+"""Bounds of the pause before the target is asked again, in seconds."""
+
+
+class Stage(StrEnum):
+    """How far a move has come, as its source knows."""
+
+    STREAMING = "streaming"
+    """No byte of the trailer was handed over: this host can still take the move back."""
+    STOPPING = "stopping"
+    """To be taken back, as soon as the PREPARED write that is queued has ended one way or the other."""
+    ABORTING = "aborting"
+    """The abort is being written."""
+    SENT = "sent"
+    """Only the target's signed verdict settles it."""
+    ARRIVING = "arriving"
+    """The verdict was ARRIVED; DEPARTED is being written."""
+    FENCING = "fencing"
+    """The verdict was FENCED; what the paglet goes back to is being written."""
+    PARKED = "parked"
+    """Asking cannot settle it: one of the two stores was restored from a copy."""
+    MOVED = "moved"
+    FAILED = "failed"
+    """It did not move."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMove:
+    """One move, as its source sees it. Made by `begin` and `resume`, changed by `step` only."""
+
+    agent_id: str
+    transfer_id: TransferId
+    kind: MoveKind
+    incarnation: Incarnation
+    """What the paglet will be at the target."""
+    deadline: float
+    """On the clock that `step` is given; infinite after a restart, when nobody waits any more."""
+    stage: Stage
+    has_process: bool
+    """A process is paused for this move and still runs (never so for clones and parked paglets)."""
+    restarts: bool
+    """If it does not move it has to run here: an active paglet's move."""
+    prepared: bool = False
+    """PREPARED is durable."""
+    payload_sent: bool = False
+    wrote_alive: bool = False
+    """What the abort or fence that is being written says about the process."""
+    in_doubt: bool = False
+    """The deadline has passed without a verdict, and that was said."""
+    failed_asks: int = 0
+    reason: str = ""
+    """Why it is being taken back, or was."""
+
+    @property
+    def settled(self) -> bool:
+        """True when the transfer is settled durably, so that the floor may pass it."""
+        return self.stage in {Stage.MOVED, Stage.FAILED}
+
+
+class Step(NamedTuple):
+    """The move after an event, and what to do now, in this order."""
+
+    move: SourceMove
+    effects: tuple[do.Effect, ...] = ()
+
+
+def begin(agent_id: str, outgoing: Outgoing, *, now: float) -> Step:
+    """Start a move; the mailbox is paused, the state taken, and the transfer id held open in memory.
+
+    PREPARED is written while the payload streams. A clone is journaled first: its id exists nowhere else.
+    """
+    active = outgoing.was is Phase.ACTIVE and outgoing.kind is not MoveKind.CLONE
+    move = SourceMove(
+        agent_id=agent_id,
+        transfer_id=outgoing.transfer_id,
+        kind=outgoing.kind,
+        incarnation=outgoing.incarnation,
+        deadline=now + outgoing.timeout,
+        stage=Stage.STREAMING,
+        has_process=active,
+        restarts=active,
+    )
+    if outgoing.kind is MoveKind.CLONE:
+        return Step(move, (do.WritePrepared(),))
+    return Step(move, (do.WritePrepared(), do.StartStream()))
+
+
+def resume(agent_id: str, outgoing: Outgoing) -> Step:
+    """Take up a transfer that the journal holds PREPARED after a restart: it is in doubt, so ask."""
+    reason = "its host stopped while it was moving"
+    move = SourceMove(
+        agent_id=agent_id,
+        transfer_id=outgoing.transfer_id,
+        kind=outgoing.kind,
+        incarnation=outgoing.incarnation,
+        deadline=math.inf,
+        stage=Stage.SENT,
+        has_process=False,
+        restarts=outgoing.was is Phase.ACTIVE and outgoing.kind is not MoveKind.CLONE,
+        prepared=True,
+        payload_sent=True,
+        in_doubt=True,
+        reason=reason,
+    )
+    return Step(move, (do.ReportInDoubt(reason), do.Ask(after=0.0)))
+
+
+def step(move: SourceMove, event: on.Event, now: float) -> Step:
+    """What ``event``, at ``now``, makes of ``move``, and what is to be done about it."""
+    if isinstance(event, on.ProcessEnded):
+        return Step(replace(move, has_process=False))
+    handler = _HANDLERS.get(move.stage)
+    return handler(move, event, now) if handler else Step(move)
+
+
+def ask_delay(failed_asks: int) -> float:
+    """Seconds to wait before asking again: doubled each time, within its bounds."""
+    return min(LONGEST_ASK_DELAY, FIRST_ASK_DELAY * 2 ** min(failed_asks, 16))
+
+
+def _streaming(move: SourceMove, event: on.Event, now: float) -> Step:
+    match event:
+        case on.PreparedWritten() if not move.prepared:
+            stream = (do.StartStream(),) if move.kind is MoveKind.CLONE else ()
+            return _trailer_if_due(replace(move, prepared=True), stream, now)
+        case on.PayloadSent():
+            return _trailer_if_due(replace(move, payload_sent=True), (), now)
+        case on.PreparedRefused(reason):
+            return _never_prepared(replace(move, reason=reason))
+        case on.Refused(reason) | on.StreamLost(reason) | on.StopWanted(reason):
+            return _take_back(move, reason)
+        case on.DeadlinePassed():
+            return _take_back(move, "the ticket's time was over before all of it was sent")
+        case _:
+            return Step(move)
+
+
+def _trailer_if_due(move: SourceMove, first: tuple[do.Effect, ...], now: float) -> Step:
+    if not (move.prepared and move.payload_sent):
+        return Step(move, first)
+    # The answer comes on the stream; half of the time that is left is kept for asking, should it not come.
+    patience = max(0.0, (move.deadline - now) / 2)
+    return Step(replace(move, stage=Stage.SENT), (do.SendTrailer(), do.Ask(after=patience)))
+
+
+def _take_back(move: SourceMove, reason: str) -> Step:
+    move = replace(move, reason=reason)
+    if not move.prepared:
+        return Step(replace(move, stage=Stage.STOPPING), (do.CloseStream(),))
+    then = _abort(move)
+    return Step(then.move, (do.CloseStream(), *then.effects))
+
+
+def _stopping(move: SourceMove, event: on.Event, _now: float) -> Step:
+    match event:
+        case on.PreparedWritten():
+            return _abort(replace(move, prepared=True))
+        case on.PreparedRefused():
+            return _never_prepared(move)
+        case _:
+            return Step(move)
+
+
+def _never_prepared(move: SourceMove) -> Step:
+    back = replace(move, wrote_alive=True)
+    return _did_not_move(back, (do.CloseStream(),))
+
+
+def _abort(move: SourceMove) -> Step:
+    alive = move.has_process
+    return Step(replace(move, stage=Stage.ABORTING, wrote_alive=alive), (do.WriteAbort(alive),))
+
+
+def _aborting(move: SourceMove, event: on.Event, now: float) -> Step:
+    match event:
+        case on.AbortWritten():
+            return _did_not_move(move)
+        case on.AbortRefused(reason):
+            # PREPARED stands. No trailer left, so the target will fence it: asking settles this, too.
+            return _ask_again(replace(move, reason=reason), now)
+        case _:
+            return Step(move)
+
+
+def _did_not_move(move: SourceMove, first: tuple[do.Effect, ...] = ()) -> Step:
+    effects = list(first)
+    if move.restarts:
+        if not move.wrote_alive:
+            effects.append(do.RestartProcess())
+        elif move.has_process:
+            effects.append(do.ResumeProcess())
+        else:
+            effects.append(do.RecoverProcess())
+    effects.append(do.ReportFailed(move.reason))
+    return Step(replace(move, stage=Stage.FAILED), tuple(effects))
+
+
+def _sent(move: SourceMove, event: on.Event, now: float) -> Step:
+    match event:
+        case on.VerdictReceived():
+            return _settle(move, event)
+        case on.ClosedReceived(floor):
+            return _park(move, f"the target has been told that all transfers below {floor} are settled")
+        case on.DeadlinePassed():
+            return _in_doubt(move)
+        case _:
+            return _no_answer(move, event, now)
+
+
+def _no_answer(move: SourceMove, event: on.Event, now: float) -> Step:
+    match event:
+        case on.Refused() | on.StreamLost():
+            return Step(move, (do.Ask(after=0.0),))
+        case on.AskFailed(reason):
+            return _ask_again(replace(move, reason=reason), now)
+        case on.TargetSeen() if move.failed_asks:
+            return Step(replace(move, failed_asks=0), (do.Ask(after=0.0),))
+        case _:
+            return Step(move)
+
+
+def _settle(move: SourceMove, verdict: on.VerdictReceived) -> Step:
+    if verdict.incarnation != move.incarnation:
+        return _park(move, f"the target knows this transfer as one of life {verdict.incarnation}")
+    if verdict.outcome is Outcome.ARRIVED:
+        return Step(replace(move, stage=Stage.ARRIVING), (do.WriteArrived(),))
+    alive = move.has_process
+    fencing = replace(move, stage=Stage.FENCING, wrote_alive=alive, reason=verdict.reason)
+    return Step(fencing, (do.WriteFenced(alive),))
+
+
+def _ask_again(move: SourceMove, now: float) -> Step:
+    delay = ask_delay(move.failed_asks)
+    move = replace(move, stage=Stage.SENT, failed_asks=move.failed_asks + 1)
+    if now >= move.deadline and not move.in_doubt:
+        said = _in_doubt(move)
+        return Step(said.move, (*said.effects[:-1], do.Ask(after=delay)))
+    return Step(move, (do.Ask(after=delay),))
+
+
+def _in_doubt(move: SourceMove) -> Step:
+    """Stop waiting: the handler that asked for the move is not returned into, its process is ended."""
+    if move.in_doubt:
+        return Step(move)
+    reason = move.reason or "the target has not answered in the ticket's time"
+    end = (do.EndProcess(grace=0.0),) if move.has_process else ()
+    # From here on the process does not count as alive, however long it takes to die.
+    move = replace(move, in_doubt=True, has_process=False)
+    return Step(move, (do.CloseStream(), *end, do.ReportInDoubt(reason), do.Ask(after=0.0)))
+
+
+def _park(move: SourceMove, why: str) -> Step:
+    reason = f"{why}: the store of one of the two hosts was restored from a copy"
+    end = (do.EndProcess(grace=0.0),) if move.has_process else ()
+    parked = replace(move, stage=Stage.PARKED, has_process=False, in_doubt=True, reason=reason)
+    return Step(parked, (do.CloseStream(), *end, do.ReportParked(reason)))
+
+
+def _arriving(move: SourceMove, event: on.Event, now: float) -> Step:
+    match event:
+        case on.SettlementWritten():
+            return _moved(move, (do.ForwardMessages(),))
+        case on.SettlementRefused(overtaken=True):
+            # It came home before this host had noted that it had left: the arrival has closed the transfer.
+            return _moved(move, ())
+        case on.SettlementRefused(reason):
+            return _ask_again(replace(move, reason=reason), now)
+        case _:
+            return Step(move)
+
+
+def _moved(move: SourceMove, first: tuple[do.Effect, ...]) -> Step:
+    end = (do.EndProcess(END_GRACE),) if move.has_process else ()
+    return Step(replace(move, stage=Stage.MOVED), (*first, *end, do.ReportMoved()))
+
+
+def _fencing(move: SourceMove, event: on.Event, now: float) -> Step:
+    match event:
+        case on.SettlementWritten():
+            return _did_not_move(move)
+        case on.SettlementRefused(reason, overtaken=True):
+            return _park(move, reason)
+        case on.SettlementRefused(reason):
+            return _ask_again(replace(move, reason=reason), now)
+        case _:
+            return Step(move)
+
+
+_HANDLERS: dict[Stage, Callable[[SourceMove, on.Event, float], Step]] = {
+    Stage.STREAMING: _streaming,
+    Stage.STOPPING: _stopping,
+    Stage.ABORTING: _aborting,
+    Stage.SENT: _sent,
+    Stage.ARRIVING: _arriving,
+    Stage.FENCING: _fencing,
+}
