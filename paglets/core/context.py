@@ -1,0 +1,296 @@
+"""What a paglet sees of its host."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from paglets.core.errors import HostError
+from paglets.core.runtime_values import ACTIVE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from paglets.core.agent import Paglet
+    from paglets.core.deactivation import DeactivationRequest
+    from paglets.core.messages import Message
+    from paglets.core.reply_sets import ReplySet
+    from paglets.core.resources import ResourceRegistry
+    from paglets.persistence.storage import ManagedStorage
+    from paglets.remote.mesh import HostRef
+    from paglets.remote.proxy import PagletProxy
+    from paglets.remote.transfer import TransferTicket
+
+
+class ContextHost(Protocol):
+    """What a context needs of a host: the facade ``Host`` where it is embedded, a child's link to it otherwise.
+
+    The methods are those of ``paglets.runtime.host.Host``, with three more. They may be called from any
+    thread of a child; each returns when the operation is done, or raises its error.
+    """
+
+    @property
+    def name(self) -> str:
+        """The host's name."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """The host's URL."""
+        ...
+
+    def get_proxy(self, agent_id: str, *, include_inactive: bool = False) -> PagletProxy | None:
+        """The proxy of a paglet on this host; None when it is not here."""
+        ...
+
+    def get_proxies(self, state: int = ACTIVE) -> list[PagletProxy]:
+        """Proxies of the paglets on this host that are in one of the states (``ACTIVE | INACTIVE``)."""
+        ...
+
+    def get_property(self, key: str, default: Any = None) -> Any:
+        """A value that somebody set on this host."""
+        ...
+
+    def set_property(self, key: str, value: Any) -> None:
+        """Set a value for everybody on this host, until it stops."""
+        ...
+
+    def create(
+        self,
+        agent_cls: type[Paglet[Any]],
+        state: Any = None,
+        *,
+        init: Any = None,
+        agent_id: str | None = None,
+    ) -> PagletProxy:
+        """Create a paglet on this host."""
+        ...
+
+    def create_remote(
+        self,
+        target: str,
+        agent_cls: type[Paglet[Any]],
+        state: Any = None,
+        *,
+        init: Any = None,
+        agent_id: str | None = None,
+    ) -> PagletProxy:
+        """Create a paglet on another host, given by URL or mesh name."""
+        ...
+
+    def dispatch(self, agent_id: str, target: str | TransferTicket) -> PagletProxy:
+        """Move a paglet."""
+        ...
+
+    def clone(self, agent_id: str, *, target: str | TransferTicket | None = None) -> PagletProxy:
+        """Clone a paglet, onto this host or another."""
+        ...
+
+    def deactivate(self, agent_id: str, request: DeactivationRequest | None = None) -> PagletProxy:
+        """Park a paglet."""
+        ...
+
+    def list_hosts(self, *, online_only: bool = False, include_self: bool = True) -> list[HostRef]:
+        """The hosts of the mesh, as this one knows them."""
+        ...
+
+    def multicast_message(
+        self, kind: str, args: Mapping[str, Any] | None = None, *, exclude: str | None = None
+    ) -> ReplySet:
+        """Send a message to every active paglet on this host but ``exclude``."""
+        ...
+
+    def wait_message(self, agent_id: str, timeout: float | None = None) -> bool:
+        """Wait for ``notify_message``; whether it came before the time was up."""
+        ...
+
+    def notify_message(self, agent_id: str) -> None:
+        """Wake one that waits in ``wait_message``."""
+        ...
+
+    def notify_all_messages(self, agent_id: str) -> None:
+        """Wake all that wait in ``wait_message``."""
+        ...
+
+    def resources_for(self, agent_id: str) -> ResourceRegistry:
+        """The registry of a paglet's resources."""
+        ...
+
+    def work_dir_for(self, agent_id: str) -> Path:
+        """A paglet's own directory; it need not exist yet."""
+        ...
+
+    def persistent_storage_for(self, agent_id: str, *, quota_bytes: int | None = None) -> ManagedStorage:
+        """The storage of a paglet's class on this host."""
+        ...
+
+    def proxy_for(self, host_url: str, agent_id: str) -> PagletProxy:
+        """A handle to a paglet wherever it is; nobody is asked."""
+        ...
+
+    def checkpoint(self, agent_id: str) -> None:
+        """Make the current state of a paglet the durable one; returns when it is."""
+        ...
+
+
+class PagletContext:
+    """A paglet's view of the host it is on.
+
+    ``agent_id`` is the paglet that the context belongs to: the default wherever a method takes an
+    ``agent_id``. Without one those methods raise ``HostError`` unless they are given it.
+    """
+
+    def __init__(self, host: ContextHost, agent_id: str | None = None) -> None:
+        self.host = host
+        self.agent_id = agent_id
+
+    @property
+    def name(self) -> str:
+        """The host's name."""
+        return self.host.name
+
+    @property
+    def address(self) -> str:
+        """The host's URL."""
+        return self.host.address
+
+    # --- paglets -----------------------------------------------------------------------------------------
+
+    def get_proxy(self, agent_id: str, host_url: str | None = None) -> PagletProxy | None:
+        """The proxy of a paglet: on this host, active or not, or None; with a URL or mesh name, a handle there."""
+        if host_url is None or self._is_here(host_url):
+            return self.host.get_proxy(agent_id, include_inactive=True)
+        return self.host.proxy_for(self._url_of(host_url), agent_id)
+
+    def get_proxies(self, state: int = ACTIVE) -> list[PagletProxy]:
+        """Proxies of the paglets on this host that are in one of the states (``ACTIVE | INACTIVE``)."""
+        return self.host.get_proxies(state)
+
+    def get_property(self, key: str, default: Any = None) -> Any:
+        """A value that somebody set on this host."""
+        return self.host.get_property(key, default)
+
+    def set_property(self, key: str, value: Any) -> None:
+        """Set a value for everybody on this host, until it stops."""
+        self.host.set_property(key, value)
+
+    def create_paglet(
+        self,
+        agent_cls: type[Paglet[Any]],
+        state: Any = None,
+        *,
+        init: Any = None,
+        host_url: str | None = None,
+    ) -> PagletProxy:
+        """Create a paglet here, or on the host of that URL or mesh name; returns when ``on_creation`` has run."""
+        if host_url is None or self._is_here(host_url):
+            return self.host.create(agent_cls, state, init=init)
+        return self.host.create_remote(host_url, agent_cls, state, init=init)
+
+    def dispatch(self, agent_id: str, target: str | TransferTicket) -> PagletProxy:
+        """Move a paglet of this host; ``TransferError`` means that it did not move."""
+        return self.host.dispatch(agent_id, target)
+
+    def dispatch_to(self, agent_id: str, name_or_url: str) -> PagletProxy:
+        """Move a paglet to a host that the mesh knows; ``HostError`` when it knows none of that name."""
+        return self.host.dispatch(agent_id, self._url_of(name_or_url))
+
+    def clone(self, agent_id: str, target: str | TransferTicket | None = None) -> PagletProxy:
+        """Clone a paglet of this host, beside it or onto another host."""
+        return self.host.clone(agent_id, target=target)
+
+    def clone_to(self, agent_id: str, name_or_url: str) -> PagletProxy:
+        """Clone a paglet onto a host that the mesh knows; ``HostError`` when it knows none of that name."""
+        return self.host.clone(agent_id, target=self._url_of(name_or_url))
+
+    def deactivate(self, agent_id: str, request: DeactivationRequest | None = None) -> PagletProxy:
+        """Park a paglet of this host."""
+        return self.host.deactivate(agent_id, request)
+
+    def checkpoint(self, agent_id: str | None = None) -> None:
+        """Make the paglet's current state the durable one, now."""
+        self.host.checkpoint(self._own(agent_id))
+
+    # --- hosts -------------------------------------------------------------------------------------------
+
+    def available_hosts(self, *, online_only: bool = True, include_self: bool = True) -> list[HostRef]:
+        """The hosts of the mesh, as this one knows them."""
+        return self.host.list_hosts(online_only=online_only, include_self=include_self)
+
+    def host_status(self, name_or_url: str) -> HostRef | None:
+        """What is known of one host; None when it is not known at all."""
+        wanted = name_or_url.rstrip("/")
+        hosts = self.host.list_hosts(online_only=False, include_self=True)
+        return next((ref for ref in hosts if wanted in {ref.name, ref.url.rstrip("/")}), None)
+
+    def is_host_online(self, name_or_url: str) -> bool:
+        """Whether that host is known and answers."""
+        ref = self.host_status(name_or_url)
+        return ref is not None and ref.online
+
+    def wait_for_host(self, name_or_url: str, *, timeout: float = 10.0, interval: float = 0.25) -> HostRef:
+        """Wait until that host is online, looking every ``interval`` seconds; ``HostError`` after ``timeout``."""
+        deadline = time.monotonic() + timeout
+        while True:
+            ref = self.host_status(name_or_url)
+            if ref is not None and ref.online:
+                return ref
+            left = deadline - time.monotonic()
+            if left <= 0:
+                known = "it is not known" if ref is None else "it is known, but does not answer"
+                raise HostError(f"host {name_or_url} did not come online within {timeout:g} s; {known}")
+            time.sleep(min(interval, left))
+
+    # --- messages ----------------------------------------------------------------------------------------
+
+    def send(self, target_agent_id: str, message: Message, *, host_url: str | None = None) -> Any:
+        """Send a message to a paglet here, or on that host, wait for its reply and return it."""
+        here = host_url is None or self._is_here(host_url)
+        url = self.address if here or host_url is None else self._url_of(host_url)
+        return self.host.proxy_for(url, target_agent_id).send(message)
+
+    def multicast(
+        self, kind: str, args: Mapping[str, Any] | None = None, *, exclude: str | None = None
+    ) -> ReplySet:
+        """Send a message to every active paglet on this host but ``exclude``; the replies, as they come."""
+        return self.host.multicast_message(kind, args, exclude=exclude)
+
+    # --- what a paglet has here ----------------------------------------------------------------------------
+
+    def resources(self, agent_id: str | None = None) -> ResourceRegistry:
+        """The registry of what the paglet has open here."""
+        return self.host.resources_for(self._own(agent_id))
+
+    def work_dir(self, *, create: bool = True, agent_id: str | None = None) -> Path:
+        """The paglet's own directory on this host, made when it is not there; cleared when the paglet leaves."""
+        path = self.host.work_dir_for(self._own(agent_id))
+        if create:
+            path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def persistent_storage(
+        self, *, quota_bytes: int | None = None, agent_id: str | None = None
+    ) -> ManagedStorage:
+        """Files of the paglet's class on this host; they stay when the paglet leaves."""
+        return self.host.persistent_storage_for(self._own(agent_id), quota_bytes=quota_bytes)
+
+    # --- private -----------------------------------------------------------------------------------------
+
+    def _own(self, agent_id: str | None) -> str:
+        chosen = agent_id or self.agent_id
+        if chosen is None:
+            raise HostError("this context belongs to no paglet; say which one with agent_id=")
+        return chosen
+
+    def _is_here(self, name_or_url: str) -> bool:
+        return name_or_url.rstrip("/") in {self.name, self.address.rstrip("/")}
+
+    def _url_of(self, name_or_url: str) -> str:
+        if "://" in name_or_url:
+            return name_or_url
+        ref = self.host_status(name_or_url)
+        if ref is None:
+            known = ", ".join(sorted(each.name for each in self.host.list_hosts(online_only=False)))
+            raise HostError(f"no host named {name_or_url!r} is known here; known are: {known}")
+        return ref.url
