@@ -1,0 +1,149 @@
+"""The journal's transaction over LMDB."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from paglets.persistence.read_transaction import (
+    COUNTER_KEY,
+    HOST_META,
+    ReadTransaction,
+    phase_key,
+    verdict_key,
+)
+from paglets.persistence.table import id_key, number_key
+
+if TYPE_CHECKING:
+    import lmdb
+
+    from paglets.core.incarnation import TransferId
+    from paglets.persistence.blob_table import BlobTable
+    from paglets.persistence.records import PagletRecord, PeerRecord, Phase, QueuedRecord, VerdictRecord
+    from paglets.persistence.settings import StoreSettings
+    from paglets.persistence.tables import Tables
+
+
+class LmdbTransaction(ReadTransaction):
+    """Implements ``JournalTransaction``; reads see the writes before them in the same batch."""
+
+    def __init__(self, txn: lmdb.Transaction[bytes], tables: Tables, settings: StoreSettings) -> None:
+        super().__init__(txn, tables)
+        self._settings = settings
+        self.dirty = False
+        """Whether anything was written."""
+
+    @property
+    def blobs(self) -> BlobTable:
+        """For the store itself: blobs are adopted, written and swept through it."""
+        self.dirty = True
+        return self._blobs
+
+    @property
+    def condemned(self) -> list[int]:
+        """For the store itself: uploads to sweep after the commit."""
+        return self._blobs.condemned
+
+    def put_paglet(self, record: PagletRecord) -> None:
+        """Write the record, replacing the one of the same id; its state must be adopted or here already."""
+        key = id_key(record.agent_id)
+        before = self._tables.paglets.get(self._txn, key)
+        self.dirty = True
+        self._tables.paglets.put(self._txn, key, record)
+        self._replaced(before, record)
+
+    def delete_paglet(self, agent_id: str) -> None:
+        """Forget the id; nothing happens when it is unknown."""
+        key = id_key(agent_id)
+        before = self._tables.paglets.get(self._txn, key)
+        if before is not None:
+            self.dirty = True
+            self._tables.paglets.delete(self._txn, key)
+            self._replaced(before, None)
+
+    def put_verdict(self, verdict: VerdictRecord) -> None:
+        """Store a verdict. The rules never replace one by another."""
+        self.dirty = True
+        self._tables.verdicts.put(self._txn, verdict_key(verdict.transfer_id), verdict)
+
+    def drop_verdicts_below(self, source: str, floor: int) -> None:
+        """Forget the verdicts on transfers of ``source`` whose counter is less than ``floor``."""
+        prefix = id_key(source) + b"\0"
+        limit = prefix + number_key(floor)
+        for key in self._tables.verdicts.keys(self._txn, prefix=prefix):
+            if key >= limit:
+                break
+            self.dirty = True
+            self._tables.verdicts.delete(self._txn, key)
+
+    def put_floor(self, source: str, floor: int) -> None:
+        """Remember a source's floor."""
+        self.dirty = True
+        self._tables.floors.put(self._txn, id_key(source), floor)
+
+    def put_counter(self, value: int) -> None:
+        """Move the counter up."""
+        self.dirty = True
+        self._tables.numbers.put(self._txn, COUNTER_KEY, value)
+
+    def append_queued(self, agent_id: str, message: QueuedRecord) -> bool:
+        """Queue a message; False, and nothing written, when one with that message id already waits.
+
+        ``QueueFullError`` when as many wait as the settings allow.
+        """
+        appended = self._queue.append(agent_id, message, self._settings)
+        self.dirty = self.dirty or appended
+        return appended
+
+    def drop_queued(self, agent_id: str, message_id: str | None = None) -> None:
+        """Take one message, or all of them, off a paglet's queue."""
+        if message_id is None:
+            dropped = self._queue.drop_all(agent_id)
+        else:
+            dropped = self._queue.drop(agent_id, message_id)
+        self.dirty = self.dirty or dropped
+
+    def put_peer(self, record: PeerRecord) -> None:
+        """Remember the furthest that a peer's store was seen."""
+        self.dirty = True
+        self._tables.peers.put(self._txn, id_key(record.host_id), record)
+
+    def meta_put(self, name: str, value: bytes) -> None:
+        """Keep a small setting of the host."""
+        self.dirty = True
+        self._tables.meta.put(self._txn, id_key(HOST_META + name), value)
+
+    def meta_delete(self, name: str) -> None:
+        """Forget a small setting of the host."""
+        self.dirty = self._tables.meta.delete(self._txn, id_key(HOST_META + name)) or self.dirty
+
+    def add_revocation(self, entry: bytes) -> bool:
+        """Keep a signed revocation entry for ever; whether it is new."""
+        key = sha256(entry).digest()
+        if self._tables.revocations.get(self._txn, key) is not None:
+            return False
+        self.dirty = True
+        self._tables.revocations.put(self._txn, key, entry)
+        return True
+
+    def _replaced(self, before: PagletRecord | None, after: PagletRecord | None) -> None:
+        old_state = before.state if before is not None else None
+        new_state = after.state if after is not None else None
+        if old_state != new_state:
+            # The new one first: a blob that both name must not go in between.
+            if new_state is not None:
+                self._blobs.acquire(new_state)
+            if old_state is not None:
+                self._blobs.release(old_state)
+        old_phase = before.phase if before is not None else None
+        new_phase = after.phase if after is not None else None
+        if old_phase != new_phase:
+            if new_phase is not None:
+                self._count(new_phase, 1)
+            if old_phase is not None:
+                self._count(old_phase, -1)
+
+    def _count(self, phase: Phase, change: int) -> None:
+        key = phase_key(phase)
+        number = self._tables.numbers.get(self._txn, key) or 0
+        self._tables.numbers.put(self._txn, key, number + change)

@@ -1,0 +1,127 @@
+"""A consistent view of the store, for as long as one short read takes."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from paglets.persistence.blob_table import BlobTable
+from paglets.persistence.message_queue import MessageQueue
+from paglets.persistence.records import Phase
+from paglets.persistence.table import id_key, number_key
+
+if TYPE_CHECKING:
+    import lmdb
+
+    from paglets.core.incarnation import TransferId
+    from paglets.persistence.records import BlobRef, PagletRecord, PeerRecord, QueuedRecord, VerdictRecord
+    from paglets.persistence.tables import QueueState, Tables
+
+HOST_META = "host."
+
+
+class ReadTransaction:
+    """Reads the records of one moment.
+
+    A record that does not decode raises ``RecordDamagedError`` when it is asked for by its key, and is left
+    out of lists; either way it is reported in ``Store.damaged`` and goes into quarantine.
+    Valid only inside the function it was given to, on that thread.
+    """
+
+    def __init__(self, txn: lmdb.Transaction[bytes], tables: Tables) -> None:
+        self._txn = txn
+        self._tables = tables
+        self._queue = MessageQueue(txn, tables)
+        self._blobs = BlobTable(txn, tables)
+
+    def paglet(self, agent_id: str) -> PagletRecord | None:
+        """The record of that id, or None."""
+        return self._tables.paglets.get(self._txn, id_key(agent_id))
+
+    def paglets(self, after: str = "", limit: int = 1000) -> list[PagletRecord]:
+        """Records in the order of their ids, from the one after ``after``; fewer than ``limit`` at the end."""
+        start = after.encode("utf-8") + b"\0" if after else b""
+        return [record for _, record in islice(self._tables.paglets.scan(self._txn, start), limit)]
+
+    def phase_counts(self) -> dict[Phase, int]:
+        """How many records there are in each phase; costs the same for any number of them."""
+        return {phase: self._tables.numbers.get(self._txn, phase_key(phase)) or 0 for phase in Phase}
+
+    def verdict(self, transfer_id: TransferId) -> VerdictRecord | None:
+        """This host's stored verdict on a transfer that came to it."""
+        return self._tables.verdicts.get(self._txn, verdict_key(transfer_id))
+
+    def verdicts(self, after: TransferId | None = None, limit: int = 1000) -> list[VerdictRecord]:
+        """Stored verdicts in the order of their transfer ids, from the one after ``after``."""
+        start = verdict_key(after) + b"\0" if after is not None else b""
+        return [record for _, record in islice(self._tables.verdicts.scan(self._txn, start), limit)]
+
+    def floor(self, source: str) -> int:
+        """The highest floor that ``source`` ever told, 0 when none."""
+        return self._tables.floors.get(self._txn, id_key(source)) or 0
+
+    def counter(self) -> int:
+        """The lowest transfer counter that this host has durably not handed out, at first 1."""
+        return self._tables.numbers.get(self._txn, COUNTER_KEY) or 1
+
+    def queued(self, agent_id: str) -> list[QueuedRecord]:
+        """Messages waiting for a paglet, in the order they were accepted."""
+        return self._queue.list(agent_id)
+
+    def queue_state(self, agent_id: str) -> QueueState:
+        """How many messages, and bytes of them, wait for a paglet."""
+        return self._queue.state(agent_id)
+
+    def peer(self, host_id: str) -> PeerRecord | None:
+        """What this host remembers of a peer's store."""
+        return self._tables.peers.get(self._txn, id_key(host_id))
+
+    def peers(self) -> list[PeerRecord]:
+        """What this host remembers of all peers' stores."""
+        return [record for _, record in self._tables.peers.scan(self._txn)]
+
+    def has_blob(self, ref: BlobRef) -> bool:
+        """Whether that blob is here."""
+        manifest = self._blobs.manifest(ref.digest)
+        return manifest is not None and manifest.size == ref.size
+
+    def blob_chunks(self, ref: BlobRef, first: int, limit: int) -> list[bytes]:
+        """Consecutive chunks of a blob, empty beyond its end; ``BlobMissingError``, ``BlobDamagedError``."""
+        return self._blobs.chunks(ref, first, limit)
+
+    def blob_count(self) -> int:
+        """How many blobs there are."""
+        return self._tables.blobs.count(self._txn)
+
+    def orphans(self) -> list[int]:
+        """For the store itself: uploads that no blob was made of."""
+        return self._blobs.orphans()
+
+    def next_upload(self) -> int:
+        """For the store itself: a number greater than that of every upload."""
+        return self._blobs.next_upload()
+
+    def meta_get(self, name: str) -> bytes | None:
+        """A small setting that the host keeps here, or None."""
+        return self._tables.meta.get(self._txn, id_key(HOST_META + name))
+
+    def revocations(self) -> list[bytes]:
+        """All revocation entries, in the order of their digests."""
+        return [entry for _, entry in self._tables.revocations.scan(self._txn)]
+
+    def used_bytes(self) -> int:
+        """Bytes of the map that hold something."""
+        return self._tables.used_bytes(self._txn)
+
+
+COUNTER_KEY = b"counter"
+
+
+def phase_key(phase: Phase) -> bytes:
+    """Where the number of records in a phase is kept."""
+    return b"phase." + phase.value.encode("ascii")
+
+
+def verdict_key(transfer_id: TransferId) -> bytes:
+    """Where the verdict on a transfer is kept."""
+    return id_key(transfer_id.source) + b"\0" + number_key(transfer_id.counter)

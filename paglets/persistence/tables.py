@@ -1,0 +1,96 @@
+"""All tables of the store, and what each is keyed by. A change here is a change of ``SCHEMA_VERSION``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from paglets.persistence.records import BlobRef, PagletRecord, PeerRecord, QueuedRecord, VerdictRecord
+from paglets.persistence.table import Table
+
+if TYPE_CHECKING:
+    import lmdb
+
+    from paglets.persistence.damage import DamageLog
+
+SCHEMA_VERSION = 1
+MAX_TABLES = 32
+
+
+class BlobManifest(msgspec.Struct, frozen=True, array_like=True):
+    """Where a blob's bytes are, and how many records name it."""
+
+    size: int
+    upload: int
+    chunks: int
+    references: int = 0
+
+    def ref(self, digest: bytes) -> BlobRef:
+        """The name of the blob that this manifest is of."""
+        return BlobRef(digest, self.size)
+
+
+class QueueState(msgspec.Struct, frozen=True, array_like=True):
+    """What waits for one paglet, in sum."""
+
+    next_number: int = 0
+    messages: int = 0
+    size: int = 0
+
+
+class Tables:
+    """The opened tables. Composite keys are ``id NUL rest``."""
+
+    def __init__(self, environment: lmdb.Environment, damage: DamageLog) -> None:
+        self.numbers = Table(environment, "numbers", int, damage)
+        """``schema``, ``commit``, ``counter``, ``phase.<phase>``"""
+        self.meta = Table(environment, "meta", bytes, damage)
+        """Small settings: ``store-id``, and under ``host.`` what the host keeps."""
+        self.paglets = Table(environment, "paglets", PagletRecord, damage)
+        """By agent id."""
+        self.verdicts = Table(environment, "verdicts", VerdictRecord, damage)
+        """By source NUL counter."""
+        self.floors = Table(environment, "floors", int, damage)
+        """By source."""
+        self.peers = Table(environment, "peers", PeerRecord, damage)
+        """By host id."""
+        self.queue = Table(environment, "queue", QueuedRecord, damage)
+        """By agent id NUL number."""
+        self.queue_index = Table(environment, "queue-index", int, damage)
+        """Number by agent id NUL SHA-256 of the message id."""
+        self.queue_states = Table(environment, "queue-states", QueueState, damage)
+        """By agent id; absent when nothing waits."""
+        self.blobs = Table(environment, "blobs", BlobManifest, damage)
+        """By SHA-256 digest."""
+        self.uploads = Table(environment, "uploads", int, damage)
+        """Chunks that no manifest names, by upload number: being staged, or to be swept."""
+        self.revocations = Table(environment, "revocations", bytes, damage)
+        """By SHA-256 digest."""
+        # Bytes of blobs have their digest, and what is in quarantine is kept as it was found.
+        self.chunks = environment.open_db(b"chunks")
+        """By upload number, sequence number (4 bytes)."""
+        self.quarantine = environment.open_db(b"quarantine")
+        """By table NUL key."""
+
+    def used_bytes(self, txn: lmdb.Transaction[bytes]) -> int:
+        """Bytes of the map that hold something."""
+        records = (
+            self.numbers,
+            self.meta,
+            self.paglets,
+            self.verdicts,
+            self.floors,
+            self.peers,
+            self.queue,
+            self.queue_index,
+            self.queue_states,
+            self.blobs,
+            self.uploads,
+            self.revocations,
+        )
+        total = 0
+        for db in (self.chunks, self.quarantine, *(table.db for table in records)):
+            stat = txn.stat(db)
+            total += stat["psize"] * (stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"])
+        return total
