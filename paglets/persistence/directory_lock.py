@@ -1,14 +1,16 @@
-"""An exclusive lock on a directory, held as long as this process has it open."""
+"""Exclusive locks on directories, which the system frees when their holder ends."""
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from paglets.persistence.errors import StoreInUseError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 if sys.platform == "win32":
@@ -17,6 +19,12 @@ if sys.platform == "win32":
     def _lock(descriptor: int) -> None:
         os.lseek(descriptor, 1024, os.SEEK_SET)  # beyond the holder's number, which others read
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+    @contextmanager
+    def wait_for_directory(directory: Path) -> Iterator[None]:
+        """Hold a directory against other processes; directories cannot be locked here, so only in name."""
+        del directory
+        yield
 else:
     import fcntl
 
@@ -24,9 +32,19 @@ else:
         # flock belongs to the open file, so it also excludes a second store in the same process.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
+    @contextmanager
+    def wait_for_directory(directory: Path) -> Iterator[None]:
+        """Hold a directory against everyone else who asks for it; waits for its turn."""
+        descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
 
 class DirectoryLock:
-    """Takes the lock when made; ``StoreInUseError`` when somebody else has it. The system frees it on exit."""
+    """Takes a lock file when made; ``StoreInUseError`` when somebody else has it."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
