@@ -35,6 +35,25 @@ HOSTS_LIST = "hosts.list"
 """``HostsListParams`` -> ``{"hosts": [HostRef fields]}``."""
 
 
+HOST_PROPERTY = "host.property"
+"""``PropertyParams`` -> ``{"found": bool, "value": ...}``: what somebody set on this host."""
+HOST_SET_PROPERTY = "host.set-property"
+"""``SetPropertyParams`` -> ``{}``."""
+
+
+class PropertyParams(Params, frozen=True):
+    """Which property to read."""
+
+    key: str
+
+
+class SetPropertyParams(Params, frozen=True):
+    """A property to set, for everybody on the host, until it stops."""
+
+    key: str
+    value: msgspec.Raw = NULL
+
+
 class HostsListParams(Params, frozen=True):
     """Which hosts of the mesh to list."""
 
@@ -66,6 +85,10 @@ PAGLETS_ACTIVATE = "paglets.activate"
 """``PagletParams`` -> ``Place``."""
 PAGLETS_DISPOSE = "paglets.dispose"
 """``PagletParams`` -> ``{}``."""
+PAGLETS_CHECKPOINT = "paglets.checkpoint"
+"""``PagletParams`` -> ``{}``: the paglet's current state is the durable one now."""
+PAGLETS_NOTIFY = "paglets.notify"
+"""``NotifyParams`` -> ``{}``: wakes those in ``wait_message``."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -79,6 +102,13 @@ class PagletParams(Params, frozen=True):
     """Names one paglet."""
 
     agent_id: str
+
+
+class NotifyParams(Params, frozen=True):
+    """Whose waiting threads to wake: one of them, or all."""
+
+    agent_id: str
+    everyone: bool = False
 
 
 class PagletsListParams(Params, frozen=True):
@@ -174,6 +204,8 @@ class MessageParams(Params, frozen=True):
     timeout: float | None = None
     hops: int = 0
     """Forwards followed so far; bounded."""
+    followed: Incarnation | None = None
+    """The life that the last followed forward named; only a forward to a greater one is followed next."""
 
 
 class MulticastParams(Params, frozen=True):
@@ -189,6 +221,11 @@ EVENTS_LIST = "events.list"
 EVENTS_SUBSCRIBE = "events.subscribe"
 """``EventsListParams`` -> ``{"subscription": int}``; events follow as ``event`` notifications on this connection."""
 EVENTS_NOTIFICATION = "event"
+"""Notification: ``{"subscription": int, "event": {...}}``."""
+SUBSCRIPTION_CANCEL = "subscription.cancel"
+"""``SubscriptionParams`` -> ``{}``: no more notifications of that subscription; of one that is none, too."""
+SUBSCRIPTION_ENDED = "subscription.ended"
+"""Notification: ``{"subscription": int, "reason": str}``: the host dropped a subscriber that was too slow."""
 LOGS_READ = "logs.read"
 """``LogsReadParams`` -> ``{"lines": [{"seq": int, "time": float, "line": str}]}``: a paglet's captured output."""
 TRANSFERS_LIST = "transfers.list"
@@ -200,6 +237,12 @@ class EventsListParams(Params, frozen=True):
 
     since: int = 0
     limit: int = 100
+
+
+class SubscriptionParams(Params, frozen=True):
+    """A subscription of the connection that asks."""
+
+    subscription: int
 
 
 class LogsReadParams(Params, frozen=True):
