@@ -42,8 +42,8 @@ class AdmitSpec(msgspec.Struct, frozen=True, kw_only=True):
     """``module:Qual.Name``"""
     state_class_name: str = ""
     """Empty: the class's own ``State``."""
-    state_json: msgspec.Raw = msgspec.Raw(b"null")
-    """The fields of a new state as a JSON object; null: the defaults. Not looked at when there is a payload."""
+    state_json: bytes = b"null"
+    """JSON text: the fields of a new state as an object; null: the defaults. Not looked at when there is a payload."""
     limits: Limits = Limits()
     code: CodePolicy = CodePolicy()
     host_name: str
@@ -109,8 +109,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     message_id: str
-    body: msgspec.Raw = msgspec.Raw(b"{}")
-    """``{"args": {...}, "arg": ..., "reply_to": ...}``"""
+    body: bytes = b"{}"
+    """JSON text ``{"args": {...}, "arg": ..., "reply_to": ...}``"""
     sender: str | None = None
     priority: int = 5
     message_type: int = 0
@@ -132,8 +132,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     host_url: str
     """The host that it is meant for; empty: the one that the paglet lives on."""
     method: str
-    params: msgspec.Raw
-    """A JSON object, checked by the host's side to be exactly one."""
+    params: bytes
+    """JSON text, checked by the host's side to be exactly one object."""
     thread: CallThread
     timeout: float | None = None
 

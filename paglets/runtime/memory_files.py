@@ -2,49 +2,163 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import stat
+import sys
+import tempfile
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import BinaryIO
+
 INLINE_LIMIT = 256 * 1024
 """Payloads of at most this many bytes travel inside a frame."""
+
+_SLICE = 1024 * 1024
 
 
 class Payload:
     """Opaque bytes of known size, held inline or in a memory file that nobody can change any more.
 
-    Owns its descriptor: close it, or use it as a context manager. Reading copies nothing for inline bytes.
+    Owns its descriptor: close it, or use it as a context manager. Reading does not move anything, so that
+    several may read at once.
     """
 
-    def __init__(self, data: bytes | None, descriptor: int | None, size: int) -> None: ...
+    __slots__ = ("_data", "_descriptor", "_size")
+
+    def __init__(self, data: bytes | None, descriptor: int | None = None, size: int = 0) -> None:
+        self._data = data
+        self._descriptor = descriptor
+        self._size = size if data is None else len(data)
 
     @classmethod
     def of(cls, data: bytes) -> Payload:
         """A payload of these bytes; in a memory file when they are many."""
-        ...
+        if len(data) <= INLINE_LIMIT:
+            return cls(data)
+        return cls.written(lambda file: _write_all(file, data))
+
+    @classmethod
+    def written(cls, write: Callable[[BinaryIO], None]) -> Payload:
+        """A payload in a memory file, of what ``write`` writes into it."""
+        descriptor = _new_memory_file()
+        try:
+            with os.fdopen(os.dup(descriptor), "wb") as file:
+                write(file)
+            _seal(descriptor)
+            return cls(None, descriptor, os.fstat(descriptor).st_size)
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    @classmethod
+    def received(cls, descriptor: int, size: int) -> Payload:
+        """A payload from a descriptor that somebody sent, who is not trusted; the descriptor is its own then.
+
+        ``ValueError`` for what is no memory file, can still be changed, or has another size: reading it could
+        block, or give other bytes each time. The descriptor is closed then.
+        """
+        try:
+            info = os.fstat(descriptor)
+            if not stat.S_ISREG(info.st_mode) or not _is_sealed(descriptor):
+                raise ValueError("a payload that is no sealed memory file")
+            if info.st_size != size:
+                raise ValueError(f"a payload of {info.st_size} bytes that was announced with {size}")
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return cls(None, descriptor, size)
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """In bytes."""
+        return self._size
 
     @property
     def data(self) -> bytes | None:
         """The bytes when they are held inline, else None."""
-        ...
+        return self._data
 
     def fileno(self) -> int:
-        """The memory file's descriptor; ``ValueError`` for inline bytes. Read it with ``os.pread``."""
-        ...
+        """The memory file's descriptor; ``ValueError`` for inline bytes and when closed."""
+        if self._descriptor is None:
+            raise ValueError("this payload has no descriptor")
+        return self._descriptor
 
     def pread(self, size: int, offset: int) -> bytes:
-        """Up to ``size`` bytes from ``offset``, wherever they are held. Does not move anything."""
-        ...
+        """Up to ``size`` bytes from ``offset``, wherever they are held."""
+        if self._data is not None:
+            return self._data[offset : offset + size]
+        return os.pread(self.fileno(), size, offset)
 
     def read(self) -> bytes:
         """All of the bytes."""
-        ...
+        if self._data is not None:
+            return self._data
+        return b"".join(iter(_Slices(self)))
 
     def duplicate(self) -> Payload:
         """A second handle on the same bytes, to be closed on its own."""
-        ...
+        if self._data is not None:
+            return Payload(self._data)
+        return Payload(None, os.dup(self.fileno()), self._size)
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of the descriptor; harmless when repeated."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
-    def __enter__(self) -> Payload: ...
+    def __enter__(self) -> Self:
+        return self
 
-    def __exit__(self, *exc: object) -> None: ...
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Payload of {self._size} bytes, {'inline' if self._data is not None else 'in a memory file'}>"
+
+
+class _Slices:
+    def __init__(self, payload: Payload) -> None:
+        self._payload = payload
+        self._offset = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        data = self._payload.pread(_SLICE, self._offset)
+        if not data:
+            raise StopIteration
+        self._offset += len(data)
+        return data
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    file.write(data)
+
+
+def _new_memory_file() -> int:
+    if sys.platform == "linux":
+        return os.memfd_create("paglets", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with tempfile.TemporaryFile() as file:  # unlinked already: as private, if not as unchangeable
+        return os.dup(file.fileno())
+
+
+def _seal(descriptor: int) -> None:
+    if sys.platform == "linux":
+        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+
+
+def _is_sealed(descriptor: int) -> bool:
+    if sys.platform != "linux":
+        return True
+    wanted = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+    try:
+        return fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & wanted == wanted
+    except OSError:  # EINVAL: a file of another kind has no seals
+        return False

@@ -1,0 +1,126 @@
+"""The first moments of a child: nothing of its maker's is left in it but its link and its output."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from paglets.runtime.child.main import run_child
+from paglets.runtime.launchers.orphans import hold_life
+
+if TYPE_CHECKING:
+    from paglets.runtime.launchers.launcher import LaunchRequest
+
+LINK = 3
+"""The descriptor that a child has its link on."""
+_PR_SET_PDEATHSIG = 1
+_HIGHEST_DESCRIPTOR = 1 << 20
+
+
+def become_child(link: int, output: int, request: LaunchRequest, parent: int) -> NoReturn:
+    """Turn a just forked process into a child of ``parent`` and run it; never returns."""
+    code = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        os.setsid()
+        die_with_parent(parent)
+        _take_descriptors(link, output)
+        reset_signals()
+        _open_streams()
+        _see_what_the_program_sees(request)
+        hold_life(request.life_file)
+        code = run_child(LINK)
+    except BaseException:  # noqa: BLE001 - the last frame of the process: whatever it is, it is shown
+        sys.excepthook(*sys.exc_info())
+    finally:
+        leave(code)
+
+
+def run_spawned(link: int, parent: int, life_file: str) -> NoReturn:
+    """Run a child in an interpreter of its own, which has its streams, paths and session already."""
+    code = 1
+    try:
+        die_with_parent(parent)
+        reset_signals()
+        _open_streams()
+        hold_life(life_file)
+        code = run_child(link)
+    except BaseException:  # noqa: BLE001 - the last frame of the process: whatever it is, it is shown
+        sys.excepthook(*sys.exc_info())
+    finally:
+        leave(code)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process at once, without unwinding what was forked with it; output is flushed first."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when the thread that made it ends; at once when it already has.
+
+    Linux only (``PR_SET_PDEATHSIG``, prctl(2)). Elsewhere a child still ends when its link does.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+def reset_signals() -> None:
+    """Default dispositions, but for the signals that a service manager sends to a whole group.
+
+    SIGTERM and SIGHUP are the host's business: it ends its children itself, in order. They get a handler
+    that does nothing, and not SIG_IGN, which programs that the paglet starts would inherit.
+    """
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE}:
+        if signal.getsignal(number) not in {None, signal.SIG_DFL}:
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave_it_to_the_host)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _leave_it_to_the_host(_number: int, _frame: object) -> None:
+    return
+
+
+def _take_descriptors(link: int, output: int) -> None:
+    # The three standard descriptors are always open in the maker, so link and output are above them.
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.dup2(link, LINK, inheritable=False)
+    os.set_inheritable(LINK, False)  # noqa: FBT003 - the standard library's signature
+    os.closerange(LINK + 1, _HIGHEST_DESCRIPTOR)
+
+
+def _open_streams() -> None:
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115, PTH123 - lives as long as the process
+    sys.stdout, sys.stderr = (
+        open(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: PTH123
+        for number in (1, 2)
+    )
+
+
+def _see_what_the_program_sees(request: LaunchRequest) -> None:
+    try:
+        os.chdir(request.cwd)
+    except OSError:
+        os.chdir("/")
+    if dict(os.environ) != request.environ:
+        os.environ.clear()
+        os.environ.update(request.environ)
+    if sys.path != request.sys_path:
+        sys.path[:] = request.sys_path
+        importlib.invalidate_caches()

@@ -1,0 +1,101 @@
+"""A zygote, as the program that has it sees it; two ways to come by one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from contextlib import suppress
+
+from paglets.core.errors import HostError
+from paglets.runtime.launchers.entry import ZYGOTE, own_command
+from paglets.runtime.launchers.zygote_process import run_zygote
+
+_END_SECONDS = 5.0
+
+
+class Zygote:
+    """A running zygote process. Its methods may be called on any thread."""
+
+    def __init__(self, pid: int, root: socket.socket, process: subprocess.Popen[bytes] | None = None) -> None:
+        self.pid = pid
+        self._root = root
+        self._process = process
+        self._lock = threading.Lock()
+
+    def attach(self) -> socket.socket:
+        """A new connection for one launcher: SEQPACKET, not blocking. ``OSError`` when the zygote is gone."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            try:
+                with self._lock:
+                    socket.send_fds(self._root, [b"attach"], [theirs.fileno()])
+            except OSError:
+                ours.close()
+                raise
+        ours.setblocking(False)
+        return ours
+
+    def close(self) -> None:
+        """End it, and with it all of its children. Blocks until it is reaped, some milliseconds."""
+        with self._lock:
+            self._root.close()
+        if self._process is None:
+            _reap(self.pid)
+            return
+        try:
+            self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _reap(pid: int) -> None:
+    deadline = time.monotonic() + _END_SECONDS
+    with suppress(ChildProcessError):
+        while not os.waitpid(pid, os.WNOHANG)[0]:
+            if time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(0.001)
+
+
+def fork_zygote() -> Zygote:
+    """Fork a zygote off this process, with the library that it has imported so far.
+
+    From the main thread, before there is any other thread or event loop (a fork copies one thread, and every
+    lock as it is); ``HostError`` otherwise.
+    """
+    if threading.active_count() != 1 or threading.current_thread() is not threading.main_thread():
+        raise HostError("a zygote is forked from the main thread, before any other thread is started")
+    with suppress(RuntimeError):
+        asyncio.get_running_loop()
+        raise HostError("a zygote is forked before an event loop runs; use exec_zygote() in one")
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    program = os.getpid()
+    pid = os.fork()
+    if not pid:
+        ours.close()
+        run_zygote(theirs, program)
+    theirs.close()
+    return Zygote(pid, ours)
+
+
+def exec_zygote() -> Zygote:
+    """Start a zygote as a program of its own; from any thread, loop or not. Blocks for a few milliseconds."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        try:
+            process = subprocess.Popen(
+                own_command(ZYGOTE, str(theirs.fileno()), str(os.getpid())),
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        except OSError as error:
+            ours.close()
+            raise HostError(f"cannot start the process that children are forked from: {error}") from error
+    return Zygote(process.pid, ours, process)
