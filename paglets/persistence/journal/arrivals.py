@@ -33,7 +33,7 @@ class Decided(NamedTuple):
     replaced: PagletRecord | None = None
     """The record that a fresh arrival took the place of; a child that still runs for it has to end."""
     messages: tuple[QueuedRecord, ...] = ()
-    """What waits here for a paglet that has just arrived; see `lifecycle.Started`."""
+    """What waits here for a paglet that has just arrived; see `starting.Started`."""
 
     @property
     def came_home(self) -> Outgoing | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from paglets.core.errors import LifecycleError
 from paglets.persistence.records import Phase
 
 if TYPE_CHECKING:
@@ -12,11 +13,12 @@ if TYPE_CHECKING:
     from paglets.persistence.transaction import JournalTransaction
 
 
-class JournalConflict(Exception):  # noqa: N818 - it is an outcome of a race, not a fault
+class JournalConflict(LifecycleError):
     """The step was not taken, and nothing was written: the record is no longer what the step was meant for.
 
     ``record`` is what stands in the journal instead (None: nothing), so that the caller can go by it:
-    follow a forward, tell of a newer incarnation.
+    follow a forward, tell of a newer incarnation. It is the outcome of a race rather than a fault; where
+    nobody goes by it, it reaches a caller as the `LifecycleError` that it is.
     """
 
     def __init__(self, agent_id: str, reason: str, record: PagletRecord | None) -> None:

@@ -7,23 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec.structs import replace
 
 from paglets.persistence.journal.conflict import JournalConflict, expect
+from paglets.persistence.journal.starting import Started, restart
 from paglets.persistence.records import HookKind, PendingHook, Phase
 
 if TYPE_CHECKING:
     from paglets.core.incarnation import Incarnation
     from paglets.persistence.records import BlobRef, PagletRecord, QueuedRecord
     from paglets.persistence.transaction import JournalTransaction
-
-
-class Started(NamedTuple):
-    """A record that a child is now to be started for, and the messages that wait for it, oldest first.
-
-    The messages stay in the queue until each is taken off with `queues.take_message`, so that none is lost
-    when the new child dies before it handled them.
-    """
-
-    record: PagletRecord
-    messages: tuple[QueuedRecord, ...]
 
 
 def create(tx: JournalTransaction, record: PagletRecord) -> PagletRecord:
@@ -131,28 +121,6 @@ def recover(
     """
     record = expect(tx, agent_id, incarnation, Phase.ACTIVE, step="recover")
     return restart(tx, record, event, at)
-
-
-def restart(tx: JournalTransaction, record: PagletRecord, event: dict[str, Any], at: float) -> Started:
-    """Write ``record`` (whose precondition the caller has checked) as ACTIVE in its next epoch.
-
-    The epoch grows so that whatever the earlier child still does - a checkpoint, a move - finds itself
-    compared with a life that is no longer its own.
-    """
-    record = replace(
-        record,
-        phase=Phase.ACTIVE,
-        incarnation=record.incarnation.next(),
-        pending=record.pending or PendingHook(HookKind.ACTIVATION, event),
-        outgoing=None,
-        policy={},
-        request={},
-        resume=False,
-        failed="",
-        changed_at=at,
-    )
-    tx.put_paglet(record)
-    return Started(record, tuple(tx.queued(record.agent_id)))
 
 
 def move_here(

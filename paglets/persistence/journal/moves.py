@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec.structs import replace
 
 from paglets.persistence.journal.conflict import JournalConflict, expect, expect_outgoing
-from paglets.persistence.journal.lifecycle import Started, restart
+from paglets.persistence.journal.starting import Started, restart
 from paglets.persistence.records import Forward, MoveKind, Phase
 
 if TYPE_CHECKING:

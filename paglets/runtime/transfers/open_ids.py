@@ -17,16 +17,18 @@ COUNTER_BLOCK = 256
 class OpenTransfers:
     """Hands out transfer ids from durable blocks, and knows which are open.
 
-    Starts with the transfers that the journal holds PREPARED (``counters.open_transfers``). An id is open
+    Starts with the journal's counter and the transfers that it holds PREPARED (``counters.open_transfers``).
+    An id is open
     from the moment it is taken until `settle`, to be called when what settles it is synced; a transfer that
     is parked stays open. Not safe for threads: it belongs to the host's loop.
     """
 
-    def __init__(self, host_id: str, journaled: Iterable[tuple[str, TransferId]] = ()) -> None:
+    def __init__(
+        self, host_id: str, next_counter: int, journaled: Iterable[tuple[str, TransferId]] = ()
+    ) -> None:
         self._host_id = host_id
         self._targets = {transfer_id: target for target, transfer_id in journaled}
-        self._block = range(0)
-        self._next_block: int | None = None
+        self._block = range(next_counter, next_counter)
 
     @property
     def exhausted(self) -> bool:
@@ -35,10 +37,9 @@ class OpenTransfers:
 
     def refill(self, block: range) -> None:
         """Add what ``counters.reserve_counters`` returned, once its commit is synced; only when exhausted."""
-        if self._block:
-            raise ValueError("the block before this one is not used up")
+        if self._block or block.start < self._block.start:
+            raise ValueError("the block before this one is not used up, or reaches further")
         self._block = block
-        self._next_block = block.stop
 
     def take(self, target_id: str) -> TransferId:
         """The next id, for a transfer to ``target_id``, open from now on; `LookupError` when exhausted."""
@@ -54,9 +55,6 @@ class OpenTransfers:
         self._targets.pop(transfer_id, None)
 
     def floor(self, target_id: str) -> int:
-        """The floor to tell ``target_id`` now; 0, which tells nothing, before the first block is known."""
-        if self._next_block is None:
-            return 0
-        next_counter = self._block[0] if self._block else self._next_block
+        """The floor to tell ``target_id`` now."""
         pairs = ((target, transfer_id) for transfer_id, target in self._targets.items())
-        return floor_for(target_id, pairs, next_counter)
+        return floor_for(target_id, pairs, self._block.start)
