@@ -2,7 +2,7 @@
 
 Every function here whose first parameter is ``tx: JournalTransaction`` is one durable step (or a part of
 one): it reads, checks its precondition - the incarnation it was asked about, or the transfer id - and only
-then writes. When the precondition no longer holds it raises `conflict.JournalConflictError` and nothing is
+then writes. When the precondition no longer holds it raises `conflict.JournalConflict` and nothing is
 written, whatever message asked for the step. The whole protocol is drawn in ``docs/protocol.md``.
 
 =============  ==========================================================================

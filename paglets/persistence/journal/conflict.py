@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from paglets.persistence.transaction import JournalTransaction
 
 
-class JournalConflictError(LifecycleError):
+class JournalConflict(LifecycleError):  # noqa: N818 - an outcome that callers go by, as StopIteration is
     """The step was not taken, and nothing was written: the record is no longer what the step was meant for.
 
     ``record`` is what stands in the journal instead (None: nothing), so that the caller can go by it:
@@ -37,20 +37,20 @@ class JournalConflictError(LifecycleError):
 def expect(
     tx: JournalTransaction, agent_id: str, incarnation: Incarnation, *phases: Phase, step: str
 ) -> PagletRecord:
-    """The record of that very incarnation in one of ``phases``; `JournalConflictError` otherwise."""
+    """The record of that very incarnation in one of ``phases``; `JournalConflict` otherwise."""
     record = tx.paglet(agent_id)
     if record is None or record.incarnation != incarnation or record.phase not in phases:
-        raise JournalConflictError(agent_id, f"cannot {step} life {incarnation}", record)
+        raise JournalConflict(agent_id, f"cannot {step} life {incarnation}", record)
     return record
 
 
 def expect_outgoing(
     tx: JournalTransaction, agent_id: str, transfer_id: TransferId, *, step: str
 ) -> tuple[PagletRecord, Outgoing]:
-    """The PREPARED record that waits for this very transfer; `JournalConflictError` otherwise."""
+    """The PREPARED record that waits for this very transfer; `JournalConflict` otherwise."""
     record = tx.paglet(agent_id)
     if record is None or record.phase is not Phase.PREPARED or record.outgoing is None:
-        raise JournalConflictError(agent_id, f"cannot {step} transfer {transfer_id}", record)
+        raise JournalConflict(agent_id, f"cannot {step} transfer {transfer_id}", record)
     if record.outgoing.transfer_id != transfer_id:
-        raise JournalConflictError(agent_id, f"cannot {step} {transfer_id}, another one is under way", record)
+        raise JournalConflict(agent_id, f"cannot {step} {transfer_id}, another one is under way", record)
     return record, record.outgoing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from paglets.persistence.journal.conflict import JournalConflictError, expect
+from paglets.persistence.journal.conflict import JournalConflict, expect
 from paglets.persistence.records import Phase
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def forget(
     """Drop an expired forward or tombstone; refused while messages still wait to be forwarded."""
     record = expect(tx, agent_id, incarnation, Phase.DEPARTED, Phase.TOMBSTONE, step="forget")
     if not expired(record, now, lifetime):
-        raise JournalConflictError(agent_id, "its lifetime is not over", record)
+        raise JournalConflict(agent_id, "its lifetime is not over", record)
     if any(True for _ in tx.queued(agent_id)):
-        raise JournalConflictError(agent_id, "messages still wait to be forwarded", record)
+        raise JournalConflict(agent_id, "messages still wait to be forwarded", record)
     tx.delete_paglet(agent_id)

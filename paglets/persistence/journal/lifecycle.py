@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
-from paglets.persistence.journal.conflict import JournalConflictError, expect
+from paglets.persistence.journal.conflict import JournalConflict, expect
 from paglets.persistence.journal.starting import Started, restart
 from paglets.persistence.records import HookKind, PendingHook, Phase
 
@@ -25,7 +25,7 @@ def create(tx: JournalTransaction, record: PagletRecord) -> PagletRecord:
     standing = tx.paglet(record.agent_id)
     if standing is not None:
         if standing.phase is not Phase.TOMBSTONE:
-            raise JournalConflictError(record.agent_id, "cannot create it, the id is taken", standing)
+            raise JournalConflict(record.agent_id, "cannot create it, the id is taken", standing)
         record = replace(record, incarnation=standing.incarnation.next())
     if record.phase is not Phase.ACTIVE or record.pending is None:
         raise ValueError("a paglet is created ACTIVE, with a hook to run")
@@ -135,7 +135,7 @@ def move_here(
     """A move to the host it is on: one commit, ACTIVE -> ACTIVE one epoch on, arrival pending, no forward."""
     record = expect(tx, agent_id, incarnation, Phase.ACTIVE, step="move")
     if record.host_scoped:
-        raise JournalConflictError(agent_id, "a resident service is never moved", record)
+        raise JournalConflict(agent_id, "a resident service is never moved", record)
     moved = replace(record, state=state, pending=PendingHook(HookKind.ARRIVAL, event))
     return restart(tx, moved, {}, at)
 

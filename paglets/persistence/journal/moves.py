@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
-from paglets.persistence.journal.conflict import JournalConflictError, expect, expect_outgoing
+from paglets.persistence.journal.conflict import JournalConflict, expect, expect_outgoing
 from paglets.persistence.journal.starting import Started, restart
 from paglets.persistence.records import Forward, MoveKind, Phase
 
@@ -37,9 +37,9 @@ def prepare(
     if outgoing.incarnation != incarnation.next():
         raise ValueError("at the target a paglet is one epoch on")
     if record.host_scoped:
-        raise JournalConflictError(agent_id, "a resident service is never moved", record)
+        raise JournalConflict(agent_id, "a resident service is never moved", record)
     if record.failed:
-        raise JournalConflictError(agent_id, "it has failed; start it again before it is moved", record)
+        raise JournalConflict(agent_id, "it has failed; start it again before it is moved", record)
     record = replace(
         record, phase=Phase.PREPARED, outgoing=outgoing, state=state or record.state, changed_at=at
     )
@@ -55,7 +55,7 @@ def prepare_clone(tx: JournalTransaction, record: PagletRecord) -> PagletRecord:
     """
     standing = tx.paglet(record.agent_id)
     if standing is not None:
-        raise JournalConflictError(record.agent_id, "cannot clone under a taken id", standing)
+        raise JournalConflict(record.agent_id, "cannot clone under a taken id", standing)
     outgoing = record.outgoing
     if record.phase is not Phase.PREPARED or outgoing is None or outgoing.kind is not MoveKind.CLONE:
         raise ValueError("a clone is journaled as PREPARED, with a transfer of kind clone")
@@ -165,4 +165,4 @@ def settle_arrived(
 def _expect_same_life(record: PagletRecord, outgoing: Outgoing, incarnation: Incarnation) -> None:
     if outgoing.incarnation != incarnation:
         reason = f"the verdict on {outgoing.transfer_id} is on life {incarnation}, not {outgoing.incarnation}"
-        raise JournalConflictError(record.agent_id, reason, record)
+        raise JournalConflict(record.agent_id, reason, record)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from paglets.persistence.journal.conflict import JournalConflictError
+from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.records import MoveKind, Phase
 
 if TYPE_CHECKING:
@@ -16,16 +16,14 @@ if TYPE_CHECKING:
 def enqueue(tx: JournalTransaction, agent_id: str, message: QueuedRecord) -> bool:
     """Accept a message for a paglet that is INACTIVE or PREPARED; False if one with its id waits already.
 
-    `JournalConflictError` when the paglet is neither any more: its ``record`` tells where to turn instead. A
+    `JournalConflict` when the paglet is neither any more: its ``record`` tells where to turn instead. A
     clone on its way takes none, as nobody has been told of it yet.
     """
     record = tx.paglet(agent_id)
     if record is None or record.phase not in {Phase.INACTIVE, Phase.PREPARED}:
-        raise JournalConflictError(agent_id, "cannot queue a message for it", record)
+        raise JournalConflict(agent_id, "cannot queue a message for it", record)
     if record.outgoing is not None and record.outgoing.kind is MoveKind.CLONE:
-        raise JournalConflictError(
-            agent_id, "cannot queue a message for a clone that may never exist", record
-        )
+        raise JournalConflict(agent_id, "cannot queue a message for a clone that may never exist", record)
     return tx.append_queued(agent_id, message)
 
 

@@ -107,7 +107,7 @@ class SettlementWritten:
 class SettlementRefused:
     """`WriteArrived` or `WriteFenced` was not written.
 
-    ``overtaken``: by a `JournalConflictError`, so the record no longer waits for this transfer; otherwise the
+    ``overtaken``: by a `JournalConflict`, so the record no longer waits for this transfer; otherwise the
     store could not write (a full disk), and the verdict is asked for again.
     """
 
