@@ -114,13 +114,16 @@ class SignedHeader:
 
 
 def sign_header(key: HostKey, header: EnvelopeHeader) -> SignedHeader:
-    """Sign a header; the same checks as for one that comes (``MalformedFrameError``)."""
-    body = msgspec.json.encode(header)
+    """Sign a header, after the checks that it will meet at the target (``MalformedFrameError``)."""
+    try:
+        body = msgspec.json.encode(header)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise MalformedFrameError(f"an envelope's header cannot be written: {error}") from error
     if len(body) > MAX_HEADER_BYTES:
         raise MalformedFrameError(
             f"an envelope's header of {len(body)} bytes is over its bound of {MAX_HEADER_BYTES}"
         )
-    _check(header)
+    _check(read_strict(body, EnvelopeHeader, what="an envelope's header"))
     if header.source != key.host_id:
         raise MalformedFrameError("an envelope is signed with the key of its source")
     return SignedHeader(header, seal_frame(key, ENVELOPE_LABEL, body))

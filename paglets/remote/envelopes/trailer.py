@@ -8,7 +8,7 @@ import msgspec
 
 from paglets.core.incarnation import TransferId
 from paglets.remote.envelopes.fields import Digest, Size
-from paglets.remote.trust.errors import MisdirectedFrameError
+from paglets.remote.trust.errors import MisdirectedFrameError, PayloadMismatchError
 from paglets.remote.trust.signed_frames import SignedFrame, open_frame, seal_frame
 from paglets.remote.trust.strict_json import read_strict
 
@@ -49,7 +49,8 @@ def verify_trailer(
 
     Raises:
         FrameError: malformed, altered or badly signed.
-        MisdirectedFrameError: signed by another key than the header, or of another header or payload.
+        PayloadMismatchError: size or digest of what came are not what was signed.
+        MisdirectedFrameError: signed by another key than the header's, or for another header.
     """
     frame = open_frame(data, TRAILER_LABEL, max_body=MAX_TRAILER_BYTES)
     if frame.signer != signed.frame.signer:
@@ -58,10 +59,10 @@ def verify_trailer(
     if trailer.transfer_id != signed.header.transfer_id or trailer.header_digest != signed.digest:
         raise MisdirectedFrameError("a trailer belongs to another header")
     if trailer.payload_size != payload_size or payload_size != signed.header.payload_size:
-        raise MisdirectedFrameError(
+        raise PayloadMismatchError(
             f"a payload came as {payload_size} bytes; its header says {signed.header.payload_size} "
             f"and its trailer {trailer.payload_size}"
         )
     if trailer.payload_digest != payload_digest.hex():
-        raise MisdirectedFrameError("a payload is not the one that its source signed")
+        raise PayloadMismatchError("a payload is not the one that its source signed")
     return trailer

@@ -7,6 +7,7 @@ on - the answering store's id and commit number - travels beside it and is vouch
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -43,7 +44,8 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Wall clock of the target, for people."""
 
 
-class SignedVerdict(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class SignedVerdict:
     """A verdict with its signature, made or verified here."""
 
     verdict: Verdict

@@ -6,20 +6,16 @@ import getpass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from paglets.remote.trust.certificates import (
-    Authority,
-    CertificateChain,
-    PeerIdentity,
-    Role,
-    read_member,
-)
+from paglets.remote.trust.certificates import Role
 from paglets.remote.trust.errors import NoCertificateError, RevokedKeyError, WrongRoleError
+from paglets.remote.trust.reading import read_member
 from paglets.remote.trust.tls import make_client_context, make_server_context, peer_identity
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Collection
 
+    from paglets.remote.trust.certificates import Authority, CertificateChain, PeerIdentity
     from paglets.remote.trust.keys import HostKey
     from paglets.remote.trust.mesh_directory import MeshDirectory
     from paglets.remote.trust.revocation import RevocationSet

@@ -14,7 +14,8 @@
     │   ├── BadCertificateError     the peer's certificate is not one of a member
     │   └── FrameError              signed data that is not what its signer sent
     │       ├── MalformedFrameError     it does not have the one form that it must have
-    │       └── BadSignatureError       the signature is not the signer's
+    │       ├── BadSignatureError       the signature is not the signer's
+    │       └── PayloadMismatchError    the payload is not the one that was signed
     └── ForbiddenError
         ├── RevokedKeyError         the key, or the issuer of its certificate, is revoked
         ├── WrongRoleError          a member, but not of a role that may do this
@@ -72,6 +73,10 @@ class MalformedFrameError(FrameError):
 
 class BadSignatureError(FrameError):
     """The signature is not the named signer's over these bytes."""
+
+
+class PayloadMismatchError(FrameError):
+    """The payload that came is not the one that its source signed: truncated, altered or swapped."""
 
 
 class MisdirectedFrameError(ForbiddenError):

@@ -48,6 +48,26 @@ def locked(path: Path, *, timeout: float = LOCK_TIMEOUT) -> Generator[None]:
         os.close(descriptor)
 
 
+def check_directory(path: Path) -> None:
+    """Refuse a directory that others may write to: they could put their files in place of ours.
+
+    One that does not exist is fine.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise KeyFileError(f"cannot look into {path}: {error.strerror}") from error
+    if not stat.S_ISDIR(status.st_mode):
+        raise KeyFileError(f"{path} is not a directory")
+    if sys.platform != "win32" and status.st_mode & 0o022:
+        raise KeyFileError(
+            f"{path} may be changed by other users (mode {stat.S_IMODE(status.st_mode):04o}); if nobody else "
+            f"has, run: chmod 700 {path}"
+        )
+
+
 def read_private(path: Path) -> bytes:
     """The file's bytes, when it is a regular file that nobody else may read or write.
 

@@ -20,22 +20,13 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from paglets.remote.trust.certificates import (
-    Authority,
-    CertificateChain,
-    PeerIdentity,
-    Role,
-    issue_issuer,
-    issue_member,
-    make_authority,
-    read_authority,
-    read_issuer,
-    verify_chain,
-)
+from paglets.remote.trust.certificates import Authority, CertificateChain, PeerIdentity, Role
 from paglets.remote.trust.errors import BadCertificateError, MeshDirectoryError, NotEnrolledError
-from paglets.remote.trust.files import locked, read_public, write_file
+from paglets.remote.trust.files import check_directory, locked, read_public, write_file
 from paglets.remote.trust.host_ids import check_host_id
+from paglets.remote.trust.issuing import issue_issuer, issue_member, make_authority
 from paglets.remote.trust.keys import HostKey
+from paglets.remote.trust.reading import read_authority, read_issuer, verify_chain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -183,6 +174,7 @@ class MeshDirectory:
 
     def _read_authority(self) -> Authority | None:
         path = self.path / "authority.crt"
+        check_directory(self.path)
         try:
             return read_authority(CertificateChain.from_pem(read_public(path)).leaf)
         except FileNotFoundError:

@@ -16,6 +16,7 @@ import hashlib
 import logging
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Protocol
 
 import msgspec
@@ -40,9 +41,10 @@ if TYPE_CHECKING:
 
 REVOCATION_LABEL = b"paglets-revocation-v1\0"
 MAX_ENTRY_BYTES = 8 * 1024
-MAX_ENTRIES_PER_SIGNER = 4096
-"""A stolen issuer key can fill its own share only, never the authority's."""
-MAX_SIGNERS = 64
+MAX_BY_AUTHORITY = 4096
+MAX_BY_ISSUER = 256
+MAX_ISSUERS = 32
+"""Stolen issuer keys can fill their own share only, never the authority's."""
 
 _log = logging.getLogger(__name__)
 
@@ -127,9 +129,7 @@ def verify_revocation(entry: bytes, authority: Authority) -> Revocation:
     if by_authority:
         signer = authority.public_bytes
     else:
-        from paglets.remote.trust.certificates import read_issuer  # noqa: PLC0415 - start time
-
-        signer = read_issuer(certificate, authority)
+        signer = _issuer_key(certificate, authority)
     if frame.signer != signer:
         raise BadCertificateError("a revocation is not signed by the authority or issuer that it names")
     if body.key_id == authority.mesh_id:
@@ -144,9 +144,10 @@ class RevocationSet:
         self._authority = authority
         self._store = store
         self._entries: dict[tuple[str, str], Revocation] = {}  # by (key id, signer id)
-        self._dead: frozenset[str] = frozenset()  # replaced whole, so that other threads may read it
-        self._dead_issuers: frozenset[str] = frozenset()
+        self._dead: set[str] = set()  # every revoked key id
+        self._dead_issuers: set[str] = set()  # those that the authority revoked: it alone may revoke issuers
         self._per_signer: Counter[str] = Counter()
+        self._digest = ""  # computed when asked for; empty after a change
         self._listeners: list[Callable[[Revocation], None]] = []
         if store is not None:
             for entry in store.revocations():
@@ -173,11 +174,16 @@ class RevocationSet:
 
     def digest(self) -> str:
         """64 hex digits; equal sets have equal digests."""
-        pairs = "\n".join(f"{key_id} {signer_id}" for key_id, signer_id in sorted(self._entries))
-        return hashlib.sha256(pairs.encode("ascii")).hexdigest()
+        if not self._digest:
+            pairs = "\n".join(f"{key_id} {signer_id}" for key_id, signer_id in sorted(self._entries))
+            self._digest = hashlib.sha256(pairs.encode("ascii")).hexdigest()
+        return self._digest
 
     def add_listener(self, listener: Callable[[Revocation], None]) -> None:
-        """Call ``listener`` for each key that becomes revoked from now on, on the thread that merges."""
+        """Call ``listener`` for each key that becomes revoked from now on, on the thread that merges.
+
+        It must not raise.
+        """
         self._listeners.append(listener)
 
     def remove_listener(self, listener: Callable[[Revocation], None]) -> None:
@@ -195,11 +201,11 @@ class RevocationSet:
         revocation = verify_revocation(entry, self._authority)
         if not self._admit(revocation):
             return False
-        # In memory first: refusing a key sooner than it is durably dead does no harm.
-        if self._store is not None:
-            self._store.add_revocation(entry)
+        # In memory first: to refuse a key sooner than it is durably dead does no harm.
         for listener in tuple(self._listeners):
             listener(revocation)
+        if self._store is not None:
+            self._store.add_revocation(entry)
         return True
 
     def merge(self, entries: Iterable[bytes]) -> int:
@@ -222,18 +228,28 @@ class RevocationSet:
         pair = (revocation.key_id, revocation.signer_id)
         if pair in self._entries:
             return False
-        signers = len(self._per_signer)
-        if self._per_signer[revocation.signer_id] >= MAX_ENTRIES_PER_SIGNER or (
-            not revocation.by_authority
-            and revocation.signer_id not in self._per_signer
-            and signers >= MAX_SIGNERS
-        ):
+        self._check_bounds(revocation)
+        self._entries[pair] = revocation
+        self._per_signer[revocation.signer_id] += 1
+        self._dead.add(revocation.key_id)
+        if revocation.by_authority:
+            self._dead_issuers.add(revocation.key_id)
+        self._digest = ""
+        return True
+
+    def _check_bounds(self, revocation: Revocation) -> None:
+        used = self._per_signer.get(revocation.signer_id, 0)
+        full = used >= (MAX_BY_AUTHORITY if revocation.by_authority else MAX_BY_ISSUER)
+        if not revocation.by_authority and not used:
+            full = len(self._per_signer.keys() - {self._authority.mesh_id}) >= MAX_ISSUERS
+        if full:
             raise RevocationSetFullError(
                 f"the revocations signed by {revocation.signer_id} have reached their bound"
             )
-        self._entries[pair] = revocation
-        self._per_signer[revocation.signer_id] += 1
-        self._dead |= {revocation.key_id}
-        if revocation.by_authority:
-            self._dead_issuers |= {revocation.key_id}
-        return True
+
+
+@lru_cache(maxsize=MAX_ISSUERS)
+def _issuer_key(certificate: bytes, authority: Authority) -> bytes:
+    from paglets.remote.trust.reading import read_issuer  # noqa: PLC0415 - start time
+
+    return read_issuer(certificate, authority)

@@ -18,7 +18,9 @@ from paglets.remote.trust.errors import MalformedFrameError
 _StructT = TypeVar("_StructT", bound=msgspec.Struct)
 
 _MAX_DIGITS = 20
-"""No integer that is signed here has more; reading longer ones costs the square of their length."""
+"""Longer integers are not even read: that costs the square of their length."""
+_MAX_INTEGER = 2**63
+_MAX_DEPTH = 16
 
 
 def read_strict(data: bytes, kind: type[_StructT], *, what: str) -> _StructT:
@@ -41,11 +43,32 @@ def read_strict(data: bytes, kind: type[_StructT], *, what: str) -> _StructT:
         raise MalformedFrameError(f"{what} lacks the field {missing[0]!r}")
     unknown = [name for name in fields if name not in kind.__struct_fields__]
     if unknown:
-        raise MalformedFrameError(f"{what} has a field {unknown[0][:40]!r} that does not belong there")
+        raise MalformedFrameError(f"{what} has a field {unknown[0][:40]!a} that does not belong there")
     try:
-        return msgspec.convert(fields, kind, strict=True)
-    except (msgspec.ValidationError, RecursionError) as error:
+        _check_values(fields, _MAX_DEPTH)
+        found = msgspec.convert(fields, kind, strict=True)
+        # Structs in array form would let elements be missing or too many.
+        exact = msgspec.to_builtins(found) == fields
+    except (ValueError, msgspec.ValidationError) as error:
         raise MalformedFrameError(f"{what} does not hold what it must: {_short(error)}") from error
+    if not exact:
+        raise MalformedFrameError(f"{what} holds more or less than it must")
+    return found
+
+
+def _check_values(value: Any, depth: int) -> None:
+    """Nested no deeper than that, and every text one that can be written again; ``ValueError``."""
+    if depth < 0:
+        raise ValueError("it is nested too deeply")
+    if isinstance(value, str):
+        value.encode("utf-8")  # lone surrogates, which JSON can spell, are a UnicodeEncodeError: a ValueError
+    elif isinstance(value, dict):
+        for key, item in cast("dict[str, Any]", value).items():
+            key.encode("utf-8")
+            _check_values(item, depth - 1)
+    elif isinstance(value, list):
+        for item in cast("list[Any]", value):
+            _check_values(item, depth - 1)
 
 
 def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -62,7 +85,10 @@ def _refuse_constant(text: str) -> Any:
 def _bounded_int(text: str) -> int:
     if len(text) > _MAX_DIGITS:
         raise ValueError("a number is out of bounds")
-    return int(text)
+    value = int(text)
+    if not -_MAX_INTEGER <= value < _MAX_INTEGER:
+        raise ValueError("a number is out of bounds")
+    return value
 
 
 def _finite_float(text: str) -> float:
@@ -73,4 +99,5 @@ def _finite_float(text: str) -> float:
 
 
 def _short(error: Exception) -> str:
-    return str(error)[:200]
+    """A sentence may quote hostile bytes: bounded, and nothing that a terminal would obey."""
+    return ascii(str(error)[:200])[1:-1]

@@ -16,11 +16,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paglets.remote.trust.certificates import PeerIdentity, read_member
 from paglets.remote.trust.errors import BadCertificateError
+from paglets.remote.trust.reading import read_member
 
 if TYPE_CHECKING:
-    from paglets.remote.trust.certificates import Authority, CertificateChain
+    from paglets.remote.trust.certificates import Authority, CertificateChain, PeerIdentity
     from paglets.remote.trust.keys import HostKey
 
 MEMBER_SERVER_NAME = "member.paglets.internal"
