@@ -1,0 +1,290 @@
+"""Handles to paglets, wherever they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import msgspec
+
+from paglets.core.context import PagletContext
+from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
+from paglets.core.errors import HostError, InvalidAgentError, RemoteHostError
+from paglets.core.messages import FUTURE, ONEWAY, SYNCHRONOUS, FutureReply, Message
+from paglets.core.runtime_values import ACTIVE, INACTIVE
+from paglets.remote import api
+from paglets.remote.references import PagletProxyRef
+from paglets.remote.replies import DecodedReply, MovedReply
+from paglets.remote.transfer import TransferTicket
+from paglets.serialization.values import from_json, to_json
+
+if TYPE_CHECKING:
+    import concurrent.futures
+    from collections.abc import Mapping
+
+MOVE_GRACE = 5.0
+"""Seconds that a move may take beyond its ticket's timeout before the caller stops waiting for the answer."""
+
+
+@runtime_checkable
+class ProxyClient(Protocol):
+    """What a proxy calls through: a host's client, a child's link, or a program's ``HostClient``."""
+
+    def call(self, host_url: str, method: str, params: msgspec.Struct, *, timeout: float | None) -> bytes:
+        """Call an operation of a host and wait for its raw JSON result; raises the ``PagletError`` family.
+
+        ``timeout`` in seconds; None: what the client thinks right. The result may be a ``MovedReply``.
+        """
+        ...
+
+    def submit(
+        self, host_url: str, method: str, params: msgspec.Struct, *, timeout: float | None
+    ) -> concurrent.futures.Future[bytes]:
+        """The same without waiting."""
+        ...
+
+
+@runtime_checkable
+class ProxyHost(Protocol):
+    """Something with a client of its own, such as a host."""
+
+    def proxy_for(self, host_url: str, agent_id: str) -> PagletProxy:
+        """A handle to a paglet; nobody is asked."""
+        ...
+
+
+ProxySource = PagletContext | ProxyHost | ProxyClient
+"""What a proxy can be made with."""
+
+
+def make_proxy(host_url: str, agent_id: str, source: ProxySource | None) -> PagletProxy:
+    """A proxy that calls through a context, a host or a client; without one, a proxy that cannot call."""
+    if isinstance(source, PagletContext):
+        return source.host.proxy_for(host_url, agent_id)
+    if isinstance(source, ProxyHost):
+        return source.proxy_for(host_url, agent_id)
+    return PagletProxy(host_url, agent_id, source)
+
+
+class PagletProxy:
+    """A handle to one paglet. It can be kept, sent in messages, and used from any thread.
+
+    ``host_url`` is where the paglet was last seen. A host that a paglet has left forwards to the new place, and
+    the proxy learns it from the answer.
+    """
+
+    def __init__(self, host_url: str, agent_id: str, client: ProxyClient | None) -> None:
+        self.host_url = host_url
+        self.agent_id = agent_id
+        self._client = client
+
+    # --- as a value ----------------------------------------------------------------------------------
+
+    def to_wire(self) -> dict[str, str]:
+        """``{"host_url", "agent_id"}``."""
+        return self.ref().to_wire()
+
+    @classmethod
+    def from_wire(cls, payload: Mapping[str, Any], client: ProxySource | None = None) -> PagletProxy:
+        """Read what ``to_wire`` wrote; ``SerializationError`` for anything else."""
+        return PagletProxyRef.from_wire(payload).resolve(client)
+
+    def ref(self) -> PagletProxyRef:
+        """The address alone."""
+        return PagletProxyRef.from_proxy(self)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PagletProxy):
+            return NotImplemented
+        return (self.host_url, self.agent_id) == (other.host_url, other.agent_id)
+
+    def __hash__(self) -> int:
+        return hash(self.agent_id)  # the place may change
+
+    def __repr__(self) -> str:
+        return f"PagletProxy({self.host_url!r}, {self.agent_id!r})"
+
+    # --- what is known of the paglet -----------------------------------------------------------------
+
+    def info(self) -> dict[str, Any]:
+        """What its host tells: ``agent_id class_name state_class_name active crashed exitcode pid`` and more.
+
+        ``InvalidAgentError`` when the host knows no such paglet.
+        """
+        raw = self._call(api.PAGLETS_INFO, api.PagletParams(agent_id=self.agent_id))
+        return msgspec.json.decode(raw, type=dict[str, Any])
+
+    def is_valid(self) -> bool:
+        """Whether its host can be reached and has it, active or not."""
+        try:
+            self.info()
+        except (InvalidAgentError, RemoteHostError):
+            return False
+        return True
+
+    def is_active(self) -> bool:
+        """Whether it runs; ``InvalidAgentError`` when it is not there."""
+        return bool(self.info().get("active"))
+
+    def is_state(self, state: int) -> bool:
+        """Whether it is in one of the states (``ACTIVE | INACTIVE``)."""
+        return bool(state & (ACTIVE if self.is_active() else INACTIVE))
+
+    def is_remote(self, local_url: str | None = None) -> bool:
+        """Whether it is elsewhere than at ``local_url``; without one, than at the host of this proxy's client."""
+        here = local_url if local_url is not None else getattr(self._client, "local_url", None)
+        return here is None or self.host_url.rstrip("/") != str(here).rstrip("/")
+
+    def get_address(self) -> str:
+        """The URL of its host."""
+        return self.host_url
+
+    def get_agent_id(self) -> str:
+        """Its id."""
+        return self.agent_id
+
+    def get_agent_class_name(self) -> str:
+        """Its class as ``module:Name``."""
+        return str(self.info()["class_name"])
+
+    # --- messages ------------------------------------------------------------------------------------
+
+    def send(
+        self,
+        message: Message,
+        *,
+        activate_if_inactive: bool = True,
+        no_delay: bool = False,
+        timeout: float | None = None,
+    ) -> Any:
+        """Send and wait for the reply.
+
+        Raises what the handler raised, ``InvalidAgentError`` when there is no such paglet,
+        ``PagletInactiveError`` when it is parked and ``no_delay`` forbids to wait. A parked paglet whose policy
+        queues messages is answered for with ``{"queued": True, "message_id": ...}``.
+        """
+        params = self._message(message, SYNCHRONOUS, activate_if_inactive, no_delay, timeout)
+        return from_json(self._call(api.MESSAGE_SEND, params, timeout))
+
+    def send_oneway(
+        self,
+        message: Message,
+        *,
+        activate_if_inactive: bool = True,
+        no_delay: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        """Send and wait until the message is in the paglet's mailbox, not for a reply."""
+        self._call(
+            api.MESSAGE_SEND, self._message(message, ONEWAY, activate_if_inactive, no_delay, timeout), timeout
+        )
+
+    def send_future(
+        self,
+        message: Message,
+        *,
+        activate_if_inactive: bool = True,
+        no_delay: bool = False,
+        timeout: float | None = None,
+    ) -> FutureReply:
+        """Send; the reply can be had from the ``FutureReply``."""
+        params = self._message(message, FUTURE, activate_if_inactive, no_delay, timeout)
+        raw = self._require_client().submit(self.host_url, api.MESSAGE_SEND, params, timeout=timeout)
+        return FutureReply(DecodedReply(raw, self._learn))
+
+    # --- its life ------------------------------------------------------------------------------------
+
+    def dispatch(self, target: str | TransferTicket) -> PagletProxy:
+        """Move it. The proxy at the new place; this proxy goes there too.
+
+        ``TransferError``: it did not move. ``TransferInDoubtError``: that cannot be told yet.
+        """
+        ticket = TransferTicket.from_target(target)
+        params = api.DispatchParams(agent_id=self.agent_id, ticket=ticket.to_wire())
+        return self._move(api.PAGLETS_DISPATCH, params, _patience(ticket))
+
+    def clone(self, target: str | TransferTicket | None = None) -> PagletProxy:
+        """Make a copy of it, there or, without a target, beside it; the copy's proxy."""
+        ticket = None if target is None else TransferTicket.from_target(target)
+        params = api.CloneParams(agent_id=self.agent_id, ticket=None if ticket is None else ticket.to_wire())
+        place = self._place(api.PAGLETS_CLONE, params, None if ticket is None else _patience(ticket))
+        return PagletProxy(place.host_url, place.agent_id, self._client)
+
+    def deactivate(
+        self,
+        *,
+        reason: str = "deactivate",
+        policy: DeactivationPolicy | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> PagletProxy:
+        """Park it; the proxy of the parked paglet."""
+        request = DeactivationRequest(reason=reason, policy=policy, metadata=metadata or {})
+        return self._move(
+            api.PAGLETS_DEACTIVATE, api.DeactivateParams(agent_id=self.agent_id, request=request.to_wire())
+        )
+
+    def activate(self) -> PagletProxy:
+        """Wake it; the proxy of the active paglet."""
+        return self._move(api.PAGLETS_ACTIVATE, api.PagletParams(agent_id=self.agent_id))
+
+    def dispose(self) -> None:
+        """End it for good."""
+        self._call(api.PAGLETS_DISPOSE, api.PagletParams(agent_id=self.agent_id))
+
+    # --- inside --------------------------------------------------------------------------------------
+
+    def _message(
+        self,
+        message: Message,
+        message_type: int,
+        activate_if_inactive: bool,  # noqa: FBT001 - private, and always passed on by name
+        no_delay: bool,  # noqa: FBT001
+        timeout: float | None,
+    ) -> api.MessageParams:
+        body = {"args": message.args, "arg": message.arg, "reply_to": message.reply_to}
+        return api.MessageParams(
+            agent_id=self.agent_id,
+            kind=message.kind,
+            message_id=message.message_id,
+            body=msgspec.Raw(to_json(body)),
+            sender=message.sender,
+            priority=message.priority,
+            message_type=message_type,
+            timestamp=message.timestamp,
+            activate_if_inactive=activate_if_inactive,
+            no_delay=no_delay,
+            timeout=timeout,
+        )
+
+    def _require_client(self) -> ProxyClient:
+        if self._client is None:
+            raise HostError(
+                f"this proxy of {self.agent_id} has nothing to call through; resolve() its ref() with a context or a client"
+            )
+        return self._client
+
+    def _call(self, method: str, params: msgspec.Struct, timeout: float | None = None) -> bytes:
+        return self._learn(self._require_client().call(self.host_url, method, params, timeout=timeout))
+
+    def _learn(self, raw: bytes) -> bytes:
+        if isinstance(raw, MovedReply):
+            self.host_url = raw.host_url
+        return raw
+
+    def _place(self, method: str, params: msgspec.Struct, timeout: float | None = None) -> api.Place:
+        raw = self._call(method, params, timeout)
+        try:
+            return msgspec.json.decode(raw, type=api.Place)
+        except msgspec.DecodeError as error:
+            raise RemoteHostError(
+                f"the host at {self.host_url} answered {method} with no place: {error}"
+            ) from None
+
+    def _move(self, method: str, params: msgspec.Struct, timeout: float | None = None) -> PagletProxy:
+        place = self._place(method, params, timeout)
+        self.host_url = place.host_url
+        return PagletProxy(place.host_url, place.agent_id, self._client)
+
+
+def _patience(ticket: TransferTicket) -> float:
+    """Seconds to wait for the answer to a move on that ticket."""
+    return (ticket.timeout + ticket.retry_interval) * (ticket.retries + 1) + MOVE_GRACE

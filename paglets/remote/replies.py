@@ -1,0 +1,57 @@
+"""What calls give back besides plain bytes."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from typing import TYPE_CHECKING, Any
+
+from paglets.serialization.values import from_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class MovedReply(bytes):
+    """The raw JSON result of a call that followed a forward; the caller's proxy learns ``host_url`` from it.
+
+    A ``ProxyClient`` returns ``bytes``, and this is some: who does not care need not look.
+    """
+
+    host_url: str
+    """Where the paglet answered."""
+
+    @classmethod
+    def at(cls, result: bytes, host_url: str) -> MovedReply:
+        """``result``, given by a paglet that is at ``host_url`` now."""
+        reply = cls(result)
+        reply.host_url = host_url
+        return reply
+
+
+class DecodedReply(concurrent.futures.Future[Any]):
+    """A raw reply that is decoded by whoever reads it, on their thread."""
+
+    def __init__(self, raw: concurrent.futures.Future[bytes], learn: Callable[[bytes], bytes]) -> None:
+        super().__init__()
+        self._raw = raw
+        self._learn = learn
+        raw.add_done_callback(self._arrived)
+
+    def cancel(self) -> bool:
+        """Give up waiting for the reply."""
+        return self._raw.cancel()
+
+    def result(self, timeout: float | None = None) -> Any:
+        """The reply as a value; raises what came in its place, ``TimeoutError`` when none came in time."""
+        return from_json(super().result(timeout))
+
+    def _arrived(self, raw: concurrent.futures.Future[bytes]) -> None:
+        if raw.cancelled():
+            super().cancel()
+            self.set_running_or_notify_cancel()
+            return
+        error = raw.exception()
+        if error is None:
+            self.set_result(self._learn(raw.result()))
+        else:
+            self.set_exception(error)

@@ -1,0 +1,332 @@
+"""One WebSocket connection: the thin asyncio shell around the protocol of ``websockets``.
+
+Frames are handed to a receiver from within ``data_received``, and written at once: a call costs no task and
+no extra turn of the loop. What is read is bounded by the protocol's ``max_size``; reading pauses while our own
+output is stuck, so that a peer that asks but does not listen stops being served instead of filling memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Protocol, cast
+
+from websockets.frames import BINARY, CONT, TEXT, CloseCode, Frame
+from websockets.protocol import CLIENT, OPEN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from websockets.client import ClientProtocol
+    from websockets.http11 import Request, Response
+    from websockets.server import ServerProtocol
+
+    from paglets.remote.wire.settings import WireSettings
+
+_MAX_FRAGMENTS = 1024
+_MAX_REASON_BYTES = 120
+
+websocket_logger = logging.getLogger("paglets.remote.wire.websocket")
+websocket_logger.setLevel(logging.WARNING)  # it announces every single connection at INFO
+
+
+class Receiver(Protocol):
+    """Who gets what arrives. Called on the loop, one call at a time; must not block and must not raise."""
+
+    def message_received(self, data: bytes, *, text: bool) -> None:
+        """One whole message."""
+        ...
+
+    def writable(self) -> None:
+        """Output that was stuck has moved on."""
+        ...
+
+    def connection_closed(self, reason: str) -> None:
+        """The connection is gone; called once."""
+        ...
+
+
+class Opener(Protocol):
+    """Who decides about the HTTP message that opens a connection."""
+
+    def opened(self, channel: Channel, message: Request | Response) -> None:
+        """The peer's request (server side) or response (client side) is here."""
+        ...
+
+    def failed(self, channel: Channel, error: Exception | None) -> None:
+        """The connection ended, or turned out not to be HTTP, before that."""
+        ...
+
+
+class Channel(asyncio.Protocol):
+    """A connection, from the first byte of HTTP to the last of WebSocket."""
+
+    def __init__(
+        self, protocol: ServerProtocol | ClientProtocol, opener: Opener, settings: WireSettings
+    ) -> None:
+        self.protocol = protocol
+        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._opener: Opener | None = opener
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._receiver: Receiver | None = None
+        self._fragments: list[bytes] = []
+        self._fragments_text = False
+        self._request_bytes = 0
+        self._write_paused = False
+        self._read_holds = 0
+        self._drain_waiters: deque[asyncio.Future[None]] = deque()
+        self._last_seen = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        self._pinged = False
+        self._cutting = False
+        self._connected = False
+        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._reason = ""
+
+    # --- what the owner does -------------------------------------------------------------------------
+
+    def attach(self, receiver: Receiver, *, max_size: int) -> None:
+        """From now on ``receiver`` gets the messages, none larger than ``max_size``, and liveness is watched.
+
+        To be called from ``Opener.opened``, so that no message can have come before.
+        """
+        self.protocol.max_message_size = max_size
+        self._receiver = receiver
+        self._opener = None
+        self._watch(self._settings.ping_interval)
+
+    def send_text(self, data: bytes) -> None:
+        """Hand a text message to the transport, now. ``ConnectionError`` when the connection is not open."""
+        self._require_open()
+        self.protocol.send_text(data)
+        self._flush()
+
+    def send_binary(self, data: bytes | bytearray | memoryview) -> None:
+        """Hand a binary message to the transport, now. ``ConnectionError`` when the connection is not open."""
+        self._require_open()
+        self.protocol.send_binary(data)
+        self._flush()
+
+    def now(self) -> float:
+        """The loop's clock."""
+        return self._loop.time()
+
+    @property
+    def stuck(self) -> bool:
+        """Whether so much output waits that a writer should ``drain`` before it goes on."""
+        return self._write_paused
+
+    async def drain(self) -> None:
+        """Wait until output moves again. ``ConnectionError`` when the connection is lost meanwhile."""
+        if not self._write_paused:
+            return
+        waiter = self._loop.create_future()
+        self._drain_waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            self._drain_waiters.remove(waiter)
+
+    def hold_reading(self) -> None:
+        """Read nothing until ``release_reading``; may be nested."""
+        self._read_holds += 1
+        if self._read_holds == 1 and not self._closed.done():
+            self.transport.pause_reading()
+
+    def release_reading(self) -> None:
+        """Undo one ``hold_reading``."""
+        self._read_holds -= 1
+        if self._read_holds == 0 and not self._closed.done():
+            self._last_seen = self._loop.time()
+            self.transport.resume_reading()
+
+    def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Start the closing handshake; the connection is cut when it takes longer than the close timeout."""
+        self._reason = self._reason or reason
+        if self._closed.done():
+            return
+        if self.protocol.state is OPEN:
+            self.protocol.send_close(code, reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore"))
+            self._flush()
+        else:
+            self.transport.close()
+        self._cut_later(self._settings.close_timeout)
+
+    def abort(self, reason: str = "") -> None:
+        """Cut the connection, now."""
+        self._reason = self._reason or reason
+        self.transport.abort()
+
+    def send_request(self) -> None:
+        """Ask for the WebSocket (calling side)."""
+        protocol = cast("ClientProtocol", self.protocol)
+        protocol.send_request(protocol.connect())
+        self._flush()
+
+    def finish_response(self) -> None:
+        """Send the HTTP response that the protocol holds; unless it was an upgrade, the connection ends with it."""
+        self._flush()
+        if self.protocol.state is not OPEN:
+            self._cut_later(self._settings.read_timeout)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be sent."""
+        return self.protocol.state is OPEN and not self._closed.done()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is, or was, a connection at all."""
+        return self._connected
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the connection has ended."""
+        return self._closed.done()
+
+    @property
+    def close_reason(self) -> str:
+        """Why it ended, for people: what the peer said, or what happened."""
+        received = self.protocol.close_rcvd
+        if received is not None and received.reason:
+            return received.reason
+        return self._reason or "the connection was closed"
+
+    async def wait_closed(self) -> None:
+        """Wait for the connection to be gone; bounded by the close timeout once ``close`` was called."""
+        await asyncio.shield(self._closed)
+
+    def when_closed(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` soon after the connection is gone."""
+        self._closed.add_done_callback(lambda _: callback())
+
+    # --- asyncio.Protocol ----------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by asyncio, after the TLS handshake."""
+        self._connected = True
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=self._settings.write_limit)
+        self._last_seen = self._loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        """Called by asyncio: parse, and hand on what is whole."""
+        self._last_seen = self._loop.time()
+        self._pinged = False
+        if self._opener is not None and self.protocol.side is not CLIENT:
+            self._request_bytes += len(data)
+            if self._request_bytes > self._settings.max_request_bytes:
+                self.abort("the request is too large")
+                return
+        self.protocol.receive_data(data)
+        events = self.protocol.events_received()
+        self._flush()
+        for event in events:
+            if isinstance(event, Frame):
+                self._frame_received(event)
+            elif self._opener is not None:
+                self._opener.opened(self, event)
+        if self.protocol.close_expected():
+            self._cut_later(self._settings.close_timeout)
+
+    def eof_received(self) -> None:
+        """Called by asyncio: nothing is left to say to a peer that hung up."""
+        self.protocol.receive_eof()
+        self._flush()
+
+    def pause_writing(self) -> None:
+        """Called by asyncio: the output buffer is full."""
+        self._write_paused = True
+        if self.protocol.side is not CLIENT:
+            self.hold_reading()
+
+    def resume_writing(self) -> None:
+        """Called by asyncio: there is room again, which is a sign of life too."""
+        self._write_paused = False
+        self._last_seen = self._loop.time()
+        if self.protocol.side is not CLIENT:
+            self.release_reading()
+        for waiter in self._drain_waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        if self._receiver is not None:
+            self._receiver.writable()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by asyncio: the connection is gone."""
+        self.protocol.receive_eof()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._reason:
+            error = exc or self.protocol.parser_exc
+            self._reason = str(error) if error is not None and str(error) else ""
+        self._closed.set_result(None)
+        for waiter in self._drain_waiters:
+            if not waiter.done():
+                waiter.set_exception(ConnectionResetError(self.close_reason))
+        if self._receiver is not None:
+            self._receiver.connection_closed(self.close_reason)
+        elif self._opener is not None:
+            self._opener.failed(self, exc or self.protocol.handshake_exc)
+
+    # --- inside --------------------------------------------------------------------------------------
+
+    def _require_open(self) -> None:
+        if self.protocol.state is not OPEN or self._closed.done():
+            raise ConnectionResetError(self.close_reason)
+
+    def _flush(self) -> None:
+        for data in self.protocol.data_to_send():
+            if data:
+                self.transport.write(data)
+            elif self.transport.can_write_eof():
+                self.transport.write_eof()
+            else:
+                self.transport.close()
+
+    def _frame_received(self, frame: Frame) -> None:
+        opcode = frame.opcode
+        if opcode is TEXT or opcode is BINARY:
+            if frame.fin:
+                self._deliver(bytes(frame.data), text=opcode is TEXT)
+            else:
+                self._fragments = [bytes(frame.data)]
+                self._fragments_text = opcode is TEXT
+        elif opcode is CONT:
+            self._fragments.append(bytes(frame.data))
+            if frame.fin:
+                fragments, self._fragments = self._fragments, []
+                self._deliver(b"".join(fragments), text=self._fragments_text)
+            elif len(self._fragments) > _MAX_FRAGMENTS:
+                self.close(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
+
+    def _deliver(self, data: bytes, *, text: bool) -> None:
+        if self._receiver is not None:
+            self._receiver.message_received(data, text=text)
+
+    def _cut_later(self, delay: float) -> None:
+        if self._cutting or self._closed.done():
+            return
+        self._cutting = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(delay, self.transport.abort)
+
+    def _watch(self, delay: float) -> None:
+        if not self._closed.done() and not self.protocol.close_expected():
+            self._timer = self._loop.call_later(delay, self._look)
+
+    def _look(self) -> None:
+        silent = self._loop.time() - self._last_seen
+        if silent < self._settings.ping_interval or self._read_holds:
+            self._watch(max(self._settings.ping_interval - silent, self._settings.ping_interval / 4))
+        elif not self._pinged:
+            self._pinged = True
+            self.protocol.send_ping(b"")
+            self._flush()
+            self._watch(self._settings.ping_timeout)
+        else:
+            self.abort("the connection went silent")

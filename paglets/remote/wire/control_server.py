@@ -1,0 +1,250 @@
+"""The answering side of ``/v1/control``: a table of operations, and the connections that use it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from paglets.core.errors import HostError, PagletError
+from paglets.remote import api
+from paglets.remote.wire import frames
+from paglets.remote.wire.peer import Peer, PeerKind
+from paglets.remote.wire.reports import report_of
+from paglets.remote.wire.strangers import Refusal, Strangers
+from paglets.remote.wire.subscriptions import Subscribe, Subscription
+
+if TYPE_CHECKING:
+    from paglets.remote.wire.channel import Channel
+    from paglets.remote.wire.settings import WireSettings
+
+logger = logging.getLogger(__name__)
+
+Result = Any
+"""What a handler answers: ``msgspec.Raw`` (checked to be one JSON value), a struct, or plain data."""
+Handler = Callable[[Peer, Any], Awaitable[Result]]
+EVERYONE = frozenset(PeerKind)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method: its parameters, who may call it, and what answers.
+
+    A coroutine function is run as a task of the connection, cancelled when the peer goes. A plain function that
+    returns an ``asyncio.Future`` costs no task.
+    """
+
+    params: type[msgspec.Struct]
+    handler: Handler
+    who: frozenset[PeerKind] = EVERYONE
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionOperation:
+    """A method that is answered by ``{"subscription": n}``, and then by notifications."""
+
+    params: type[msgspec.Struct]
+    subscribe: Subscribe
+    notification: str
+    who: frozenset[PeerKind] = EVERYONE
+
+
+@dataclass(slots=True)
+class _Entry:
+    operation: Operation | SubscriptionOperation
+    decoder: msgspec.json.Decoder[Any]
+
+
+@dataclass(slots=True)
+class ControlServer:
+    """The table of operations, shared by all connections of a host."""
+
+    operations: Mapping[str, Operation | SubscriptionOperation]
+    settings: WireSettings
+    strangers: Strangers
+    running: set[asyncio.Future[Result]] = field(default_factory=set["asyncio.Future[Result]"])
+    """Calls of all connections that have not ended yet, cancelled ones too."""
+    _table: dict[str, _Entry] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._table = {
+            method: _Entry(operation, msgspec.json.Decoder(operation.params))
+            for method, operation in self.operations.items()
+        }
+
+    def lookup(self, method: str) -> _Entry | None:
+        """The operation of that name."""
+        return self._table.get(method)
+
+    def connect(self, channel: Channel, peer: Peer) -> ControlConnection:
+        """Serve an authenticated peer on this channel until it goes."""
+        connection = ControlConnection(self, channel, peer)
+        channel.attach(connection, max_size=self.settings.max_control_frame)
+        return connection
+
+    async def settle(self) -> None:
+        """Wait for the calls that were cancelled when their peers went."""
+        while self.running:
+            await asyncio.wait(tuple(self.running))
+
+
+class ControlConnection:
+    """One peer's control link, seen from the host that answers."""
+
+    def __init__(self, server: ControlServer, channel: Channel, peer: Peer) -> None:
+        self.peer = peer
+        self._server = server
+        self._channel = channel
+        self._loop = asyncio.get_running_loop()
+        self._running: dict[frames.RequestId, asyncio.Future[Result]] = {}
+        self._subscriptions: dict[int, Subscription] = {}
+        self._next_subscription = 1
+        self._bad_frames = 0
+
+    # --- what arrives --------------------------------------------------------------------------------
+
+    def message_received(self, data: bytes, *, text: bool) -> None:
+        """One frame: answered, or begun to be."""
+        try:
+            if not text:
+                raise frames.FrameError(frames.INVALID_REQUEST, "control links speak text frames")
+            request = frames.decode_request(data)
+        except frames.FrameError as error:
+            self._bad_frame(error)
+            return
+        request_id = request.id
+        if not isinstance(request_id, int | str):
+            return  # no operation is a notification; the specification wants silence
+        if request_id in self._running:
+            self._bad_frame(frames.FrameError(frames.INVALID_REQUEST, "this id is in use", request_id))
+        elif len(self._running) >= self._server.settings.max_in_flight:
+            self._send(
+                frames.encode_error(request_id, frames.TOO_BUSY, "too many calls wait for their answers")
+            )
+        else:
+            self._begin(request_id, request)
+
+    def writable(self) -> None:
+        """There is room for events again."""
+        for subscription in tuple(self._subscriptions.values()):
+            subscription.flush()
+
+    def connection_closed(self, reason: str) -> None:
+        """The peer is gone: what it asked for is cancelled."""
+        for running in tuple(self._running.values()):
+            running.cancel()
+        for subscription in tuple(self._subscriptions.values()):
+            subscription.end()
+        self._subscriptions.clear()
+
+    # --- calls ---------------------------------------------------------------------------------------
+
+    def _begin(self, request_id: frames.RequestId, request: frames.Request) -> None:
+        entry = self._server.lookup(request.method)
+        if entry is None and request.method != api.SUBSCRIPTION_CANCEL:
+            message = f"there is no operation {request.method[:100]!r} here"
+            self._fail(request_id, frames.METHOD_NOT_FOUND, HostError(message))
+            return
+        if entry is None:
+            self._cancel_subscription(request_id, request)
+            return
+        if self.peer.kind not in entry.operation.who:
+            message = f"{request.method} is not for a peer of kind {self.peer.kind.value}"
+            self._fail(request_id, frames.FORBIDDEN, HostError(message))
+            return
+        try:
+            params = entry.decoder.decode(request.params)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            message = f"{request.method}: {error}"
+            self._fail(request_id, frames.INVALID_PARAMS, HostError(message))
+            return
+        if isinstance(entry.operation, SubscriptionOperation):
+            self._subscribe(request_id, entry.operation, params)
+            return
+        answer = entry.operation.handler(self.peer, params)
+        running = answer if isinstance(answer, asyncio.Future) else asyncio.ensure_future(answer)
+        self._running[request_id] = running
+        self._server.running.add(running)
+        running.add_done_callback(lambda done: self._answer(request_id, request.method, done))
+
+    def _answer(self, request_id: frames.RequestId, method: str, done: asyncio.Future[Result]) -> None:
+        del self._running[request_id]
+        self._server.running.discard(done)
+        if done.cancelled():
+            if self._channel.is_open:
+                self._fail(
+                    request_id, frames.INTERNAL_ERROR, HostError(f"{method} was cancelled by the host")
+                )
+            return
+        error = done.exception()
+        if error is None:
+            try:
+                self._send(frames.encode_result(request_id, frames.encode_value(done.result())))
+            except (TypeError, ValueError) as bad_result:
+                error = bad_result
+            else:
+                return
+        if isinstance(error, PagletError):
+            self._fail(request_id, frames.OPERATION_FAILED, error)
+            return
+        logger.error(
+            "an operation failed", extra={"method": method, "peer": self.peer.address}, exc_info=error
+        )
+        self._fail(request_id, frames.INTERNAL_ERROR, HostError(f"{method}: {type(error).__name__}: {error}"))
+
+    # --- subscriptions -------------------------------------------------------------------------------
+
+    def _subscribe(self, request_id: frames.RequestId, operation: SubscriptionOperation, params: Any) -> None:
+        if len(self._subscriptions) >= self._server.settings.max_subscriptions:
+            message = "this connection has as many subscriptions as it may"
+            self._fail(request_id, frames.TOO_BUSY, HostError(message))
+            return
+        number = self._next_subscription
+        self._next_subscription += 1
+        subscription = Subscription(
+            number,
+            operation.notification,
+            self._channel,
+            self._server.settings.subscription_queue,
+            self._forget,
+        )
+        self._subscriptions[number] = subscription
+        self._send(frames.encode_result(request_id, b'{"subscription":%d}' % number))
+        subscription.begin(operation.subscribe(self.peer, params, subscription.push))
+
+    def _cancel_subscription(self, request_id: frames.RequestId, request: frames.Request) -> None:
+        try:
+            number = msgspec.json.decode(request.params, type=api.SubscriptionParams).subscription
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            self._fail(request_id, frames.INVALID_PARAMS, HostError(f"{request.method}: {error}"))
+            return
+        subscription = self._subscriptions.pop(number, None)
+        if subscription is not None:
+            subscription.end()
+        self._send(frames.encode_result(request_id, b"{}"))
+
+    def _forget(self, number: int) -> None:
+        self._subscriptions.pop(number, None)
+
+    # --- what leaves ---------------------------------------------------------------------------------
+
+    def _send(self, frame: bytes) -> None:
+        if self._channel.is_open:
+            self._channel.send_text(frame)
+
+    def _fail(self, request_id: frames.RequestId, code: int, error: PagletError) -> None:
+        self._send(frames.encode_error(request_id, code, str(error), report_of(error)))
+
+    def _bad_frame(self, error: frames.FrameError) -> None:
+        self._bad_frames += 1
+        self._send(frames.encode_error(error.request_id, error.code, str(error)))
+        if self._bad_frames >= self._server.settings.max_bad_frames:
+            reason = "too many frames that are no requests"
+            self._server.strangers.refuse(
+                Refusal.BAD_FRAMES, self.peer.address, f"{self.peer.name}: {reason}"
+            )
+            self._channel.close(1008, reason)

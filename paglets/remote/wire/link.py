@@ -1,0 +1,214 @@
+"""The calling side of one control link: many calls at a time, told apart by id."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from paglets.core.errors import PagletError, RemoteHostError
+from paglets.remote import api
+from paglets.remote.wire import frames
+from paglets.remote.wire.reports import error_of
+
+if TYPE_CHECKING:
+    from paglets.remote.wire.channel import Channel
+    from paglets.remote.wire.peer import Peer
+
+request_prefix = cache(frames.request_prefix)
+_encoder = msgspec.json.Encoder()
+
+
+Receive = Callable[["bytes | None", str], None]
+"""Takes one event as raw JSON, or ``None`` and why there will be no more."""
+
+
+class _EventParams(msgspec.Struct, frozen=True):
+    subscription: int
+    event: msgspec.Raw = msgspec.Raw(b"null")
+    reason: str = ""
+
+
+class Link:
+    """An open control link to a host."""
+
+    def __init__(self, channel: Channel, peer: Peer, url: str, max_waiting: int) -> None:
+        self.peer = peer
+        """Who answers."""
+        self.url = url
+        """Where it was reached."""
+        self.last_used = channel.now()
+        self._channel = channel
+        self._max_waiting = max_waiting
+        self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self._events: dict[int, Receive] = {}
+        self._subscribing: dict[int, Receive] = {}
+        self._next_id = 1
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls can be sent."""
+        return self._channel.is_open
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits for anything here."""
+        return not self._waiting and not self._events
+
+    async def call(self, method: str, params: msgspec.Struct, *, timeout: float | None = None) -> bytes:
+        """Call and wait for the raw JSON result.
+
+        Raises what the host reports; ``RemoteHostError`` when no answer came in time or the connection was
+        lost. A call whose answer did not come may or may not have been carried out.
+        """
+        self.last_used = self._channel.now()
+        if self._channel.stuck:
+            await self._channel.drain()
+        request_id, answer = self.begin(request_prefix(method), _encoder.encode(params))
+        timer = (
+            self._loop.call_later(timeout, self._expire, request_id, method) if timeout is not None else None
+        )
+        try:
+            return await answer
+        finally:
+            self._waiting.pop(request_id, None)
+            if timer is not None:
+                timer.cancel()
+
+    def begin(self, prefix: bytes, params: bytes) -> tuple[int, asyncio.Future[bytes]]:
+        """Send a call, now; its id and the future of its raw JSON result. ``RemoteHostError`` when that is impossible."""
+        if len(self._waiting) >= self._max_waiting:
+            raise RemoteHostError(f"too many calls wait for the host at {self.url}")
+        request_id = self._next_id
+        self._next_id += 1
+        try:
+            self._channel.send_text(frames.encode_request(prefix, request_id, params))
+        except OSError as error:
+            raise RemoteHostError(f"the connection to the host at {self.url} is closed: {error}") from None
+        answer: asyncio.Future[bytes] = self._loop.create_future()
+        self._waiting[request_id] = answer
+        return request_id, answer
+
+    async def subscribe(
+        self, method: str, params: msgspec.Struct, receive: Receive, *, timeout: float | None = None
+    ) -> Callable[[], None]:
+        """Start a subscription: ``receive(event, "")`` gets each one, ``receive(None, why)`` the end.
+
+        Answers the function that stops it.
+        """
+        request_id, answer = self.begin(request_prefix(method), _encoder.encode(params))
+        self._subscribing[request_id] = receive
+        try:
+            async with asyncio.timeout(timeout):
+                number = msgspec.json.decode(await answer, type=api.SubscriptionParams).subscription
+        except TimeoutError:
+            raise RemoteHostError(f"the host at {self.url} did not answer {method} in time") from None
+        finally:
+            self._waiting.pop(request_id, None)
+            self._subscribing.pop(request_id, None)
+
+        def stop() -> None:
+            if self._events.pop(number, None) is not None and self.is_open:
+                cancel = _encoder.encode(api.SubscriptionParams(subscription=number))
+                _, ignored = self.begin(request_prefix(api.SUBSCRIPTION_CANCEL), cancel)
+                ignored.add_done_callback(_ignore_outcome)
+
+        return stop
+
+    def close(self, reason: str = "") -> None:
+        """End the link politely; calls that wait fail."""
+        self._channel.close(1000, reason)
+
+    def discard(self) -> None:
+        """Cut the link."""
+        self._channel.abort("not needed")
+
+    async def wait_closed(self) -> None:
+        """Wait until the link is gone."""
+        await self._channel.wait_closed()
+
+    # --- Receiver ------------------------------------------------------------------------------------
+
+    def message_received(self, data: bytes, *, text: bool) -> None:
+        """One frame from the host."""
+        try:
+            answer = frames.decode_answer(data)
+        except frames.FrameError as error:
+            self._channel.close(1008, str(error))
+            return
+        if answer.method:
+            self._notified(answer)
+            return
+        if not isinstance(answer.id, int):
+            return  # an error about a frame that had no id we ever sent
+        waiting = self._waiting.pop(answer.id, None)
+        receive = self._subscribing.pop(answer.id, None)
+        if waiting is None or waiting.done():
+            return  # the caller has given up
+        if answer.error is not None:
+            waiting.set_exception(_error_of(answer.error))
+        elif answer.result is msgspec.UNSET:
+            waiting.set_exception(RemoteHostError(f"the host at {self.url} sent an answer without a result"))
+        else:
+            result = bytes(answer.result)
+            if receive is not None:
+                self._subscribed(result, receive)
+            waiting.set_result(result)
+
+    def writable(self) -> None:
+        """Callers wait for this by themselves."""
+
+    def connection_closed(self, reason: str) -> None:
+        """The link is gone: nobody waits in vain."""
+        waiting, self._waiting = self._waiting, {}
+        for answer in waiting.values():
+            if not answer.done():
+                message = f"the connection to the host at {self.url} was lost before it answered: {reason}"
+                answer.set_exception(RemoteHostError(message))
+        events, self._events = self._events, {}
+        for receive in events.values():
+            receive(None, f"the connection to the host at {self.url} was lost: {reason}")
+
+    # --- inside --------------------------------------------------------------------------------------
+
+    def _subscribed(self, result: bytes, receive: Receive) -> None:
+        """Events may come in the same breath as the answer, so they are expected from here on."""
+        try:
+            self._events[msgspec.json.decode(result, type=api.SubscriptionParams).subscription] = receive
+        except msgspec.DecodeError:
+            return  # whoever awaits the answer reports it
+
+    def _notified(self, notification: frames.Answer) -> None:
+        try:
+            params = msgspec.json.decode(notification.params, type=_EventParams)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return
+        if notification.method == api.SUBSCRIPTION_ENDED:
+            receive = self._events.pop(params.subscription, None)
+            if receive is not None:
+                receive(None, params.reason)
+            return
+        receive = self._events.get(params.subscription)
+        if receive is not None:
+            receive(bytes(params.event), "")
+
+    def _expire(self, request_id: int, method: str) -> None:
+        waiting = self._waiting.pop(request_id, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(RemoteHostError(f"the host at {self.url} did not answer {method} in time"))
+
+
+def _error_of(error: frames.ErrorObject) -> PagletError:
+    try:
+        return error_of(bytes(error.data))
+    except ValueError:
+        return RemoteHostError(error.message)
+
+
+def _ignore_outcome(answer: asyncio.Future[bytes]) -> None:
+    if not answer.cancelled():
+        answer.exception()

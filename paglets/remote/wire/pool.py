@@ -1,0 +1,238 @@
+"""Every connection that one event loop has to other hosts: control links, stream connections, reads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from paglets.core.errors import RemoteHostError
+from paglets.remote.wire.dialer import Dialer
+from paglets.remote.wire.http_get import fetch
+from paglets.remote.wire.link import Link, Receive
+from paglets.remote.wire.peer import PeerKind
+from paglets.remote.wire.settings import CONTROL_PATH, STREAM_PATH, WireSettings
+from paglets.remote.wire.strangers import SecurityCallback, Strangers, ignore_security
+from paglets.remote.wire.stream_client import OutgoingStream
+
+if TYPE_CHECKING:
+    import msgspec
+
+    from paglets.remote.wire.addresses import HostAddress
+    from paglets.remote.wire.channel import Channel
+    from paglets.remote.wire.peer import Peer, Trust
+
+Hello = Callable[[Link], Awaitable[None]]
+"""Run first on each new link to a host, before any other call; what it raises makes the link unusable."""
+
+
+class LinkPool:
+    """Connections on demand: one shared control link for each host, stream connections kept for the next transfer.
+
+    Belongs to the loop on which it is made. Idle connections are closed, their number is bounded.
+    """
+
+    def __init__(
+        self,
+        trust: Trust,
+        *,
+        hello: Hello | None = None,
+        security: SecurityCallback = ignore_security,
+        settings: WireSettings | None = None,
+    ) -> None:
+        self.settings = settings or WireSettings()
+        self.strangers = Strangers(security, self.settings.security_interval)
+        self._dialer = Dialer(trust, self.strangers, self.settings)
+        self._hello = hello
+        self._links: dict[str, Link] = {}
+        self._dialling: dict[str, asyncio.Task[Link]] = {}
+        self._idle_streams: dict[str, list[OutgoingStream]] = {}
+        self._busy_streams: set[OutgoingStream] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    # --- calls ---------------------------------------------------------------------------------------
+
+    async def call(
+        self, address: HostAddress, method: str, params: msgspec.Struct, *, timeout: float | None = None
+    ) -> bytes:
+        """Call an operation of a host; its raw JSON result.
+
+        Raises the ``PagletError`` that the host reports, ``AuthenticationError`` when it is not the host that
+        was meant, ``RemoteHostError`` naming the host when it cannot be reached or does not answer in time.
+        ``timeout`` (seconds) covers dialling too.
+        """
+        link = self._links.get(address.host_id or address.url)
+        if link is None or not link.is_open:
+            begun = asyncio.get_running_loop().time()
+            link = await self._link_in_time(address, timeout)
+            if timeout is not None:
+                timeout -= asyncio.get_running_loop().time() - begun
+        return await link.call(method, params, timeout=timeout)
+
+    async def subscribe(
+        self,
+        address: HostAddress,
+        method: str,
+        params: msgspec.Struct,
+        receive: Receive,
+        *,
+        timeout: float | None = None,
+    ) -> Callable[[], None]:
+        """Start a subscription on a host's link; see ``Link.subscribe``."""
+        return await (await self._link_in_time(address, timeout)).subscribe(
+            method, params, receive, timeout=timeout
+        )
+
+    async def link(self, address: HostAddress) -> Link:
+        """The open link to a host, dialled when there is none."""
+        if self._closed:
+            raise RemoteHostError(f"cannot reach {address.url}: this client is closed")
+        key = address.host_id or address.url
+        link = self._links.get(key)
+        if link is not None and link.is_open:
+            return link
+        dialling = self._dialling.get(key)
+        if dialling is None:
+            self._make_room()
+            dialling = asyncio.ensure_future(self._dial(key, address))
+            self._dialling[key] = dialling
+            dialling.add_done_callback(lambda done: self._dialled(key, done))
+        return await asyncio.shield(dialling)
+
+    async def fetch(self, address: HostAddress, resource: str, *, timeout: float = 10.0) -> bytes:
+        """GET ``resource`` (path and query) of a host: the JSON body. Errors are raised as by ``call``."""
+        return await fetch(self._dialer, address, resource, timeout, self.settings)
+
+    # --- streams -------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def stream(self, address: HostAddress) -> AsyncIterator[OutgoingStream]:
+        """A connection for one transfer. Kept for the next one after a verdict, cut otherwise."""
+        stream = self._idle_stream(address) or await self._open_stream(address)
+        self._busy_streams.add(stream)
+        try:
+            yield stream
+        finally:
+            self._busy_streams.discard(stream)
+            self._put_back(address, stream)
+
+    def _idle_stream(self, address: HostAddress) -> OutgoingStream | None:
+        idle = self._idle_streams.get(address.host_id or address.url, [])
+        while idle:
+            stream = idle.pop()
+            if stream.is_open:
+                return stream.renew()
+        return None
+
+    async def _open_stream(self, address: HostAddress) -> OutgoingStream:
+        if self._closed:
+            raise RemoteHostError(f"cannot reach {address.url}: this client is closed")
+        return await self._dialer.open(
+            address, STREAM_PATH, self.settings.max_header_bytes, self._make_stream
+        )
+
+    def _make_stream(self, channel: Channel, peer: Peer, url: str) -> OutgoingStream:
+        return OutgoingStream(channel, peer, url, self.settings.stream_idle_timeout)
+
+    def _put_back(self, address: HostAddress, stream: OutgoingStream) -> None:
+        idle = self._idle_streams.setdefault(address.host_id or address.url, [])
+        if self._closed or not stream.is_reusable or len(idle) >= self.settings.max_idle_streams:
+            stream.discard()
+            return
+        stream.rest()
+        idle.append(stream)
+        self._sweep_later()
+
+    # --- dialling ------------------------------------------------------------------------------------
+
+    async def _link_in_time(self, address: HostAddress, timeout: float | None) -> Link:
+        try:
+            async with asyncio.timeout(timeout):
+                return await self.link(address)
+        except TimeoutError:
+            raise RemoteHostError(f"the host at {address.url} did not answer in time") from None
+
+    async def _dial(self, key: str, address: HostAddress) -> Link:
+        link = await self._dialer.open(
+            address, CONTROL_PATH, self.settings.max_control_frame, self._make_link
+        )
+        try:
+            if self._hello is not None and link.peer.kind is PeerKind.MEMBER:
+                async with asyncio.timeout(self.settings.dial_timeout):
+                    await self._hello(link)
+        except TimeoutError:
+            link.discard()
+            raise RemoteHostError(f"the host at {address.url} did not answer the greeting in time") from None
+        except BaseException:
+            link.discard()
+            raise
+        self._links[key] = link
+        self._sweep_later()
+        return link
+
+    def _make_link(self, channel: Channel, peer: Peer, url: str) -> Link:
+        return Link(channel, peer, url, self.settings.max_waiting_calls)
+
+    def _dialled(self, key: str, done: asyncio.Task[Link]) -> None:
+        del self._dialling[key]
+        if not done.cancelled():
+            done.exception()  # every caller may have left
+
+    # --- keeping it small ----------------------------------------------------------------------------
+
+    def _make_room(self) -> None:
+        self._links = {key: link for key, link in self._links.items() if link.is_open}
+        if len(self._links) + len(self._dialling) < self.settings.max_links:
+            return
+        idle = [(link.last_used, key) for key, link in self._links.items() if link.is_idle]
+        if not idle:
+            raise RemoteHostError(f"all {self.settings.max_links} links to hosts are in use")
+        self._links.pop(min(idle)[1]).close("another host is called")
+
+    def _sweep_later(self) -> None:
+        if self._sweeper is None and not self._closed:
+            delay = self.settings.link_idle_timeout / 2
+            self._sweeper = asyncio.get_running_loop().call_later(delay, self._sweep)
+
+    def _sweep(self) -> None:
+        """Close what nobody used for a while; runs only while there is something to watch."""
+        self._sweeper = None
+        oldest = asyncio.get_running_loop().time() - self.settings.link_idle_timeout
+        for key, link in tuple(self._links.items()):
+            if not link.is_open:
+                del self._links[key]
+            elif link.is_idle and link.last_used < oldest:
+                del self._links[key]
+                link.close("idle")
+        stream_oldest = asyncio.get_running_loop().time() - self.settings.stream_idle_timeout / 2
+        for key, streams in tuple(self._idle_streams.items()):
+            for stream in tuple(streams):
+                if not stream.is_open or stream.idle_since < stream_oldest:
+                    streams.remove(stream)
+                    stream.close()
+            if not streams:
+                del self._idle_streams[key]
+        if self._links or self._idle_streams:
+            self._sweep_later()
+
+    async def close(self) -> None:
+        """Close everything; calls that wait fail, transfers break off."""
+        self._closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        dialling = tuple(self._dialling.values())
+        for task in dialling:
+            task.cancel()
+        if dialling:
+            await asyncio.wait(dialling)
+        streams = [stream for idle in self._idle_streams.values() for stream in idle]
+        for stream in self._busy_streams:
+            stream.discard()
+        for connection in (*self._links.values(), *streams):
+            connection.close()
+        for connection in (*self._links.values(), *streams, *self._busy_streams):
+            await connection.wait_closed()
+        self._links.clear()
+        self._idle_streams.clear()

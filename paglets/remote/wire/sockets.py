@@ -1,0 +1,129 @@
+"""Listening sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import stat
+from typing import TYPE_CHECKING
+
+from paglets.core.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_MAX_SOCKET_PATH = 107  # sun_path less its final zero, unix(7)
+_FREE_PORT_TRIES = 16
+
+
+async def bind_tcp(binds: Sequence[str], port: int, backlog: int) -> list[socket.socket]:
+    """Listening sockets on every address of ``binds``, all on one port; ``HostError`` when that is impossible."""
+    loop = asyncio.get_running_loop()
+    addresses: list[tuple[int, str]] = []
+    for bind in dict.fromkeys(binds):
+        if not bind:
+            addresses += [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")]
+            continue
+        try:
+            found = await loop.getaddrinfo(bind, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        except OSError as error:
+            raise HostError(f"cannot listen on {bind!r}: {error}") from None
+        addresses += [(family, str(address[0])) for family, _, _, _, address in found]
+    for _ in range(_FREE_PORT_TRIES):
+        try:
+            return _bind_all(list(dict.fromkeys(addresses)), port, backlog)
+        except _PortTakenError:
+            if port:
+                raise
+    raise HostError("found no port that is free on all addresses")
+
+
+class _PortTakenError(HostError):
+    """The port is in use on one of the addresses."""
+
+
+def _bind_all(addresses: list[tuple[int, str]], port: int, backlog: int) -> list[socket.socket]:
+    bound: list[socket.socket] = []
+    try:
+        for family, address in addresses:
+            try:
+                opened = _bind_one(family, address, port, backlog)
+            except OSError as error:
+                if (
+                    family == socket.AF_INET6
+                    and address == "::"
+                    and error.errno in {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
+                ):
+                    continue  # a kernel without IPv6
+                message = f"cannot listen on {address} port {port}: {error.strerror}"
+                if error.errno == errno.EADDRINUSE:
+                    raise _PortTakenError(message) from None
+                raise HostError(message) from None
+            bound.append(opened)
+            port = opened.getsockname()[1]
+    except BaseException:
+        for opened in bound:
+            opened.close()
+        raise
+    return bound
+
+
+def _bind_one(family: int, address: str, port: int, backlog: int) -> socket.socket:
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        opened.setblocking(False)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        opened.bind((address, port))
+        opened.listen(backlog)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def bind_unix(path: Path, backlog: int) -> socket.socket:
+    """A listening Unix socket with mode 0600 in a directory that is made 0700; a stale socket is replaced.
+
+    ``HostError`` when the path is too long, when its directory belongs to somebody else, or when a live host
+    listens there.
+    """
+    if len(str(path).encode()) > _MAX_SOCKET_PATH:
+        raise HostError(f"the local socket's path is longer than {_MAX_SOCKET_PATH} bytes: {path}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.chmod(0o700)
+        _remove_stale(path)
+        opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    except OSError as error:
+        raise HostError(f"cannot listen on {path}: {error.strerror}") from None
+    try:
+        opened.setblocking(False)
+        opened.bind(str(path))
+        path.chmod(0o600)
+        opened.listen(backlog)
+    except OSError as error:
+        opened.close()
+        raise HostError(f"cannot listen on {path}: {error.strerror}") from None
+    return opened
+
+
+def _remove_stale(path: Path) -> None:
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise HostError(f"cannot listen on {path}: something that is no socket is there")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(0.2)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise HostError(f"cannot listen on {path}: {error}") from None
+        else:
+            raise HostError(f"another host listens on {path} already")

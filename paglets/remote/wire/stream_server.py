@@ -1,0 +1,215 @@
+"""The receiving side of ``/v1/stream``: header, chunks, trailer, and then the handler's verdict.
+
+One transfer at a time on a connection, any number one after the other. Nothing is buffered beyond a few chunks:
+when the handler is slow, reading stops, and TCP tells the sender.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+from paglets.core.errors import HostError, PagletError, TransferError
+from paglets.remote.wire.reports import report_of
+from paglets.remote.wire.settings import CHUNK_BYTES
+from paglets.remote.wire.strangers import Refusal, Strangers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from paglets.remote.wire.channel import Channel
+    from paglets.remote.wire.peer import Peer
+    from paglets.remote.wire.settings import WireSettings
+    from paglets.remote.wire.tasks import TaskSet
+
+logger = logging.getLogger(__name__)
+
+REFUSED_PREFIX = b'{"refused":'
+"""How a refusal begins; everything else that a receiver says is a verdict."""
+_QUEUE_HIGH = 4  # frames that wait for the handler before reading stops
+
+
+class StreamHandler(Protocol):
+    """What a host does with transfers that arrive."""
+
+    async def receive(self, peer: Peer, stream: IncomingStream) -> bytes:
+        """Take one transfer and answer the verdict frame (UTF-8 text).
+
+        Iterate over ``stream`` for the chunks, then look at ``stream.trailer``. A ``PagletError`` refuses the
+        transfer, at any time: the sender sees it while it still sends. Anything that the handler holds it must
+        let go when it is cancelled or when the iteration raises ``TransferError``: the sender is gone, or sent
+        what the wire does not allow.
+        """
+        ...
+
+
+class IncomingStream:
+    """One transfer as it arrives: ``header``, then the chunks by iteration, then ``trailer``."""
+
+    def __init__(self, header: bytes, take: Callable[[], AsyncIterator[bytes]], max_payload: int) -> None:
+        self.header = header
+        """The header frame, exactly as sent."""
+        self.trailer = b""
+        """The trailer frame, exactly as sent; empty until the iteration has ended by itself."""
+        self.received = 0
+        """Payload bytes so far."""
+        self.max_payload = max_payload
+        self._take = take
+
+    def expect(self, size: int) -> None:
+        """Payload bytes announced by the header: a sender of more is cut off."""
+        self.max_payload = min(self.max_payload, size)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._take()
+
+
+class StreamServer:
+    """Takes stream connections of a host and hands each transfer to the handler."""
+
+    def __init__(
+        self, handler: StreamHandler, *, strangers: Strangers, tasks: TaskSet, settings: WireSettings
+    ) -> None:
+        self.handler = handler
+        self.settings = settings
+        self.strangers = strangers
+        self.open_streams = 0
+        self._tasks = tasks
+
+    def connect(self, channel: Channel, peer: Peer) -> None:
+        """Serve an authenticated host on this channel until it goes."""
+        connection = StreamConnection(self, channel, peer)
+        channel.attach(connection, max_size=max(self.settings.max_header_bytes, CHUNK_BYTES))
+        self._tasks.start(connection.run())
+
+
+class StreamConnection:
+    """One peer's stream connection, seen from the host that receives."""
+
+    def __init__(self, server: StreamServer, channel: Channel, peer: Peer) -> None:
+        self._server = server
+        self._channel = channel
+        self._peer = peer
+        self._queue: deque[tuple[bool, bytes]] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._holding = False
+        self._lost = ""
+        self._refused = False
+        self._stream: IncomingStream
+        self._loop = asyncio.get_running_loop()
+
+    # --- what arrives --------------------------------------------------------------------------------
+
+    def message_received(self, data: bytes, *, text: bool) -> None:
+        """Queue one frame, and stop reading when the handler lags behind."""
+        if self._refused:
+            return  # read on and away: closing with unread bytes would take the refusal from the sender
+        self._queue.append((text, data))
+        if len(self._queue) >= _QUEUE_HIGH and not self._holding:
+            self._holding = True
+            self._channel.hold_reading()
+        self._wake()
+
+    def writable(self) -> None:
+        """Verdicts are small: nothing waits for this."""
+
+    def connection_closed(self, reason: str) -> None:
+        """The sender is gone."""
+        self._lost = reason or "the connection was closed"
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _next(self) -> tuple[bool, bytes]:
+        """The next frame: (text, data). ``TransferError`` when the sender is gone or silent."""
+        while not self._queue:
+            if self._lost:
+                raise TransferError(f"the stream broke off: {self._lost}")
+            self._waiter = self._loop.create_future()
+            try:
+                async with asyncio.timeout(self._server.settings.stream_idle_timeout):
+                    await self._waiter
+            except TimeoutError:
+                raise TransferError("the stream went silent") from None
+            finally:
+                self._waiter = None
+        frame = self._queue.popleft()
+        if self._holding and not self._queue:
+            self._holding = False
+            self._channel.release_reading()
+        return frame
+
+    # --- transfers -----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Take transfers until the connection ends or a refused one leaves it in an unknown state."""
+        try:
+            while await self._transfer():
+                pass
+        finally:
+            self._channel.close(1000, "done")
+
+    async def _transfer(self) -> bool:
+        """One transfer; whether the connection can take another."""
+        try:
+            text, header = await self._next()
+        except TransferError:
+            return False  # between transfers, either side may go
+        if not text or len(header) > self._server.settings.max_header_bytes:
+            self._misbehaved("a stream begins with a header frame")
+            return False
+        if self._server.open_streams >= self._server.settings.max_streams:
+            self._refuse(HostError("this host takes as many streams as it may; try again"))
+            return False
+        self._server.open_streams += 1
+        stream = IncomingStream(header, self._chunks, self._server.settings.max_payload_bytes)
+        self._stream = stream
+        try:
+            verdict = await self._server.handler.receive(self._peer, stream)
+        except PagletError as error:
+            self._refuse(error)
+            return False
+        except Exception as error:
+            logger.exception("a transfer failed", extra={"peer": self._peer.name})
+            self._refuse(HostError(f"the transfer failed: {type(error).__name__}: {error}"))
+            return False
+        finally:
+            self._server.open_streams -= 1
+        if not self._channel.is_open:
+            return False
+        self._channel.send_text(verdict)
+        return bool(stream.trailer)
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        stream = self._stream
+        while True:
+            text, data = await self._next()
+            if text:
+                if len(data) > self._server.settings.max_header_bytes:
+                    raise self._misbehaved("the trailer frame is too large")
+                stream.trailer = data
+                return
+            stream.received += len(data)
+            if len(data) > CHUNK_BYTES or stream.received > stream.max_payload:
+                raise self._misbehaved("the payload is larger than announced or allowed")
+            yield data
+
+    def _misbehaved(self, reason: str) -> TransferError:
+        self._server.strangers.refuse(Refusal.BAD_FRAMES, self._peer.address, f"{self._peer.name}: {reason}")
+        error = TransferError(reason)
+        self._refuse(error)
+        return error
+
+    def _refuse(self, error: PagletError) -> None:
+        self._refused = True
+        self._queue.clear()
+        if self._holding:
+            self._holding = False
+            self._channel.release_reading()
+        if self._channel.is_open:
+            self._channel.send_text(REFUSED_PREFIX + report_of(error) + b"}")
+            self._channel.close(1008, str(error))

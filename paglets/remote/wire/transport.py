@@ -1,0 +1,179 @@
+"""From any thread to the loop that owns the connections."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+from paglets.core.errors import HostError
+from paglets.remote.wire.addresses import HostAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import msgspec
+
+    from paglets.remote.wire.link import Receive
+    from paglets.remote.wire.pool import LinkPool
+
+_STOP_TIMEOUT = 10.0
+
+
+class ClientTransport(Protocol):
+    """What a ``HostClient`` calls through. Every method may be called from any thread, and none waits."""
+
+    def submit(
+        self, host_url: str, method: str, params: msgspec.Struct, *, timeout: float | None
+    ) -> concurrent.futures.Future[bytes]:
+        """Call an operation of a host: the raw JSON result."""
+        ...
+
+    def fetch(self, host_url: str, resource: str, *, timeout: float) -> concurrent.futures.Future[bytes]:
+        """GET path and query of a host: the JSON body."""
+        ...
+
+    def subscribe(
+        self, host_url: str, method: str, params: msgspec.Struct, receive: Receive, *, timeout: float
+    ) -> concurrent.futures.Future[Callable[[], None]]:
+        """Start a subscription; ``receive`` and the stop function run on the loop's thread."""
+        ...
+
+    def require_other_thread(self) -> None:
+        """``HostError`` on the loop's own thread, where waiting would wait for itself."""
+        ...
+
+    def run_on_loop(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` on the loop's thread, soon; never, once the transport is closed."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what the transport owns."""
+        ...
+
+
+class PoolTransport:
+    """A transport over a pool whose loop somebody else runs (a host)."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        pool: LinkPool,
+        *,
+        thread_id: int,
+        resolve: Callable[[str], HostAddress] = HostAddress,
+    ) -> None:
+        self._loop = loop
+        self._pool = pool
+        self._thread_id = thread_id
+        self._resolve = resolve
+
+    def submit(
+        self, host_url: str, method: str, params: msgspec.Struct, *, timeout: float | None
+    ) -> concurrent.futures.Future[bytes]:
+        """Call an operation of a host: the raw JSON result."""
+        work = self._pool.call(self._resolve(host_url), method, params, timeout=timeout)
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def fetch(self, host_url: str, resource: str, *, timeout: float) -> concurrent.futures.Future[bytes]:
+        """GET path and query of a host: the JSON body."""
+        work = self._pool.fetch(self._resolve(host_url), resource, timeout=timeout)
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def subscribe(
+        self, host_url: str, method: str, params: msgspec.Struct, receive: Receive, *, timeout: float
+    ) -> concurrent.futures.Future[Callable[[], None]]:
+        """Start a subscription."""
+        work = self._pool.subscribe(self._resolve(host_url), method, params, receive, timeout=timeout)
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def require_other_thread(self) -> None:
+        """``HostError`` on the loop's own thread."""
+        if threading.get_ident() == self._thread_id:
+            raise HostError("a synchronous call from the loop's own thread would wait for itself")
+
+    def run_on_loop(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` on the loop's thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(callback)
+
+    def close(self) -> None:
+        """Nothing is owned here: the loop and the pool are the host's."""
+
+
+class ThreadTransport:
+    """A transport with a thread and a loop of its own, started by the first call."""
+
+    def __init__(self, make_pool: Callable[[], LinkPool]) -> None:
+        self._make_pool = make_pool
+        self._lock = threading.Lock()
+        self._inner: PoolTransport | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._closed = False
+
+    def submit(
+        self, host_url: str, method: str, params: msgspec.Struct, *, timeout: float | None
+    ) -> concurrent.futures.Future[bytes]:
+        """Call an operation of a host: the raw JSON result."""
+        return self._started().submit(host_url, method, params, timeout=timeout)
+
+    def fetch(self, host_url: str, resource: str, *, timeout: float) -> concurrent.futures.Future[bytes]:
+        """GET path and query of a host: the JSON body."""
+        return self._started().fetch(host_url, resource, timeout=timeout)
+
+    def subscribe(
+        self, host_url: str, method: str, params: msgspec.Struct, receive: Receive, *, timeout: float
+    ) -> concurrent.futures.Future[Callable[[], None]]:
+        """Start a subscription."""
+        return self._started().subscribe(host_url, method, params, receive, timeout=timeout)
+
+    def require_other_thread(self) -> None:
+        """``HostError`` on the loop's own thread."""
+        if self._inner is not None:
+            self._inner.require_other_thread()
+
+    def run_on_loop(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` on the loop's thread."""
+        with self._lock:
+            if self._inner is not None:
+                self._inner.run_on_loop(callback)
+
+    def close(self) -> None:
+        """Close the connections and end the thread; calls that wait fail. May be called twice."""
+        with self._lock:
+            self._closed = True
+            thread, loop, stop = self._thread, self._loop, self._stop
+            self._thread = self._inner = None
+            if thread is None or loop is None or stop is None:
+                return
+            loop.call_soon_threadsafe(stop.set)
+        thread.join(_STOP_TIMEOUT)
+
+    def _started(self) -> PoolTransport:
+        with self._lock:
+            if self._closed:
+                raise HostError("this client is closed")
+            if self._inner is None:
+                started: concurrent.futures.Future[PoolTransport] = concurrent.futures.Future()
+                self._thread = threading.Thread(
+                    target=self._main, args=(started,), name="paglets-client", daemon=True
+                )
+                self._thread.start()
+                self._inner = started.result()
+            return self._inner
+
+    def _main(self, started: concurrent.futures.Future[PoolTransport]) -> None:
+        asyncio.run(self._serve(started))
+
+    async def _serve(self, started: concurrent.futures.Future[PoolTransport]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        pool = self._make_pool()
+        started.set_result(PoolTransport(self._loop, pool, thread_id=threading.get_ident()))
+        try:
+            await self._stop.wait()
+        finally:
+            await pool.close()
