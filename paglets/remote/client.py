@@ -84,7 +84,7 @@ class HostClient:
     def get_json(self, url: str, *, timeout: float | None = None) -> Any:
         """Read one of a host's JSON resources, ``host.address + "/agents"`` for example.
 
-        An error is raised as the class that the host reports. ``ValueError`` for a URL that names no resource.
+        An error is raised as the class that the host reports. ``ValueError`` for a URL without a path.
         """
         host_url, resource = split_resource_url(url)
         self._transport.require_other_thread()
@@ -126,7 +126,7 @@ class HostClient:
     # --- its life ------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Close the connections and end the thread; a client that was given its transport leaves that alone."""
+        """Close the connections and end the thread; a transport that was given is left alone."""
         if self._owns_trust:
             self._transport.close()
 

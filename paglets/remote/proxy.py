@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from paglets.core.context import PagletContext
 from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
 from paglets.core.errors import HostError, InvalidAgentError, RemoteHostError
 from paglets.core.messages import FUTURE, ONEWAY, SYNCHRONOUS, FutureReply, Message
 from paglets.core.runtime_values import ACTIVE, INACTIVE
 from paglets.remote import api
+from paglets.remote.moved import MovedReply
 from paglets.remote.references import PagletProxyRef
-from paglets.remote.replies import DecodedReply, MovedReply
+from paglets.remote.replies import DecodedReply
 from paglets.remote.transfer import TransferTicket
 from paglets.serialization.values import from_json, to_json
 
@@ -25,7 +25,6 @@ MOVE_GRACE = 5.0
 """Seconds that a move may take beyond its ticket's timeout before the caller stops waiting for the answer."""
 
 
-@runtime_checkable
 class ProxyClient(Protocol):
     """What a proxy calls through: a host's client, a child's link, or a program's ``HostClient``."""
 
@@ -43,33 +42,11 @@ class ProxyClient(Protocol):
         ...
 
 
-@runtime_checkable
-class ProxyHost(Protocol):
-    """Something with a client of its own, such as a host."""
-
-    def proxy_for(self, host_url: str, agent_id: str) -> PagletProxy:
-        """A handle to a paglet; nobody is asked."""
-        ...
-
-
-ProxySource = PagletContext | ProxyHost | ProxyClient
-"""What a proxy can be made with."""
-
-
-def make_proxy(host_url: str, agent_id: str, source: ProxySource | None) -> PagletProxy:
-    """A proxy that calls through a context, a host or a client; without one, a proxy that cannot call."""
-    if isinstance(source, PagletContext):
-        return source.host.proxy_for(host_url, agent_id)
-    if isinstance(source, ProxyHost):
-        return source.proxy_for(host_url, agent_id)
-    return PagletProxy(host_url, agent_id, source)
-
-
 class PagletProxy:
     """A handle to one paglet. It can be kept, sent in messages, and used from any thread.
 
-    ``host_url`` is where the paglet was last seen. A host that a paglet has left forwards to the new place, and
-    the proxy learns it from the answer.
+    ``host_url`` is where the paglet was last seen. A host that a paglet has left forwards to the new place,
+    and the proxy learns it from the answer.
     """
 
     def __init__(self, host_url: str, agent_id: str, client: ProxyClient | None) -> None:
@@ -84,9 +61,13 @@ class PagletProxy:
         return self.ref().to_wire()
 
     @classmethod
-    def from_wire(cls, payload: Mapping[str, Any], client: ProxySource | None = None) -> PagletProxy:
-        """Read what ``to_wire`` wrote; ``SerializationError`` for anything else."""
-        return PagletProxyRef.from_wire(payload).resolve(client)
+    def from_wire(cls, payload: Mapping[str, Any], client: ProxyClient | None = None) -> PagletProxy:
+        """Read what ``to_wire`` wrote; ``SerializationError`` for anything else.
+
+        Without a client the proxy can be kept and compared, and raises ``HostError`` when it is used.
+        """
+        ref = PagletProxyRef.from_wire(payload)
+        return cls(ref.host_url, ref.agent_id, client)
 
     def ref(self) -> PagletProxyRef:
         """The address alone."""
@@ -130,7 +111,7 @@ class PagletProxy:
         return bool(state & (ACTIVE if self.is_active() else INACTIVE))
 
     def is_remote(self, local_url: str | None = None) -> bool:
-        """Whether it is elsewhere than at ``local_url``; without one, than at the host of this proxy's client."""
+        """Whether it is elsewhere than at ``local_url``, or else than at the host of this proxy's client."""
         here = local_url if local_url is not None else getattr(self._client, "local_url", None)
         return here is None or self.host_url.rstrip("/") != str(here).rstrip("/")
 
@@ -159,8 +140,8 @@ class PagletProxy:
         """Send and wait for the reply.
 
         Raises what the handler raised, ``InvalidAgentError`` when there is no such paglet,
-        ``PagletInactiveError`` when it is parked and ``no_delay`` forbids to wait. A parked paglet whose policy
-        queues messages is answered for with ``{"queued": True, "message_id": ...}``.
+        ``PagletInactiveError`` when it is parked and ``no_delay`` forbids to wait. For a parked paglet whose
+        policy queues messages, its host answers ``{"queued": True, "message_id": ...}``.
         """
         params = self._message(message, SYNCHRONOUS, activate_if_inactive, no_delay, timeout)
         return from_json(self._call(api.MESSAGE_SEND, params, timeout))
@@ -258,7 +239,8 @@ class PagletProxy:
     def _require_client(self) -> ProxyClient:
         if self._client is None:
             raise HostError(
-                f"this proxy of {self.agent_id} has nothing to call through; resolve() its ref() with a context or a client"
+                f"this proxy of {self.agent_id} has no client to call through; "
+                "resolve its ref() with a context or a client"
             )
         return self._client
 

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from paglets.core.context import PagletContext
+from paglets.core.errors import HostError
 from paglets.core.wire_fields import checked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from paglets.remote.proxy import PagletProxy, ProxySource
+    from paglets.remote.proxy import PagletProxy
+
+
+class ProxyMaker(Protocol):
+    """A host, or a client such as ``HostClient``."""
+
+    def proxy_for(self, host_url: str, agent_id: str) -> PagletProxy:
+        """A handle to a paglet; nobody is asked."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +41,16 @@ class PagletProxyRef:
 
     @classmethod
     def from_wire(cls, payload: Mapping[str, Any]) -> PagletProxyRef:
-        """Read what ``to_wire`` wrote; unknown fields are ignored, ``SerializationError`` for anything else."""
-        fields = checked(
-            "PagletProxyRef", payload, {"host_url": str, "agent_id": str}, required=("host_url", "agent_id")
-        )
-        return cls(**fields)
+        """Read what ``to_wire`` wrote; unknown fields are ignored, ``SerializationError`` for the rest."""
+        kinds = {"host_url": str, "agent_id": str}
+        return cls(**checked("PagletProxyRef", payload, kinds, required=kinds))
 
-    def resolve(self, context_or_client: ProxySource | None = None) -> PagletProxy:
-        """A proxy that calls through a paglet's context, a host, or a client.
+    def resolve(self, context_or_client: PagletContext | ProxyMaker | None = None) -> PagletProxy:
+        """A proxy that calls through a paglet's context, a host, or a client; nobody is asked yet.
 
-        Without one the proxy can be kept and compared, and raises ``HostError`` when it is used.
+        ``HostError`` without any: an address alone has nothing to call through.
         """
-        from paglets.remote.proxy import make_proxy  # noqa: PLC0415 - proxies know references, too
-
-        return make_proxy(self.host_url, self.agent_id, context_or_client)
+        if context_or_client is None:
+            raise HostError(f"the address of {self.agent_id} can be resolved with a context or a client only")
+        maker = context_or_client.host if isinstance(context_or_client, PagletContext) else context_or_client
+        return maker.proxy_for(self.host_url, self.agent_id)

@@ -1,4 +1,4 @@
-"""What calls give back besides plain bytes."""
+"""Replies that are decoded by whoever reads them."""
 
 from __future__ import annotations
 
@@ -9,23 +9,6 @@ from paglets.serialization.values import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-class MovedReply(bytes):
-    """The raw JSON result of a call that followed a forward; the caller's proxy learns ``host_url`` from it.
-
-    A ``ProxyClient`` returns ``bytes``, and this is some: who does not care need not look.
-    """
-
-    host_url: str
-    """Where the paglet answered."""
-
-    @classmethod
-    def at(cls, result: bytes, host_url: str) -> MovedReply:
-        """``result``, given by a paglet that is at ``host_url`` now."""
-        reply = cls(result)
-        reply.host_url = host_url
-        return reply
 
 
 class DecodedReply(concurrent.futures.Future[Any]):

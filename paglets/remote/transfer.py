@@ -13,6 +13,16 @@ from paglets.core.wire_fields import checked
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_KINDS: dict[str, tuple[type, ...]] = {
+    "destination": (str,),
+    "timeout": (float, int),
+    "retries": (int,),
+    "retry_interval": (float, int),
+    "required_capabilities": (tuple, list, set, frozenset),
+    "expected_code_version": (str, type(None)),
+    "queue": (bool,),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class TransferTicket:
@@ -21,7 +31,7 @@ class TransferTicket:
     destination: str
     """Host URL or mesh name."""
     timeout: float = 10.0
-    """Seconds from the first try until the move is in doubt; also how long ``dispatch`` waits for the arrival."""
+    """Seconds until a move without an answer is in doubt; so long ``dispatch`` waits for the arrival, too."""
     retries: int = 0
     """How often a move that certainly did not happen is tried again."""
     retry_interval: float = 0.25
@@ -35,31 +45,20 @@ class TransferTicket:
     """When the target is away, park the paglet and move it when the target is back."""
 
     def __post_init__(self) -> None:
-        _require(isinstance(self.destination, str), TypeError, "destination must be a string")
-        _require(bool(self.destination.strip()), ValueError, "destination must name a host or its URL")
-        _require_seconds("timeout", self.timeout)
-        _require(self.timeout > 0, ValueError, "timeout must be more than 0 seconds")
-        _require_seconds("retry_interval", self.retry_interval)
-        _require(_is_int(self.retries), TypeError, "retries must be a whole number")
-        _require(self.retries >= 0, ValueError, "retries must not be negative")
-        _require(isinstance(self.queue, bool), TypeError, "queue must be True or False")
-        version = self.expected_code_version
-        _require(
-            version is None or isinstance(version, str), TypeError, "expected_code_version must be a string"
-        )
-        capabilities = self.required_capabilities
-        _require(
-            not isinstance(capabilities, str),
-            TypeError,
-            "required_capabilities must be a sequence of strings",
-        )
-        capabilities = tuple(capabilities)
-        _require(
-            all(isinstance(each, str) for each in capabilities),
-            TypeError,
-            "required_capabilities must hold strings",
-        )
+        for name, kind in _KINDS.items():
+            _require_kind(name, getattr(self, name), kind)
+        capabilities = tuple(self.required_capabilities)
+        for capability in capabilities:
+            _require_kind("required_capabilities", capability, (str,))
         require_enum(self.arrival_mode, ArrivalMode, "arrival_mode")
+        _require_value("destination", self.destination, bool(self.destination.strip()))
+        _require_value("timeout", self.timeout, math.isfinite(self.timeout) and self.timeout > 0)
+        _require_value(
+            "retry_interval",
+            self.retry_interval,
+            math.isfinite(self.retry_interval) and self.retry_interval >= 0,
+        )
+        _require_value("retries", self.retries, self.retries >= 0)
         object.__setattr__(self, "required_capabilities", capabilities)
 
     @classmethod
@@ -108,18 +107,12 @@ class TransferTicket:
             raise SerializationError(f"TransferTicket: {error}") from None
 
 
-def _require(holds: object, kind: type[Exception], sentence: str) -> None:
+def _require_kind(name: str, value: object, kinds: tuple[type, ...]) -> None:
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise TypeError(f"a ticket's {name} must be of type {names}, not {type(value).__name__}")
+
+
+def _require_value(name: str, value: object, holds: bool) -> None:  # noqa: FBT001 - private, reads as a sentence
     if not holds:
-        raise kind(f"a transfer ticket's {sentence}")
-
-
-def _require_seconds(name: str, value: object) -> None:
-    _require(_is_int(value) or isinstance(value, float), TypeError, f"{name} must be a number of seconds")
-    number = float(str(value))
-    _require(
-        math.isfinite(number) and number >= 0, ValueError, f"{name} must be a number of seconds, not {value}"
-    )
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+        raise ValueError(f"a ticket's {name} cannot be {value!r}")

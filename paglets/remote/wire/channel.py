@@ -1,8 +1,8 @@
 """One WebSocket connection: the thin asyncio shell around the protocol of ``websockets``.
 
 Frames are handed to a receiver from within ``data_received``, and written at once: a call costs no task and
-no extra turn of the loop. What is read is bounded by the protocol's ``max_size``; reading pauses while our own
-output is stuck, so that a peer that asks but does not listen stops being served instead of filling memory.
+no extra turn of the loop. What is read is bounded by the protocol's ``max_size``; a server stops reading while
+its own output is stuck, so that a peer that asks but does not listen is not served, and fills no memory.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Opener(Protocol):
         """The peer's request (server side) or response (client side) is here."""
         ...
 
-    def failed(self, channel: Channel, error: Exception | None) -> None:
+    def failed(self, error: Exception | None) -> None:
         """The connection ended, or turned out not to be HTTP, before that."""
         ...
 
@@ -88,7 +88,7 @@ class Channel(asyncio.Protocol):
     # --- what the owner does -------------------------------------------------------------------------
 
     def attach(self, receiver: Receiver, *, max_size: int) -> None:
-        """From now on ``receiver`` gets the messages, none larger than ``max_size``, and liveness is watched.
+        """Give the messages to ``receiver``, none larger than ``max_size``, and watch for signs of life.
 
         To be called from ``Opener.opened``, so that no message can have come before.
         """
@@ -166,7 +166,7 @@ class Channel(asyncio.Protocol):
         self._flush()
 
     def finish_response(self) -> None:
-        """Send the HTTP response that the protocol holds; unless it was an upgrade, the connection ends with it."""
+        """Send the HTTP response that the protocol holds; but for an upgrade, the connection ends with it."""
         self._flush()
         if self.protocol.state is not OPEN:
             self._cut_later(self._settings.read_timeout)
@@ -270,7 +270,7 @@ class Channel(asyncio.Protocol):
         if self._receiver is not None:
             self._receiver.connection_closed(self.close_reason)
         elif self._opener is not None:
-            self._opener.failed(self, exc or self.protocol.handshake_exc)
+            self._opener.failed(exc or self.protocol.handshake_exc)
 
     # --- inside --------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import msgspec
 
 from paglets.core.errors import HostError, PagletError
 from paglets.remote import api
+from paglets.remote.moved import MovedReply
 from paglets.remote.wire import frames
 from paglets.remote.wire.peer import Peer, PeerKind
 from paglets.remote.wire.reports import report_of
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Result = Any
-"""What a handler answers: ``msgspec.Raw`` (checked to be one JSON value), a struct, or plain data."""
+"""What a handler answers: a struct, plain data, or, checked to be JSON, ``msgspec.Raw`` or ``MovedReply``."""
 Handler = Callable[[Peer, Any], Awaitable[Result]]
 EVERYONE = frozenset(PeerKind)
 
@@ -34,8 +35,8 @@ EVERYONE = frozenset(PeerKind)
 class Operation:
     """One method: its parameters, who may call it, and what answers.
 
-    A coroutine function is run as a task of the connection, cancelled when the peer goes. A plain function that
-    returns an ``asyncio.Future`` costs no task.
+    A coroutine function is run as a task of the connection, cancelled when the peer goes. A plain function
+    that returns an ``asyncio.Future`` costs no task.
     """
 
     params: type[msgspec.Struct]
@@ -110,9 +111,7 @@ class ControlConnection:
     def message_received(self, data: bytes, *, text: bool) -> None:
         """One frame: answered, or begun to be."""
         try:
-            if not text:
-                raise frames.FrameError(frames.INVALID_REQUEST, "control links speak text frames")
-            request = frames.decode_request(data)
+            request = frames.decode_request(data, text=text)
         except frames.FrameError as error:
             self._bad_frame(error)
             return
@@ -135,6 +134,7 @@ class ControlConnection:
 
     def connection_closed(self, reason: str) -> None:
         """The peer is gone: what it asked for is cancelled."""
+        logger.debug("a control link ended", extra={"peer": self.peer.address, "reason": reason})
         for running in tuple(self._running.values()):
             running.cancel()
         for subscription in tuple(self._subscriptions.values()):
@@ -183,7 +183,9 @@ class ControlConnection:
         error = done.exception()
         if error is None:
             try:
-                self._send(frames.encode_result(request_id, frames.encode_value(done.result())))
+                result = done.result()
+                moved_to = result.host_url if isinstance(result, MovedReply) else ""
+                self._send(frames.encode_result(request_id, frames.encode_value(result), moved_to))
             except (TypeError, ValueError) as bad_result:
                 error = bad_result
             else:

@@ -199,7 +199,7 @@ class _Opening(Generic[R]):
             channel.attach(receiver, max_size=self._max_size)
             self._opened.set_result(receiver)
 
-    def failed(self, channel: Channel, error: Exception | None) -> None:
+    def failed(self, error: Exception | None) -> None:
         """The connection ended before there was an answer."""
         if not self._opened.done():
             cause = error.__cause__ if error is not None and error.__cause__ is not None else error

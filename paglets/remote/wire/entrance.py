@@ -53,7 +53,7 @@ class Entrance:
             next(iter(self._pending)).drop(
                 Refusal.TOO_MANY, "too many connections that do not say who they are"
             )
-        accepted.setblocking(False)
+        accepted.settimeout(0)
         visit = Visit(self, address, Peer(PeerKind.LOCAL, address=address) if local else None)
         self._pending[visit] = None
         self._tasks.start(visit.run(accepted, None if local else self._trust.server_context()))
@@ -142,7 +142,7 @@ class Visit:
             self._entrance.leave(self)
             self._entrance.gate.admit(channel, message, self.address, self._local)
 
-    def failed(self, channel: Channel, error: Exception | None) -> None:
+    def failed(self, error: Exception | None) -> None:
         """Gone, or no HTTP, before there was a request."""
         if not self._asked.done():
             self._asked.set_result(None)

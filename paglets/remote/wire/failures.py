@@ -7,6 +7,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 import msgspec
+from websockets.exceptions import InvalidHandshake, InvalidMessage
 
 from paglets.core.errors import AuthenticationError, PagletError, RemoteHostError
 from paglets.remote.wire.reports import error_of
@@ -23,27 +24,35 @@ def explain(url: str, error: BaseException | None) -> PagletError:
     """The error to raise when ``url`` could not be reached, or the connection did not come about."""
     if isinstance(error, PagletError):
         return error
+    if isinstance(error, ssl.SSLError):
+        return _explain_tls(url, error)
+    for kinds, sentence in _SENTENCES:
+        if isinstance(error, kinds):
+            return RemoteHostError(sentence.format(url=url, error=error))
+    detail = str(error or "") or "no reason given"
+    return RemoteHostError(f"the host at {url} closed the connection ({detail}); its log may say why")
+
+
+def _explain_tls(url: str, error: ssl.SSLError) -> PagletError:
     if isinstance(error, ssl.SSLCertVerificationError):
         return AuthenticationError(f"the host at {url} is not of this mesh: {error.verify_message}")
-    if isinstance(error, ssl.SSLError):
-        reason = error.reason or str(error)
-        if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
-            return AuthenticationError(f"the host at {url} does not accept our certificate: {reason}")
-        return RemoteHostError(f"what answers at {url} is no paglets host: {reason}")
-    if isinstance(error, TimeoutError):
-        return RemoteHostError(f"the host at {url} did not answer in time")
-    if isinstance(error, ConnectionRefusedError):
-        return RemoteHostError(f"cannot reach {url}: connection refused; is a host running there?")
-    if isinstance(error, FileNotFoundError):
-        return RemoteHostError(f"cannot reach {url}: there is no such socket; is the host running?")
-    if isinstance(error, socket.gaierror):
-        return RemoteHostError(f"cannot reach {url}: its name cannot be resolved: {error.strerror}")
-    if error is None or isinstance(error, ConnectionError | EOFError):
-        detail = "" if error is None or not str(error) else f" ({error})"
-        return RemoteHostError(
-            f"the host at {url} closed the connection before it answered{detail}; its log may say why"
-        )
-    return RemoteHostError(f"cannot reach {url}: {error}")
+    reason = error.reason or str(error)
+    if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
+        return AuthenticationError(f"the host at {url} does not accept our certificate: {reason}")
+    return RemoteHostError(f"what answers at {url} is no paglets host: {reason}")
+
+
+_SENTENCES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+    (TimeoutError, "the host at {url} did not answer in time"),
+    (ConnectionRefusedError, "cannot reach {url}: connection refused; is a host running there?"),
+    (FileNotFoundError, "cannot reach {url}: there is no such socket; is the host running?"),
+    (PermissionError, "cannot reach {url}: the socket belongs to another user"),
+    (socket.gaierror, "cannot reach {url}: its name cannot be resolved: {error.strerror}"),
+    ((ConnectionError, EOFError), "the host at {url} closed the connection ({error}); its log may say why"),
+    (OSError, "cannot reach {url}: {error.strerror}"),
+    (InvalidMessage, "what answers at {url} is no paglets host: {error}"),
+    (InvalidHandshake, "what answers at {url} is no paglets host: {error}"),
+)
 
 
 def rejected(url: str, response: Response) -> PagletError:

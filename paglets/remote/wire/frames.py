@@ -1,7 +1,7 @@
-"""The text frames of a control link: JSON-RPC 2.0 (https://www.jsonrpc.org/specification), one object a frame.
+"""The text frames of a control link: one object of JSON-RPC 2.0 (https://www.jsonrpc.org/specification) each.
 
-Batches are not taken. Ids are integers or short strings, chosen by the caller. Whatever arrives either decodes
-or raises ``FrameError``, and whatever is spliced into a frame was checked to be exactly one JSON value.
+Batches are not taken. Ids are integers or short strings, chosen by the caller. Whatever arrives either
+decodes or raises ``FrameError``; whatever is spliced into a frame was checked to be exactly one JSON value.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
+
+from paglets.remote.moved import MovedReply
 
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
@@ -42,7 +44,7 @@ class Request(msgspec.Struct, frozen=True):
 
     jsonrpc: str
     method: str
-    id: int | str | None | UnsetType = UNSET
+    id: int | str | UnsetType | None = UNSET
     params: msgspec.Raw = _EMPTY
 
 
@@ -62,6 +64,8 @@ class Answer(msgspec.Struct, frozen=True):
     error: ErrorObject | None = None
     method: str = ""
     params: msgspec.Raw = _EMPTY
+    moved_to: str = ""
+    """Ours, beside what JSON-RPC has: the URL of the host to which the paglet has moved on."""
 
 
 class _IdOnly(msgspec.Struct, frozen=True):
@@ -75,8 +79,10 @@ _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
 _encoder = msgspec.json.Encoder()
 
 
-def decode_request(data: bytes) -> Request:
+def decode_request(data: bytes, *, text: bool = True) -> Request:
     """Read a caller's frame; ``FrameError`` for anything but one JSON-RPC 2.0 request or notification."""
+    if not text:
+        raise FrameError(INVALID_REQUEST, "control links speak text frames")
     try:
         require_utf8(data)
         request = _request_decoder.decode(data)
@@ -91,8 +97,10 @@ def decode_request(data: bytes) -> Request:
     return request
 
 
-def decode_answer(data: bytes) -> Answer:
+def decode_answer(data: bytes, *, text: bool = True) -> Answer:
     """Read a host's frame; ``FrameError`` for anything else."""
+    if not text:
+        raise FrameError(INVALID_REQUEST, "control links speak text frames")
     try:
         require_utf8(data)
         return _answer_decoder.decode(data)
@@ -113,7 +121,7 @@ def one_json_value(raw: bytes | msgspec.Raw) -> bytes:
 
 def encode_value(value: Any) -> bytes:
     """A result or parameters as JSON: raw JSON is checked, everything else encoded."""
-    if isinstance(value, msgspec.Raw):
+    if isinstance(value, msgspec.Raw | MovedReply):
         return one_json_value(value)
     return _encoder.encode(value)
 
@@ -128,9 +136,10 @@ def encode_request(prefix: bytes, request_id: int, params: bytes) -> bytes:
     return b'%b%d,"params":%b}' % (prefix, request_id, params)
 
 
-def encode_result(request_id: RequestId, result: bytes) -> bytes:
-    """An answer; ``result`` is one JSON value already."""
-    return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (_encode_id(request_id), result)
+def encode_result(request_id: RequestId, result: bytes, moved_to: str = "") -> bytes:
+    """An answer; ``result`` is one JSON value already, ``moved_to`` the URL where it was given, if elsewhere."""
+    moved = b',"moved_to":%b' % _encoder.encode(moved_to) if moved_to else b""
+    return b'{"jsonrpc":"2.0","id":%b,"result":%b%b}' % (_encode_id(request_id), result, moved)
 
 
 def encode_error(request_id: RequestId | None, code: int, message: str, data: bytes = b"null") -> bytes:

@@ -20,7 +20,7 @@ _MAX_HEAD = 16 * 1024
 async def fetch(
     dialer: Dialer, address: HostAddress, resource: str, timeout: float, settings: WireSettings
 ) -> bytes:
-    """The body of ``GET resource``; ``RemoteHostError``, or the error that the body reports, for all but a 200."""
+    """The body of ``GET resource``; for all but a 200 the error that it reports, or ``RemoteHostError``."""
     try:
         async with asyncio.timeout(timeout):
             reader, writer = await dialer.connect_plain(address, limit=_MAX_HEAD)
@@ -59,7 +59,7 @@ def parse_head(head: bytes) -> tuple[int, int]:
         raise ValueError(f"no HTTP answer: {status_line[:60]!r}")
     lengths = {
         value.strip()
-        for name, colon, value in (line.partition(":") for line in lines)
+        for name, _, value in (line.partition(":") for line in lines)
         if name.lower() == "content-length"
     }
     if len(lengths) != 1:

@@ -11,6 +11,7 @@ import msgspec
 
 from paglets.core.errors import PagletError, RemoteHostError
 from paglets.remote import api
+from paglets.remote.moved import MovedReply
 from paglets.remote.wire import frames
 from paglets.remote.wire.reports import error_of
 
@@ -80,7 +81,7 @@ class Link:
                 timer.cancel()
 
     def begin(self, prefix: bytes, params: bytes) -> tuple[int, asyncio.Future[bytes]]:
-        """Send a call, now; its id and the future of its raw JSON result. ``RemoteHostError`` when that is impossible."""
+        """Send a call, now: its id, and the future of its raw JSON result. ``RemoteHostError`` if it cannot be."""
         if len(self._waiting) >= self._max_waiting:
             raise RemoteHostError(f"too many calls wait for the host at {self.url}")
         request_id = self._next_id
@@ -136,7 +137,7 @@ class Link:
     def message_received(self, data: bytes, *, text: bool) -> None:
         """One frame from the host."""
         try:
-            answer = frames.decode_answer(data)
+            answer = frames.decode_answer(data, text=text)
         except frames.FrameError as error:
             self._channel.close(1008, str(error))
             return
@@ -157,7 +158,7 @@ class Link:
             result = bytes(answer.result)
             if receive is not None:
                 self._subscribed(result, receive)
-            waiting.set_result(result)
+            waiting.set_result(MovedReply.at(result, answer.moved_to) if answer.moved_to else result)
 
     def writable(self) -> None:
         """Callers wait for this by themselves."""

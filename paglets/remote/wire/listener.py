@@ -81,20 +81,20 @@ class Listener:
         self.port = 0
         """The TCP port, once started."""
         self.urls: tuple[str, ...] = ()
-        """One URL for each bound address, the first one first; ``https://0.0.0.0:port`` is not resolved here."""
+        """One URL for each bound address, the first one first; a wildcard stays as it is."""
 
     async def start(
         self, binds: Sequence[str] = ("127.0.0.1",), port: int = 0, *, socket_path: Path | None = None
     ) -> None:
-        """Bind and accept. ``""`` means every address, IPv4 and IPv6; port 0 a free one, the same on all addresses.
+        """Bind and accept. ``""`` means every address, IPv4 and IPv6; port 0 a free one, the same on all.
 
         ``HostError`` naming the address when one cannot be bound; then nothing is.
         """
+        if socket_path is not None and socket_path.suffix != SOCKET_SUFFIX:
+            raise HostError(f"the local socket must end in {SOCKET_SUFFIX}: {socket_path}")
         try:
             self._sockets = await bind_tcp(binds, port, self.settings.backlog)
             if socket_path is not None:
-                if socket_path.suffix != SOCKET_SUFFIX:
-                    raise HostError(f"the local socket must end in {SOCKET_SUFFIX}: {socket_path}")
                 self._sockets.append(bind_unix(socket_path, self.settings.backlog))
                 self._socket_path = socket_path
         except BaseException:
@@ -126,7 +126,7 @@ class Listener:
                 accepted, _ = await loop.sock_accept(bound)
             except OSError as error:
                 if error.errno in _OUT_OF_FILES:
-                    logger.error("cannot accept connections for now", extra={"detail": str(error)})
+                    logger.exception("cannot accept connections for now")
                     await asyncio.sleep(0.5)  # a descriptor may come free
                 elif bound.fileno() < 0:
                     return

@@ -33,7 +33,7 @@ class MemberTrust:
         return self._credentials.client_context()
 
     def identify(self, certificate: bytes) -> Peer:
-        """The member that holds this certificate; ``AuthenticationError``, or ``ForbiddenError`` when revoked."""
+        """Who holds this certificate; ``AuthenticationError``, or ``ForbiddenError`` when it is revoked."""
         identity = self._credentials.identify(certificate)
         check_peer(identity, self._revocations)
         return Peer(_KINDS[identity.role], identity.host_id, identity.name)

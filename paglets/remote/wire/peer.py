@@ -37,7 +37,7 @@ class Trust(Protocol):
     """TLS contexts, and the one decision about certificates."""
 
     def server_context(self) -> ssl.SSLContext:
-        """Context that asks for a certificate of this mesh, and lets anonymous clients in (``CERT_OPTIONAL``)."""
+        """Context that asks for a certificate of this mesh, and lets those without one in (``CERT_OPTIONAL``)."""
         ...
 
     def client_context(self) -> ssl.SSLContext:
@@ -47,6 +47,6 @@ class Trust(Protocol):
     def identify(self, certificate: bytes) -> Peer:
         """Who holds this certificate (DER), which the TLS handshake has already found to be of this mesh.
 
-        Raises ``AuthenticationError`` for what is no certificate of the mesh, ``ForbiddenError`` for a revoked one.
+        ``AuthenticationError`` for what is no member's certificate, ``ForbiddenError`` for a revoked one.
         """
         ...

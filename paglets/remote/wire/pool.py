@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ Hello = Callable[[Link], Awaitable[None]]
 
 
 class LinkPool:
-    """Connections on demand: one shared control link for each host, stream connections kept for the next transfer.
+    """Connections on demand: a shared control link for each host, and streams, kept for the next transfer.
 
     Belongs to the loop on which it is made. Idle connections are closed, their number is bounded.
     """
@@ -108,7 +108,7 @@ class LinkPool:
     # --- streams -------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def stream(self, address: HostAddress) -> AsyncIterator[OutgoingStream]:
+    async def stream(self, address: HostAddress) -> AsyncGenerator[OutgoingStream]:
         """A connection for one transfer. Kept for the next one after a verdict, cut otherwise."""
         stream = self._idle_stream(address) or await self._open_stream(address)
         self._busy_streams.add(stream)

@@ -11,6 +11,8 @@ CONTROL_PATH = "/v1/control"
 STREAM_PATH = "/v1/stream"
 CHUNK_BYTES = 256 * 1024
 """The largest binary frame of a stream: larger ones would starve pings."""
+REFUSED_PREFIX = b'{"refused":'
+"""How a refusal of a transfer begins; everything else that its receiver says is a verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,61 +6,66 @@ import asyncio
 import errno
 import socket
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from paglets.core.errors import HostError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 _MAX_SOCKET_PATH = 107  # sun_path less its final zero, unix(7)
 _FREE_PORT_TRIES = 16
+_NO_SUCH_FAMILY = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 
 
 async def bind_tcp(binds: Sequence[str], port: int, backlog: int) -> list[socket.socket]:
-    """Listening sockets on every address of ``binds``, all on one port; ``HostError`` when that is impossible."""
+    """Listening sockets on every address of ``binds``, all on one port; ``HostError`` when that cannot be."""
     loop = asyncio.get_running_loop()
-    addresses: list[tuple[int, str]] = []
+    addresses: dict[_Address, None] = {}
     for bind in dict.fromkeys(binds):
-        if not bind:
-            addresses += [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")]
-            continue
         try:
-            found = await loop.getaddrinfo(bind, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            found = await loop.getaddrinfo(
+                bind or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
         except OSError as error:
-            raise HostError(f"cannot listen on {bind!r}: {error}") from None
-        addresses += [(family, str(address[0])) for family, _, _, _, address in found]
+            raise HostError(f"cannot listen on {bind!r}: {error.strerror}") from None
+        for family, _, _, _, address in sorted(found):  # IPv4 first
+            addresses[_Address(family, str(address[0]), required=bool(bind) or family == socket.AF_INET)] = (
+                None
+            )
     for _ in range(_FREE_PORT_TRIES):
         try:
-            return _bind_all(list(dict.fromkeys(addresses)), port, backlog)
+            return _bind_all(addresses, port, backlog)
         except _PortTakenError:
             if port:
                 raise
     raise HostError("found no port that is free on all addresses")
 
 
+class _Address(NamedTuple):
+    family: int
+    address: str
+    required: bool
+    """False for IPv6 among "every address": a kernel may be without."""
+
+
 class _PortTakenError(HostError):
     """The port is in use on one of the addresses."""
 
 
-def _bind_all(addresses: list[tuple[int, str]], port: int, backlog: int) -> list[socket.socket]:
+def _bind_all(addresses: Iterable[_Address], port: int, backlog: int) -> list[socket.socket]:
     bound: list[socket.socket] = []
     try:
-        for family, address in addresses:
+        for family, address, required in addresses:
             try:
                 opened = _bind_one(family, address, port, backlog)
             except OSError as error:
-                if (
-                    family == socket.AF_INET6
-                    and address == "::"
-                    and error.errno in {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
-                ):
-                    continue  # a kernel without IPv6
+                if not required and error.errno in _NO_SUCH_FAMILY:
+                    continue
                 message = f"cannot listen on {address} port {port}: {error.strerror}"
-                if error.errno == errno.EADDRINUSE:
-                    raise _PortTakenError(message) from None
-                raise HostError(message) from None
+                kind = _PortTakenError if error.errno == errno.EADDRINUSE else HostError
+                raise kind(message) from None
             bound.append(opened)
             port = opened.getsockname()[1]
     except BaseException:
@@ -73,7 +78,7 @@ def _bind_all(addresses: list[tuple[int, str]], port: int, backlog: int) -> list
 def _bind_one(family: int, address: str, port: int, backlog: int) -> socket.socket:
     opened = socket.socket(family, socket.SOCK_STREAM)
     try:
-        opened.setblocking(False)
+        opened.settimeout(0)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -101,7 +106,7 @@ def bind_unix(path: Path, backlog: int) -> socket.socket:
     except OSError as error:
         raise HostError(f"cannot listen on {path}: {error.strerror}") from None
     try:
-        opened.setblocking(False)
+        opened.settimeout(0)
         opened.bind(str(path))
         path.chmod(0o600)
         opened.listen(backlog)

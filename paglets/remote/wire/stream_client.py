@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from paglets.core.errors import PagletError, RemoteHostError
 from paglets.remote.wire.reports import error_of
-from paglets.remote.wire.settings import CHUNK_BYTES
-from paglets.remote.wire.stream_server import REFUSED_PREFIX
+from paglets.remote.wire.settings import CHUNK_BYTES, REFUSED_PREFIX
 
 if TYPE_CHECKING:
     from paglets.remote.wire.channel import Channel
@@ -18,9 +17,9 @@ if TYPE_CHECKING:
 class OutgoingStream:
     """One transfer as it leaves: header, chunks, trailer, then the receiver's verdict.
 
-    Every method raises the receiver's ``PagletError`` as soon as it has refused, and ``RemoteHostError`` when the
-    connection is lost or stays stuck. ``trailer_left`` tells whether such an error can be taken as the end of it:
-    while it is false, not one byte of the trailer was handed to the transport.
+    Every method raises the receiver's ``PagletError`` as soon as it has refused, and ``RemoteHostError`` when
+    the connection is lost or stays stuck. ``trailer_left`` tells whether such an error can be taken as the end
+    of it: while it is false, not one byte of the trailer was handed to the transport.
     """
 
     def __init__(self, channel: Channel, peer: Peer, url: str, stall_timeout: float) -> None:
@@ -113,6 +112,8 @@ class OutgoingStream:
             self._channel.close(1008, "one answer for each transfer")
         elif data.startswith(REFUSED_PREFIX):
             self._answer.set_exception(self._refusal(data))
+        elif not text:
+            self._answer.set_exception(RemoteHostError(f"the host at {self.url} sent no verdict but bytes"))
         elif not self.trailer_left:
             self._answer.set_exception(RemoteHostError(f"the host at {self.url} gave a verdict too early"))
         else:

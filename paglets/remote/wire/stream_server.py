@@ -1,7 +1,7 @@
 """The receiving side of ``/v1/stream``: header, chunks, trailer, and then the handler's verdict.
 
-One transfer at a time on a connection, any number one after the other. Nothing is buffered beyond a few chunks:
-when the handler is slow, reading stops, and TCP tells the sender.
+One transfer at a time on a connection, any number one after the other. Nothing is buffered beyond a few
+chunks: when the handler is slow, reading stops, and TCP tells the sender.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from paglets.core.errors import HostError, PagletError, TransferError
 from paglets.remote.wire.reports import report_of
-from paglets.remote.wire.settings import CHUNK_BYTES
+from paglets.remote.wire.settings import CHUNK_BYTES, REFUSED_PREFIX
 from paglets.remote.wire.strangers import Refusal, Strangers
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-REFUSED_PREFIX = b'{"refused":'
-"""How a refusal begins; everything else that a receiver says is a verdict."""
 _QUEUE_HIGH = 4  # frames that wait for the handler before reading stops
 
 
@@ -38,9 +36,9 @@ class StreamHandler(Protocol):
         """Take one transfer and answer the verdict frame (UTF-8 text).
 
         Iterate over ``stream`` for the chunks, then look at ``stream.trailer``. A ``PagletError`` refuses the
-        transfer, at any time: the sender sees it while it still sends. Anything that the handler holds it must
-        let go when it is cancelled or when the iteration raises ``TransferError``: the sender is gone, or sent
-        what the wire does not allow.
+        transfer, at any time: the sender sees it while it still sends. The handler must let go of what it holds
+        when it is cancelled, and when the iteration raises ``TransferError``: the sender is gone, or sent what
+        the wire does not allow.
         """
         ...
 
@@ -161,28 +159,30 @@ class StreamConnection:
             return False  # between transfers, either side may go
         if not text or len(header) > self._server.settings.max_header_bytes:
             self._misbehaved("a stream begins with a header frame")
-            return False
-        if self._server.open_streams >= self._server.settings.max_streams:
+        elif self._server.open_streams >= self._server.settings.max_streams:
             self._refuse(HostError("this host takes as many streams as it may; try again"))
-            return False
-        self._server.open_streams += 1
-        stream = IncomingStream(header, self._chunks, self._server.settings.max_payload_bytes)
-        self._stream = stream
+        else:
+            self._server.open_streams += 1
+            try:
+                return await self._take(header)
+            finally:
+                self._server.open_streams -= 1
+        return False
+
+    async def _take(self, header: bytes) -> bool:
+        self._stream = IncomingStream(header, self._chunks, self._server.settings.max_payload_bytes)
         try:
-            verdict = await self._server.handler.receive(self._peer, stream)
+            verdict = await self._server.handler.receive(self._peer, self._stream)
         except PagletError as error:
             self._refuse(error)
-            return False
         except Exception as error:
             logger.exception("a transfer failed", extra={"peer": self._peer.name})
             self._refuse(HostError(f"the transfer failed: {type(error).__name__}: {error}"))
-            return False
-        finally:
-            self._server.open_streams -= 1
-        if not self._channel.is_open:
-            return False
-        self._channel.send_text(verdict)
-        return bool(stream.trailer)
+        else:
+            if self._channel.is_open:
+                self._channel.send_text(verdict)
+                return bool(self._stream.trailer)
+        return False
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         stream = self._stream

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from paglets.remote.wire.peer import Peer
 
 Push = Callable[[Any], None]
-"""Give one event (struct, plain data or raw JSON) to the subscriber; never waits, and is harmless after the end."""
+"""Give one event (struct, plain data or raw JSON) to the subscriber; never waits, harmless after the end."""
 Subscribe = Callable[["Peer", Any, Push], Callable[[], None]]
 """Start giving events; answers the function that stops it, called exactly once."""
 
