@@ -1,41 +1,38 @@
-"""Blobs on their way in and out of the store, with bounded memory and never on the loop."""
+"""Blobs on their way into the store, with bounded memory and never on the loop."""
 
 from __future__ import annotations
 
-import asyncio
+import os
 from hashlib import sha256
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from paglets.persistence.blob_table import CHUNK_BYTES, BlobTable
-from paglets.persistence.errors import BlobDamagedError, BlobMissingError, StoreError
+from paglets.persistence.blob_table import CHUNK_BYTES
+from paglets.persistence.errors import StoreError
 from paglets.persistence.records import BlobRef
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
-    from typing import Any, TypeVar
+    import asyncio
+    from collections.abc import Callable
 
     from paglets.persistence.lmdb_transaction import LmdbTransaction
-    from paglets.persistence.settings import StoreSettings
 
-    ResultT = TypeVar("ResultT")
+ResultT = TypeVar("ResultT")
 
 _WRITES_UNDER_WAY = 2
+"""Bulk transactions of one blob that may wait for the disk: its memory is one more of them at most."""
 
 
-class BlobHome(Protocol):
-    """What staging and reading need of the store."""
+class StagingArea(Protocol):
+    """What staging needs of the store."""
 
     @property
-    def settings(self) -> StoreSettings:
-        """Sizes and bounds."""
+    def small_blob(self) -> int:
+        """Blobs up to this size stay in memory."""
         ...
 
-    def next_upload(self) -> int:
-        """A number that no other upload has."""
-        ...
-
-    def upload_ended(self, upload: int, *, drop: bool) -> None:
-        """The upload is adopted, or is to be swept."""
+    @property
+    def bulk_bytes(self) -> int:
+        """Blob bytes in one bulk transaction; a multiple of the chunk size."""
         ...
 
     def submit_bulk(self, rule: Callable[[LmdbTransaction], ResultT]) -> asyncio.Future[ResultT]:
@@ -46,8 +43,12 @@ class BlobHome(Protocol):
         """Run a blocking function on a reader thread."""
         ...
 
-    def read_sync(self, function: Callable[[Any], ResultT]) -> ResultT:
-        """Run a read here."""
+    def sweep(self, upload: int) -> None:
+        """Have the chunks of an upload deleted, unless it has become a blob."""
+        ...
+
+    def writer_ended(self) -> None:
+        """A blob writer takes no more."""
         ...
 
 
@@ -58,18 +59,27 @@ class StagedBlob:
     discarded is swept when the store is next opened.
     """
 
-    def __init__(self, home: BlobHome, ref: BlobRef, upload: int, chunks: int, data: bytes | None) -> None:
+    def __init__(self, area: StagingArea, ref: BlobRef, upload: int, chunks: int, data: bytes | None) -> None:
         self.ref = ref
-        self._home = home
+        """What a record's ``state`` is to be."""
+        self._area = area
         self._upload = upload
         self._chunks = chunks
         self._data = data
         self._spent = False
 
+    async def discard(self) -> None:
+        """Drop it; again, or after it went into a commit, is no error."""
+        if not self._spent:
+            self._spent = True
+            self.sweep()
+
     def spend(self) -> None:
         """For the store: it goes into a commit now; ``StoreError`` the second time."""
         if self._spent:
-            raise StoreError(f"the staged blob {self.ref.digest.hex()[:12]} was used already; stage it again")
+            raise StoreError(
+                f"the staged blob {self.ref.digest.hex()[:12]} was used or dropped already; stage it again"
+            )
         self._spent = True
 
     def adopt(self, txn: LmdbTransaction) -> None:
@@ -79,140 +89,124 @@ class StagedBlob:
         else:
             txn.blobs.adopt_upload(self.ref, self._upload, self._chunks)
 
-    def ended(self, *, drop: bool) -> None:
-        """For the store: the commit is over."""
-        self._home.upload_ended(self._upload, drop=drop and self._data is None)
-
-    async def discard(self) -> None:
-        """Drop it; again, or after it went into a commit, is no error."""
-        if not self._spent:
-            self._spent = True
-            self.ended(drop=True)
+    def sweep(self) -> None:
+        """For the store: the commit failed, or may have."""
+        if self._data is None:
+            self._area.sweep(self._upload)
 
 
 class BlobWriter:
     """Takes the bytes of one blob, in order, from one task. Ends with ``finish`` or ``discard``."""
 
-    def __init__(self, home: BlobHome) -> None:
-        self._home = home
-        self._upload = home.next_upload()
+    def __init__(self, area: StagingArea, upload: int) -> None:
+        self._area = area
+        self._upload = upload
         self._hash = sha256()
         self._size = 0
-        self._pending: list[bytes] = []
-        self._pending_size = 0
-        self._written = 0
+        self._buffer = bytearray()
+        self._chunks = 0
         self._under_way: list[asyncio.Future[None]] = []
         self._ended = False
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Add bytes; waits when the disk is slower than the caller. The data may be reused afterwards."""
-        if self._ended:
-            raise StoreError("this blob writer is finished; stage a new blob")
-        self._pending.append(bytes(data))
-        self._pending_size += len(self._pending[-1])
-        self._size += len(self._pending[-1])
-        if (
-            self._pending_size > self._home.settings.small_blob
-            and self._pending_size >= self._home.settings.bulk_bytes
-        ):
-            await self._flush(final=False)
+        self._refuse_when_ended()
+        view = memoryview(data).cast("B")
+        bulk = self._area.bulk_bytes
+        for start in range(0, len(view), bulk):
+            piece = view[start : start + bulk]
+            self._size += len(piece)
+            self._buffer += piece
+            if len(self._buffer) >= bulk:
+                full, self._buffer = self._buffer, bytearray()
+                await self._flush(self._cut(full))
+
+    async def write_file(self, descriptor: int, size: int) -> None:
+        """Add the first ``size`` bytes of an open file, read off the loop; its position stays as it is.
+
+        ``StoreError`` when the file is shorter.
+        """
+        for start in range(0, size, self._area.bulk_bytes):
+            wanted = min(self._area.bulk_bytes, size - start)
+            data = await self._area.in_reader(
+                lambda start=start, wanted=wanted: _read(descriptor, start, wanted)
+            )
+            await self.write(data)
 
     async def finish(self) -> StagedBlob:
-        """All bytes are in: the staged blob."""
-        if self._ended:
-            raise StoreError("this blob writer is finished; stage a new blob")
+        """All bytes are in, and durable or in memory: the staged blob."""
+        self._refuse_when_ended()
+        data = None
         try:
-            if self._written == 0 and self._size <= self._home.settings.small_blob:
-                data = b"".join(self._pending)
+            if self._chunks == 0 and self._size <= self._area.small_blob:
+                data = bytes(self._buffer)
                 self._hash.update(data)
-                self._ended = True
-                return StagedBlob(self._home, self._ref(), self._upload, 0, data)
-            await self._flush(final=True)
-            await self._drain(0)
+            else:
+                await self._flush(memoryview(self._buffer))
+                await self._wait_until(0)
         except BaseException:
             await self.discard()
             raise
-        self._ended = True
-        return StagedBlob(self._home, self._ref(), self._upload, self._written, None)
+        self._end()
+        ref = BlobRef(self._hash.digest(), self._size)
+        return StagedBlob(self._area, ref, self._upload, self._chunks, data)
 
     async def discard(self) -> None:
         """Drop what was written; again, or after ``finish``, is no error."""
         if not self._ended:
-            self._ended = True
-            self._pending.clear()
-            self._home.upload_ended(self._upload, drop=True)
+            self._end()
+            for future in self._under_way:
+                future.add_done_callback(_retrieve)
+            # Behind the bulk transactions that still wait, so it finds what they write.
+            self._area.sweep(self._upload)
 
-    def _ref(self) -> BlobRef:
-        return BlobRef(self._hash.digest(), self._size)
+    def _end(self) -> None:
+        self._ended = True
+        self._buffer = bytearray()
+        self._area.writer_ended()
 
-    async def _flush(self, *, final: bool) -> None:
-        whole = b"".join(self._pending)
-        keep = 0 if final else len(whole) % CHUNK_BYTES
-        end = len(whole) - keep
-        self._pending = [whole[end:]] if keep else []
-        self._pending_size = keep
-        view = memoryview(whole)[:end]
-        chunks = [view[start : start + CHUNK_BYTES] for start in range(0, end, CHUNK_BYTES)]
+    def _refuse_when_ended(self) -> None:
+        if self._ended:
+            raise StoreError("this blob was finished or dropped; stage a new one")
+
+    def _cut(self, full: bytearray) -> memoryview:
+        """Keep what does not fill a chunk for later."""
+        whole = len(full) - len(full) % CHUNK_BYTES
+        self._buffer += memoryview(full)[whole:]
+        return memoryview(full)[:whole]
+
+    async def _flush(self, view: memoryview) -> None:
+        """Write and hash whole chunks, both off the loop and at the same time."""
+        chunks = [view[start : start + CHUNK_BYTES] for start in range(0, len(view), CHUNK_BYTES)]
         if not chunks:
             return
-        first = self._written
-        self._written += len(chunks)
-        upload = self._upload
+        upload, first = self._upload, self._chunks
+        self._chunks += len(chunks)
+        await self._wait_until(_WRITES_UNDER_WAY - 1)
+        self._under_way.append(
+            self._area.submit_bulk(lambda txn: txn.blobs.put_chunks(upload, first, chunks))
+        )
+        await self._area.in_reader(lambda: self._hash.update(view))
 
-        def put(txn: LmdbTransaction) -> None:
-            txn.blobs.put_chunks(upload, first, chunks)
-
-        await self._drain(_WRITES_UNDER_WAY - 1)
-        self._under_way.append(self._home.submit_bulk(put))
-        await self._home.in_reader(lambda: self._hash.update(view))
-
-    async def _drain(self, keep: int) -> None:
-        while len(self._under_way) > keep:
-            await self._under_way.pop(0)
+    async def _wait_until(self, under_way: int) -> None:
+        while len(self._under_way) > under_way:
+            await self._under_way[0]
+            self._under_way.pop(0)
 
 
-class BlobReader:
-    """Reads blobs in slices, each in a read transaction of its own."""
-
-    def __init__(self, home: BlobHome) -> None:
-        self._home = home
-
-    async def slices(self, ref: BlobRef) -> AsyncGenerator[bytes]:
-        """The bytes of a blob; the last step raises ``BlobDamagedError`` if they are not what was written."""
-        source = BlobSource(self._home, ref)
-        while True:
-            parts = await self._home.in_reader(source.next)
-            if not parts:
-                return
-            for part in parts:
-                yield part
-
-
-class BlobSource:
-    """Steps through a blob on reader threads, one step at a time."""
-
-    def __init__(self, home: BlobHome, ref: BlobRef) -> None:
-        self._home = home
-        self._ref = ref
-        self._hash = sha256()
-        self._sequence = 0
-        self._size = 0
-
-    def next(self) -> list[bytes]:
-        """The next chunks, empty at the end."""
-        at_once = max(1, self._home.settings.bulk_bytes // CHUNK_BYTES)
-
-        def read(txn: Any) -> list[bytes]:
-            return txn.blob_chunks(self._ref, self._sequence, at_once)
-
-        parts: list[bytes] = self._home.read_sync(read)
-        for part in parts:
-            self._hash.update(part)
-            self._size += len(part)
-        self._sequence += len(parts)
-        if (not parts or len(parts) < at_once) and self._hash.digest() != self._ref.digest:
-            raise BlobDamagedError(
-                f"the blob {self._ref.digest.hex()[:12]} is damaged: its bytes do not have its digest; "
-                "restore a backup, and check the disk"
+def _read(descriptor: int, start: int, size: int) -> bytes:
+    data = os.pread(descriptor, size, start)
+    while len(data) < size:
+        more = os.pread(descriptor, size - len(data), start + len(data))
+        if not more:
+            raise StoreError(
+                f"the file to be stored ended after {start + len(data)} bytes; more were announced"
             )
-        return parts
+        data += more
+    return data
+
+
+def _retrieve(future: asyncio.Future[None]) -> None:
+    """Nobody waits for a dropped blob's writes; what failed them was logged by the writer."""
+    if not future.cancelled():
+        future.exception()

@@ -26,39 +26,38 @@ class Damage(msgspec.Struct, frozen=True):
 
 
 class DamageLog:
-    """Remembers damaged records, by table and key, from any thread."""
+    """Remembers damaged records by table and key; used from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._found: dict[tuple[str, bytes], Damage] = {}
-        self.on_damage: Callable[[Damage], None] | None = None
-        """Called once for each record, from the thread that found it."""
-        self.move: Callable[[Damage], None] = lambda damage: None
-        """Asks the writer to move the record into quarantine."""
+        self._listeners: list[Callable[[Damage], None]] = []
+
+    def listen(self, *listeners: Callable[[Damage], None] | None) -> None:
+        """Have these called with each newly found record, on the thread that found it."""
+        self._listeners += [listener for listener in listeners if listener is not None]
 
     def blocks(self, table: str, key: bytes) -> bool:
         """Whether that record is known to be damaged. An id whose record is lost must not look unknown."""
         return bool(self._found) and (table, key) in self._found
 
     def remember(self, damage: Damage) -> bool:
-        """Note a record found in quarantine; False when it was known."""
+        """Note a record without telling anyone, as one that is in quarantine already; whether it is new."""
         with self._lock:
-            if (damage.table, damage.key) in self._found:
-                return False
-            self._found[damage.table, damage.key] = damage
-            return True
+            known = len(self._found)
+            self._found.setdefault((damage.table, damage.key), damage)
+            return len(self._found) > known
 
     def report(self, damage: Damage) -> None:
-        """Note, log and pass on a record that was just found damaged, and have it moved."""
+        """Note, log and pass on a record that was just found damaged."""
         if not self.remember(damage):
             return
         log.error(
             "a damaged record goes into quarantine",
             extra={"table": damage.table, "key": damage.key.hex(), "reason": damage.reason},
         )
-        self.move(damage)
-        if self.on_damage is not None:
-            self.on_damage(damage)
+        for listener in self._listeners:
+            listener(damage)
 
     def forget(self, damage: Damage) -> None:
         """Drop a record that an operator has dealt with."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from paglets.persistence.errors import StoreInUseError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
 if sys.platform == "win32":
@@ -21,7 +21,7 @@ if sys.platform == "win32":
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 
     @contextmanager
-    def wait_for_directory(directory: Path) -> Iterator[None]:
+    def wait_for_directory(directory: Path) -> Generator[None]:
         """Hold a directory against other processes; directories cannot be locked here, so only in name."""
         del directory
         yield
@@ -33,7 +33,7 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     @contextmanager
-    def wait_for_directory(directory: Path) -> Iterator[None]:
+    def wait_for_directory(directory: Path) -> Generator[None]:
         """Hold a directory against everyone else who asks for it; waits for its turn."""
         descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -44,27 +44,38 @@ else:
 
 
 class DirectoryLock:
-    """Takes a lock file when made; ``StoreInUseError`` when somebody else has it."""
+    """Takes a lock file when made; ``StoreInUseError`` when somebody else has it.
+
+    The file holds the number of the process that has the lock, until it is released cleanly.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._descriptor: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._held = True
+        holder = os.read(self._descriptor, 32).decode("ascii", "replace").strip()
         try:
             _lock(self._descriptor)
         except OSError:
-            os.lseek(self._descriptor, 0, os.SEEK_SET)
-            holder = os.read(self._descriptor, 32).decode("ascii", "replace").strip()
             self.release()
             who = f"process {holder}" if holder else "another process"
             raise StoreInUseError(
                 f"the store in {path.parent} is in use by {who}; "
                 "stop that host, or give this one a data directory of its own"
             ) from None
+        self.left_behind = bool(holder)
+        """Whether the last holder ended without a clean release."""
+        self._write(f"{os.getpid()}\n".encode("ascii"))
+
+    def release(self, *, clean: bool = False) -> None:
+        """Let go of the lock; again is no error."""
+        if self._held:
+            self._held = False
+            if clean:
+                self._write(b"")
+            os.close(self._descriptor)
+
+    def _write(self, content: bytes) -> None:
         os.ftruncate(self._descriptor, 0)
         os.lseek(self._descriptor, 0, os.SEEK_SET)
-        os.write(self._descriptor, f"{os.getpid()}\n".encode("ascii"))
-
-    def release(self) -> None:
-        """Let go of the lock; again is no error."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
+        os.write(self._descriptor, content)
+        os.fsync(self._descriptor)

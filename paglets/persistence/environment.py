@@ -1,83 +1,90 @@
-"""Opening the one LMDB environment of a host, and LMDB's errors as the store's."""
+"""Opening the one LMDB environment of a host."""
 
 from __future__ import annotations
 
 import errno
 import os
 import secrets
+import shutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import lmdb
 
-from paglets.persistence.errors import (
-    StoreDamagedError,
-    StoreError,
-    StoreFailedError,
-    StoreFullError,
-    StoreMapFullError,
-    StoreReadOnlyError,
-    StoreSchemaError,
-)
+from paglets.persistence.damage import DamageLog
+from paglets.persistence.directory_lock import DirectoryLock
+from paglets.persistence.errors import StoreSchemaError
+from paglets.persistence.lmdb_errors import damaged, error_code, translate
 from paglets.persistence.settings import MAP_SIZE_MINIMUM, StoreSettings, default_map_size
 from paglets.persistence.tables import MAX_TABLES, SCHEMA_VERSION, Tables
+from paglets.persistence.verification import is_too_short, verify
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from paglets.persistence.damage import DamageLog
-
 DATA_FILE = "store.lmdb"
+LOCK_FILE = "store.lock"
 
 SCHEMA_KEY = b"schema"
 COMMIT_KEY = b"commit"
 STORE_ID_KEY = b"store-id"
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
-_READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+@dataclass(frozen=True, slots=True)
+class OpenedStore:
+    """An open environment and all that belongs to it."""
+
+    directory: Path
+    settings: StoreSettings
+    environment: lmdb.Environment
+    tables: Tables
+    damage: DamageLog
+    store_id: str
+    commit_number: int
+    """At opening."""
+    lock: DirectoryLock
+
+    def require_space(self, size: int) -> None:
+        """``StoreFullError`` when so many bytes more do not fit into the map or onto the disk."""
+        with self.environment.begin() as txn:
+            used = self.tables.used_bytes(txn)
+        if used + size > self.environment.info()["map_size"]:
+            raise translate(lmdb.MapFullError("no room"), self.directory)
+        if shutil.disk_usage(self.directory).free < size:
+            raise translate(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), self.directory)
+
+    def close(self) -> None:
+        """Close the environment and free its directory. No transaction may be open."""
+        self.environment.close()
+        self.lock.release(clean=True)
 
 
-def translate(error: Exception, path: object) -> StoreError:
-    """The store's error for one of LMDB or of the system."""
-    if isinstance(error, StoreError):
-        return error
-    code = _code(error)
-    if isinstance(error, lmdb.MapFullError):
-        return StoreMapFullError(
-            f"the store in {path} has reached its map size; nothing of the failed write remains. "
-            "Dispose of paglets or artifacts, or raise the map size in the settings and start again"
-        )
-    if code in _FULL:
-        return StoreFullError(
-            f"the file system of {path} is full; nothing of the failed write remains. Free some space and try again"
-        )
-    if code in _READ_ONLY or isinstance(error, lmdb.ReadonlyError):
-        return StoreReadOnlyError(
-            f"the store in {path} cannot be written ({error}); check the owner and mode of its files, "
-            "and that the file system is mounted for writing"
-        )
-    if isinstance(error, lmdb.CorruptedError | lmdb.PageNotFoundError | lmdb.InvalidError):
-        return damaged(path, str(error))
-    if isinstance(error, lmdb.VersionMismatchError):
-        return StoreSchemaError(
-            f"the store in {path} was written in another file format ({error}); use the release that wrote it"
-        )
-    if isinstance(error, lmdb.PanicError):
-        return StoreFailedError(
-            f"a write to the store in {path} failed half-way ({error}); start the host again, and check the disk"
-        )
-    return StoreError(f"the store in {path} failed: {error}; check the disk and the system's log")
+def open_store(directory: Path, settings: StoreSettings) -> OpenedStore:
+    """Open or create the store in a directory, locked against others; errors are ``StoreError``."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = DirectoryLock(directory / LOCK_FILE)
+    except OSError as error:
+        raise translate(error, directory) from error
+    environment = None
+    try:
+        path = directory / DATA_FILE
+        if lock.left_behind and path.exists():
+            verify(path)
+        environment = _open_environment(path, settings)
+        if is_too_short(environment, path):
+            verify(path)
+        return _prepare(environment, directory, settings, lock)
+    except BaseException as error:
+        if environment is not None:
+            environment.close()
+        lock.release()
+        if isinstance(error, lmdb.Error | OSError):
+            raise translate(error, directory) from error
+        raise
 
 
-def damaged(path: object, reason: str) -> StoreDamagedError:
-    """The error for a file whose structure is broken."""
-    return StoreDamagedError(
-        f"the store in {path} is damaged ({reason}); move it aside, and restore a backup or start with an empty one"
-    )
-
-
-def open_environment(directory: Path, settings: StoreSettings) -> lmdb.Environment:
-    """Open or create the environment in a directory that is locked; errors are ``StoreError``."""
-    path = directory / DATA_FILE
+def _open_environment(path: Path, settings: StoreSettings) -> lmdb.Environment:
     size = settings.map_size or default_map_size(path.stat().st_size if path.exists() else 0)
     while True:
         try:
@@ -89,22 +96,23 @@ def open_environment(directory: Path, settings: StoreSettings) -> lmdb.Environme
                 max_dbs=MAX_TABLES,
                 max_spare_txns=settings.reader_threads + 1,
             )
-        except (lmdb.Error, OSError) as error:
+        except lmdb.Error as error:
             # The address space may be short for reasons that no limit tells.
-            if _code(error) == errno.ENOMEM and settings.map_size is None and size > MAP_SIZE_MINIMUM:
-                size //= 2
-                continue
-            raise translate(error, directory) from error
+            if error_code(error) != errno.ENOMEM or settings.map_size is not None or size <= MAP_SIZE_MINIMUM:
+                raise
+            size //= 2
 
 
-def prepare(environment: lmdb.Environment, directory: Path, damage: DamageLog) -> tuple[Tables, str, int]:
-    """Check the schema, or write it into a new environment: the tables, store id and commit number."""
-    known = {b"numbers", b"meta"}
-    found = set(environment.dbs())
-    if found and not known <= found:
+def _prepare(
+    environment: lmdb.Environment, directory: Path, settings: StoreSettings, lock: DirectoryLock
+) -> OpenedStore:
+    """Check the schema, or write it into a new environment."""
+    found = environment.dbs()
+    if found and not {b"numbers", b"meta"} <= set(found):
         raise StoreSchemaError(
-            f"{directory / DATA_FILE} was not written by paglets; give the host another directory"
+            f"{directory / DATA_FILE} was not written by paglets; give the host a directory of its own"
         )
+    damage = DamageLog()
     tables = Tables(environment, damage)
     with environment.begin(write=True) as txn:
         schema = tables.numbers.get(txn, SCHEMA_KEY)
@@ -115,14 +123,13 @@ def prepare(environment: lmdb.Environment, directory: Path, damage: DamageLog) -
         elif schema != SCHEMA_VERSION:
             raise StoreSchemaError(
                 f"the store in {directory} has schema {schema}, and this release knows {SCHEMA_VERSION}; "
-                "use the release that wrote it, or a newer one"
+                "start the release that wrote it, or a newer one"
             )
-        commit = tables.numbers.get(txn, COMMIT_KEY) or 0
-        store_id = (tables.meta.get(txn, STORE_ID_KEY) or b"").decode("ascii")
-    return tables, store_id, commit
-
-
-def _code(error: Exception) -> int:
-    if isinstance(error, lmdb.Error):
-        return error.code
-    return error.errno or 0 if isinstance(error, OSError) else 0
+        commit = tables.numbers.get(txn, COMMIT_KEY)
+        store_id = tables.meta.get(txn, STORE_ID_KEY)
+        if commit is None or store_id is None:
+            raise damaged(directory, "its number or its id is gone")
+        tables.remember_quarantined(txn, damage)
+    return OpenedStore(
+        directory, settings, environment, tables, damage, store_id.decode("ascii"), commit, lock
+    )

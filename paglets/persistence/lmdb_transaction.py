@@ -17,8 +17,8 @@ from paglets.persistence.table import id_key, number_key
 if TYPE_CHECKING:
     import lmdb
 
-    from paglets.core.incarnation import TransferId
     from paglets.persistence.blob_table import BlobTable
+    from paglets.persistence.damage import Damage
     from paglets.persistence.records import PagletRecord, PeerRecord, Phase, QueuedRecord, VerdictRecord
     from paglets.persistence.settings import StoreSettings
     from paglets.persistence.tables import Tables
@@ -125,6 +125,14 @@ class LmdbTransaction(ReadTransaction):
         self.dirty = True
         self._tables.revocations.put(self._txn, key, entry)
         return True
+
+    def quarantine(self, damage: Damage) -> None:
+        """For the store itself: take a damaged record out of its table."""
+        self.dirty = self._tables.put_quarantined(self._txn, damage) or self.dirty
+
+    def drop_quarantined(self, table: str, key: bytes) -> None:
+        """For the store itself: forget a damaged record."""
+        self.dirty = self._tables.drop_quarantined(self._txn, table, key) or self.dirty
 
     def _replaced(self, before: PagletRecord | None, after: PagletRecord | None) -> None:
         old_state = before.state if before is not None else None

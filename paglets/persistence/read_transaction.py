@@ -39,7 +39,7 @@ class ReadTransaction:
         return self._tables.paglets.get(self._txn, id_key(agent_id))
 
     def paglets(self, after: str = "", limit: int = 1000) -> list[PagletRecord]:
-        """Records in the order of their ids, from the one after ``after``; fewer than ``limit`` at the end."""
+        """Records in order of their ids, from the one after ``after``; fewer than ``limit`` at the end."""
         start = after.encode("utf-8") + b"\0" if after else b""
         return [record for _, record in islice(self._tables.paglets.scan(self._txn, start), limit)]
 

@@ -14,6 +14,18 @@ MAP_SIZE_32_BIT = 512 * MIB
 MAP_SIZE_MINIMUM = 64 * MIB
 
 
+if sys.platform == "win32":
+
+    def _address_space_limit() -> int | None:
+        return None
+else:
+    import resource
+
+    def _address_space_limit() -> int | None:
+        soft, _hard = resource.getrlimit(resource.RLIMIT_AS)
+        return None if soft == resource.RLIM_INFINITY else soft
+
+
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
     """Sizes are bytes, times are seconds."""
@@ -54,12 +66,3 @@ def default_map_size(file_size: int) -> int:
     if limit is not None:
         size = min(size, limit // 4)
     return max(size, MAP_SIZE_MINIMUM, file_size * 2)
-
-
-def _address_space_limit() -> int | None:
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    soft, _hard = resource.getrlimit(resource.RLIMIT_AS)
-    return None if soft == resource.RLIM_INFINITY else soft

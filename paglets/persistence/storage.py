@@ -1,4 +1,4 @@
-"""Files that a paglet class keeps on a host: under one directory, within a quota, written whole or not at all."""
+"""Files that a paglet class keeps on a host: in one directory, within a quota, each written whole."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from paglets.core.errors import StorageQuotaError
 from paglets.persistence.directory_lock import wait_for_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 __all__ = [
     "DEFAULT_PERSISTENT_STORAGE_QUOTA_BYTES",
@@ -77,8 +77,8 @@ class ManagedStorage:
             wanted = used - _size(target) + size
             if wanted > self.quota_bytes:
                 raise StorageQuotaError(
-                    f"{target.relative_to(self.root)} with {size} bytes would bring the storage in {self.root} to "
-                    f"{wanted} bytes, and its quota is {self.quota_bytes}; delete something, or ask for more"
+                    f"{target.relative_to(self.root)} with {size} bytes would bring {self.root} to {wanted} "
+                    f"bytes, and its quota is {self.quota_bytes}; delete something, or ask for more"
                 )
             self._replace(target, data)
         return size
@@ -105,7 +105,7 @@ class ManagedStorage:
         return StorageStatus(self.root, used, self.quota_bytes, max(0, self.quota_bytes - used))
 
     @contextmanager
-    def _exclusive(self) -> Iterator[None]:
+    def _exclusive(self) -> Generator[None]:
         """Keep other threads and processes from changing what the quota is counted from."""
         with self._lock, wait_for_directory(self.root):
             yield

@@ -3,84 +3,88 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
+import logging
 import shutil
-import threading
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeoutError
+import time
+from concurrent.futures import wait
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
-import lmdb
-
-from paglets.persistence.blobs import BlobReader, BlobSource, BlobWriter, StagedBlob
-from paglets.persistence.damage import Damage, DamageLog
-from paglets.persistence.directory_lock import DirectoryLock
-from paglets.persistence.environment import open_environment, prepare, translate
-from paglets.persistence.errors import (
-    BlobDamagedError,
-    StoreBusyError,
-    StoreClosedError,
-    StoreError,
-    StoreTimeoutError,
-)
-from paglets.persistence.read_transaction import ReadTransaction
+from paglets.persistence.blob_reader import BlobReader
+from paglets.persistence.blobs import StagedBlob
+from paglets.persistence.environment import open_store
+from paglets.persistence.errors import StoreError, StoreTimeoutError
+from paglets.persistence.jobs import LoopJob, ThreadJob
+from paglets.persistence.quarantine import Quarantine
+from paglets.persistence.readers import Readers
 from paglets.persistence.settings import StoreSettings
-from paglets.persistence.writer import CommitStep, GroupCommitWriter, Job
+from paglets.persistence.staging import BlobStaging
+from paglets.persistence.writer import CommitStep, GroupCommitWriter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Generator, Sequence
     from pathlib import Path
+    from types import TracebackType
+    from typing import Self
 
+    from paglets.persistence.blobs import BlobWriter
+    from paglets.persistence.damage import Damage
     from paglets.persistence.lmdb_transaction import LmdbTransaction
+    from paglets.persistence.read_transaction import ReadTransaction
     from paglets.persistence.records import BlobRef
 
+__all__ = ["CommitStep", "StagedBlob", "Store", "StoreSettings"]
+
+log = logging.getLogger(__name__)
+
 ResultT = TypeVar("ResultT")
+
+_DEFAULTS = StoreSettings()
 
 
 class Store:
     """All that a host durably knows.
 
-    Opens, and creates if need be, in the constructor. Raises ``StoreOpenError`` (in use, newer schema, not
-    writable), ``StoreDamagedError``, ``StoreFullError``.
+    Opens the store in ``directory``, and creates it if need be, in the constructor. Raises ``StoreOpenError``
+    (in use, of a newer schema, not writable), ``StoreDamagedError`` and ``StoreFullError``.
 
     ``commit`` and ``read`` are for tasks on a loop, ``commit_sync`` and ``read_sync`` for other threads.
+    ``on_damage`` is called once for every record found damaged, from whichever thread found it. ``fault`` is
+    for tests: called around each commit, it may raise or block.
     """
 
     def __init__(
         self,
         directory: Path,
         *,
-        settings: StoreSettings = StoreSettings(),
+        settings: StoreSettings = _DEFAULTS,
         on_damage: Callable[[Damage], None] | None = None,
         fault: Callable[[CommitStep], None] | None = None,
     ) -> None:
         self.directory = directory
         self.settings = settings
-        try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = DirectoryLock(directory / "store.lock")
-        except OSError as error:
-            raise translate(error, directory) from error
-        try:
-            self._environment = open_environment(directory, settings)
-            self._damage = DamageLog()
-            self._tables, self.store_id, commit = prepare(self._environment, directory, self._damage)
-        except BaseException:
-            self._lock.release()
-            raise
+        self._opened = open_store(directory, settings)
+        self.store_id = self._opened.store_id
+        """Random, made when the store was created; a restored copy has it too."""
         self._closed = False
-        self._readers = ThreadPoolExecutor(settings.reader_threads, thread_name_prefix="paglets-store-reader")
-        self._writer = GroupCommitWriter(self._environment, self._tables, settings, directory, commit, fault)
-        self._uploads = itertools.count(self.read_sync(lambda txn: txn.next_upload()))
-        self._open_uploads: set[int] = set()
-        for upload in self.read_sync(lambda txn: txn.orphans()):
-            self._writer.sweep(upload)
+        self._readers = Readers(self._opened)
+        self._writer = GroupCommitWriter(self._opened, fault)
+        self._quarantine = Quarantine(self._opened, self._writer, on_damage)
+        self._staging = BlobStaging(self._opened, self._writer, self._readers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     # --- writing -----------------------------------------------------------------------------------------
 
     @property
     def commit_number(self) -> int:
-        """Of the last synced commit; grows by one with each."""
+        """Of the last synced commit; grows by one with each, and says how current a store is."""
         return self._writer.commit_number
 
     async def commit(
@@ -88,27 +92,20 @@ class Store:
     ) -> ResultT:
         """Run a rule in a transaction; returns its result once what it wrote is synced to the disk.
 
-        The rule runs on the writer's thread, sees the writes before it in the same batch, and must not block.
-        What it raises reaches this caller only, and nothing it wrote remains. Staged blobs are adopted before
-        the rule runs, within its transaction; those that it did not make a record name, or all of
-        them when anything fails, are dropped.
+        The rule runs on the writer's thread, sees the writes before it in the same batch, and must neither
+        block nor wait for another write. What it raises reaches this caller only, and nothing it wrote
+        remains. Staged blobs are adopted before it runs, in its transaction; those that it made no record
+        name, or all of them when anything fails, are dropped.
+
+        Raises ``StoreFullError``, ``StoreFailedError``, ``StoreBusyError``, ``StoreClosedError``.
 
         Cancelling the caller does not tear a write: it happens whole, or, if it had not begun, not at all. A
-        cancelled caller that must know reads.
+        cancelled caller that has to know reads.
         """
-        job: Job[ResultT] = Job(_adopting(rule, blobs), asyncio.get_running_loop().create_future())
-        done = False
-        for staged in blobs:
-            staged.spend()
-        try:
+        with _spent(blobs):
+            job = LoopJob(_adopting(rule, blobs))
             self._writer.submit(job)
-            result = await job.waiter
-            done = True
-        finally:
-            # After a cancelled commit the sweep finds out, behind the write, whether they were adopted.
-            for staged in blobs:
-                staged.ended(drop=not done)
-        return result
+            return await job.waiter
 
     def commit_sync(
         self,
@@ -118,131 +115,131 @@ class Store:
         blobs: Sequence[StagedBlob] = (),
     ) -> ResultT:
         """``commit`` for a thread that is not a loop's; ``StoreTimeoutError`` after ``timeout`` seconds."""
-        _refuse_on_loop()
-        waiter: Future[ResultT] = Future()
-        done = False
-        for staged in blobs:
-            staged.spend()
-        try:
-            self._writer.submit(Job(_adopting(rule, blobs), waiter))
-            result = waiter.result(timeout)
-            done = True
-        except FutureTimeoutError:
-            if not waiter.done() or waiter.cancel():
-                raise StoreTimeoutError(
-                    f"the write did not reach the disk within {timeout} s; it may still happen. Read, to know"
-                ) from None
-            raise
-        finally:
-            for staged in blobs:
-                staged.ended(drop=not done)
-        return result
+        self._refuse_where_it_would_wait_for_itself()
+        with _spent(blobs):
+            job = ThreadJob(_adopting(rule, blobs))
+            self._writer.submit(job)
+            return _wait(job, timeout)
 
     # --- reading -----------------------------------------------------------------------------------------
 
     async def read(self, function: Callable[[ReadTransaction], ResultT]) -> ResultT:
         """Run a short read on a reader thread."""
-        return await self.in_reader(lambda: self.read_sync(function))
+        return await self._readers.run(lambda: self._readers.read(function))
 
     def read_sync(self, function: Callable[[ReadTransaction], ResultT]) -> ResultT:
-        """Run a short read on this thread: a long one keeps the file from reusing its pages."""
-        if self._closed:
-            raise StoreClosedError(f"the store in {self.directory} is closed; the host is stopping")
-        try:
-            with self._environment.begin() as txn:
-                return function(ReadTransaction(txn, self._tables))
-        except lmdb.Error as error:
-            raise translate(error, self.directory) from error
+        """Run a short read on this thread; while it lasts, the file cannot reuse its pages."""
+        return self._readers.read(function)
 
     # --- blobs -------------------------------------------------------------------------------------------
 
     async def stage(self, size_hint: int = 0) -> BlobWriter:
-        """Begin a blob of about that size; ``StoreBusyError`` when too many are being written."""
-        del size_hint
-        if len(self._open_uploads) >= self.settings.max_uploads:
-            raise StoreBusyError(
-                f"{len(self._open_uploads)} blobs are being written already; try again in a moment"
-            )
-        return BlobWriter(self)
+        """Begin a blob of about that size.
 
-    async def stage_bytes(self, data: bytes) -> StagedBlob:
-        """Stage a blob that is in memory."""
-        writer = await self.stage(len(data))
-        await writer.write(data)
-        return await writer.finish()
+        ``StoreBusyError`` when too many are being written, ``StoreFullError`` when it cannot fit.
+        """
+        return await self._staging.begin(size_hint)
 
-    def read_blob(self, ref: BlobRef) -> AsyncGenerator[bytes]:
-        """The bytes of a blob in slices; ``BlobMissingError``, and at the end ``BlobDamagedError``."""
-        return BlobReader(self).slices(ref)
+    async def stage_bytes(self, data: bytes | bytearray | memoryview) -> StagedBlob:
+        """Stage a blob that is in memory; raises as ``stage``."""
+        return await self._staging.stage_bytes(data)
+
+    async def stage_file(self, descriptor: int, size: int) -> StagedBlob:
+        """Stage the first ``size`` bytes of an open file, a memory file for example; raises as ``stage``."""
+        return await self._staging.stage_file(descriptor, size)
+
+    async def read_blob(self, ref: BlobRef) -> AsyncGenerator[bytes]:
+        """The bytes of a blob in slices; nothing is to be believed before the last one has come.
+
+        Raises ``BlobMissingError``, and at the end, instead of the last slices, ``BlobDamagedError``.
+        """
+        reader = BlobReader(self._readers, ref)
+        ahead = self._readers.start(reader.next)
+        try:
+            while parts := await ahead:
+                ahead = self._readers.start(reader.next)
+                for part in parts:
+                    yield part
+        finally:
+            if not ahead.cancel() and not ahead.cancelled():
+                ahead.exception()  # of a slice that nobody came to take
 
     async def read_blob_into(self, ref: BlobRef, file_object: BinaryIO) -> None:
-        """Write the bytes of a blob to a file, off the loop."""
+        """Write the bytes of a blob to a file, off the loop; raises as ``read_blob``.
 
-        def copy() -> None:
-            source = BlobSource(self, ref)
-            while parts := source.next():
-                for part in parts:
-                    file_object.write(part)
+        A cancelled caller's file may still be written to for a moment.
+        """
+        reader = BlobReader(self._readers, ref)
 
-        await self.in_reader(copy)
+        def copy_slice() -> bool:
+            parts = reader.next()
+            file_object.writelines(parts)
+            return bool(parts)
+
+        while await self._readers.run(copy_slice):
+            pass
 
     async def read_small(self, ref: BlobRef) -> bytes:
-        """All bytes of a blob that is known to be small."""
-        return b"".join([part async for part in self.read_blob(ref)])
+        """All bytes of a blob that is known to be small; raises as ``read_blob``."""
+
+        def read_all() -> bytes:
+            reader = BlobReader(self._readers, ref)
+            found: list[bytes] = []
+            while parts := reader.next():
+                found += parts
+            return b"".join(found)
+
+        return await self._readers.run(read_all)
 
     # --- state of the store ------------------------------------------------------------------------------
 
     @property
     def damaged(self) -> list[Damage]:
-        """Records in quarantine."""
-        return self._damage.all()
+        """Records in quarantine. Whatever has their keys is refused, until ``forget_damaged``."""
+        return self._opened.damage.all()
+
+    async def forget_damaged(self, damage: Damage) -> None:
+        """Give a damaged record up: what it was about is unknown from now on. An operator's decision."""
+        await self._quarantine.forget(damage)
 
     def accepts_arrivals(self, size: int = 0) -> bool:
-        """Whether there is room for a new paglet or artifact of that size."""
-        used = self.read_sync(lambda txn: txn.used_bytes()) + size
-        if used > self.settings.arrival_limit * self._environment.info()["map_size"]:
+        """Whether there is room for a new paglet or artifact of that size; reads the disk's state, briefly.
+
+        False early, at 80 % of the map and with a reserve on the disk: a full map stops every write.
+        """
+        limit = self.settings.arrival_limit * self._opened.environment.info()["map_size"]
+        if self.read_sync(lambda txn: txn.used_bytes()) + size > limit:
             return False
         return shutil.disk_usage(self.directory).free - size >= self.settings.disk_reserve
 
     def close(self, timeout: float | None = None) -> None:
-        """Write what waits, and close. Bounded; again is no error."""
+        """Write what waits, and close, within ``timeout`` seconds; again is no error.
+
+        When the disk does not answer in that time, the store stays locked until the process ends.
+        """
         if self._closed:
             return
-        bound = self.settings.close_timeout if timeout is None else timeout
-        ended = self._writer.close(bound)
         self._closed = True
-        self._readers.shutdown(wait=True, cancel_futures=True)
-        if ended:
-            self._environment.close()
-            self._lock.release()
+        end = time.monotonic() + (self.settings.close_timeout if timeout is None else timeout)
+        written = self._writer.close(max(0.0, end - time.monotonic()))
+        read = self._readers.close(max(0.0, end - time.monotonic()))
+        if written and read:
+            self._opened.close()
+        else:
+            log.error("the store could not be closed in time", extra={"store": str(self.directory)})
 
     async def aclose(self) -> None:
         """``close`` for a task on a loop."""
         await asyncio.to_thread(self.close)
 
-    # --- for the parts -----------------------------------------------------------------------------------
-
-    def next_upload(self) -> int:
-        """A number that no other upload has."""
-        upload = next(self._uploads)
-        self._open_uploads.add(upload)
-        return upload
-
-    def upload_ended(self, upload: int, *, drop: bool) -> None:
-        """The upload is adopted, or is to be swept."""
-        self._open_uploads.discard(upload)
-        if drop:
-            self._writer.sweep(upload)
-
-    def submit_bulk(self, rule: Callable[[LmdbTransaction], ResultT]) -> asyncio.Future[ResultT]:
-        """Run a rule in a transaction of its own, after the small commits that wait."""
-        waiter: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
-        self._writer.submit(Job(rule, waiter), bulk=True)
-        return waiter
-
-    async def in_reader(self, function: Callable[[], ResultT]) -> ResultT:
-        """Run a blocking function on a reader thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, function)
+    def _refuse_where_it_would_wait_for_itself(self) -> None:
+        if self._writer.is_current_thread():
+            raise StoreError("a rule cannot wait for another write; do both in one rule")
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        raise StoreError("a write would stop the loop that it is called from; use `await store.commit(...)`")
 
 
 def _adopting(
@@ -263,11 +260,27 @@ def _adopting(
     return adopt_and_run
 
 
-def _refuse_on_loop() -> None:
+@contextmanager
+def _spent(blobs: Sequence[StagedBlob]) -> Generator[None]:
+    """Use staged blobs up; when that fails, have them swept - behind the write, if it may still happen."""
+    for staged in blobs:
+        staged.spend()
     try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise StoreError(
-        "a synchronous write on a loop's thread would stop the loop; use `await store.commit(...)`"
+        yield
+    except BaseException:
+        for staged in blobs:
+            staged.sweep()
+        raise
+
+
+def _wait(job: ThreadJob[ResultT], timeout: float | None) -> ResultT:
+    done, _ = wait([job.waiter], timeout)
+    if done:
+        return job.waiter.result()
+    if job.waiter.cancel():
+        raise StoreTimeoutError(f"the disk was busy for {timeout} s; nothing was written. Try again")
+    if job.waiter.done():
+        return job.waiter.result()
+    raise StoreTimeoutError(
+        f"the write is not on the disk after {timeout} s; it may still get there. Read, to know"
     )

@@ -125,6 +125,6 @@ class Table(Generic[ValueT]):
     def _damaged(self, key: bytes) -> StoreError:
         shown = key.decode("utf-8", "backslashreplace")
         return RecordDamagedError(
-            f"the {self.name} record {shown!r} is damaged and was put into quarantine; nothing is done with it "
-            "until an operator restores it from a backup or has it forgotten"
+            f"the {self.name} record {shown!r} is damaged and was put into quarantine; "
+            "nothing is done with it until an operator restores a backup, or has it forgotten"
         )

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from paglets.persistence.damage import Damage, DamageLog
 from paglets.persistence.records import BlobRef, PagletRecord, PeerRecord, QueuedRecord, VerdictRecord
 from paglets.persistence.table import Table
 
 if TYPE_CHECKING:
     import lmdb
-
-    from paglets.persistence.damage import DamageLog
 
 SCHEMA_VERSION = 1
 MAX_TABLES = 32
@@ -67,30 +66,65 @@ class Tables:
         """Chunks that no manifest names, by upload number: being staged, or to be swept."""
         self.revocations = Table(environment, "revocations", bytes, damage)
         """By SHA-256 digest."""
+        self._by_name = {
+            table.name: table
+            for table in (
+                self.numbers,
+                self.meta,
+                self.paglets,
+                self.verdicts,
+                self.floors,
+                self.peers,
+                self.queue,
+                self.queue_index,
+                self.queue_states,
+                self.blobs,
+                self.uploads,
+                self.revocations,
+            )
+        }
         # Bytes of blobs have their digest, and what is in quarantine is kept as it was found.
         self.chunks = environment.open_db(b"chunks")
         """By upload number, sequence number (4 bytes)."""
         self.quarantine = environment.open_db(b"quarantine")
-        """By table NUL key."""
+        """Reason and bytes as they were found, by table NUL key."""
+
+    def remember_quarantined(self, txn: lmdb.Transaction[bytes], damage: DamageLog) -> None:
+        """Tell the damage log what earlier starts put into quarantine."""
+        with txn.cursor(self.quarantine) as cursor:
+            for key, kept in cursor.iternext():
+                table, _, rest = key.partition(b"\0")
+                damage.remember(Damage(table.decode("ascii", "replace"), rest, _kept_reason(kept)))
+
+    def put_quarantined(self, txn: lmdb.Transaction[bytes], damage: Damage) -> bool:
+        """Move a damaged record out of its table; whether it was still there."""
+        db = self._by_name[damage.table].db
+        raw = txn.get(damage.key, db=db)
+        if raw is None:
+            return False
+        kept = msgspec.msgpack.encode((damage.reason, raw))
+        txn.put(_quarantine_key(damage.table, damage.key), kept, db=self.quarantine)
+        return txn.delete(damage.key, db=db)
+
+    def drop_quarantined(self, txn: lmdb.Transaction[bytes], table: str, key: bytes) -> bool:
+        """Delete a record from quarantine; whether it was there."""
+        return txn.delete(_quarantine_key(table, key), db=self.quarantine)
 
     def used_bytes(self, txn: lmdb.Transaction[bytes]) -> int:
         """Bytes of the map that hold something."""
-        records = (
-            self.numbers,
-            self.meta,
-            self.paglets,
-            self.verdicts,
-            self.floors,
-            self.peers,
-            self.queue,
-            self.queue_index,
-            self.queue_states,
-            self.blobs,
-            self.uploads,
-            self.revocations,
-        )
         total = 0
-        for db in (self.chunks, self.quarantine, *(table.db for table in records)):
+        for db in (self.chunks, self.quarantine, *(table.db for table in self._by_name.values())):
             stat = txn.stat(db)
             total += stat["psize"] * (stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"])
         return total
+
+
+def _quarantine_key(table: str, key: bytes) -> bytes:
+    return table.encode("ascii") + b"\0" + key
+
+
+def _kept_reason(kept: bytes) -> str:
+    try:
+        return msgspec.msgpack.decode(kept, type=tuple[str, bytes])[0]
+    except msgspec.DecodeError:
+        return "damaged, also in quarantine"
