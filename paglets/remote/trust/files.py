@@ -112,8 +112,8 @@ def _read(path: Path, *, private: bool) -> bytes:
         raise
     except OSError as error:
         raise KeyFileError(f"cannot read {path}: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise KeyFileError(f"{path} is not a regular file")
         if private and sys.platform != "win32" and status.st_mode & 0o077:
@@ -121,7 +121,12 @@ def _read(path: Path, *, private: bool) -> bytes:
                 f"{path} is open to other users (mode {stat.S_IMODE(status.st_mode):04o}); if nobody "
                 f"else has read it, run: chmod 600 {path}"
             )
-        data = file.read(MAX_FILE_BYTES + 1)
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise KeyFileError(f"cannot read {path}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
     if len(data) > MAX_FILE_BYTES:
         raise KeyFileError(f"{path} is larger than {MAX_FILE_BYTES} bytes; that is no key or certificate")
     return data

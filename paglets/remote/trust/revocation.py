@@ -126,10 +126,7 @@ def verify_revocation(entry: bytes, authority: Authority) -> Revocation:
     if body.mesh_id != authority.mesh_id:
         raise MisdirectedFrameError("a revocation is of another mesh")
     by_authority = not certificate
-    if by_authority:
-        signer = authority.public_bytes
-    else:
-        signer = _issuer_key(certificate, authority)
+    signer = authority.public_bytes if by_authority else _issuer_key(certificate, authority)
     if frame.signer != signer:
         raise BadCertificateError("a revocation is not signed by the authority or issuer that it names")
     if body.key_id == authority.mesh_id:
