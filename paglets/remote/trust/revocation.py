@@ -157,9 +157,13 @@ class RevocationSet:
         """Whether that member's key is dead. Any thread may ask."""
         return key_id in self._dead
 
+    def is_issuer_revoked(self, key_id: str) -> bool:
+        """Whether certificates signed by that key are dead; only the authority can have said so."""
+        return key_id in self._dead_issuers
+
     def is_peer_revoked(self, identity: PeerIdentity) -> bool:
         """Whether a member's key, or the key of its certificate's issuer, is dead. Any thread may ask."""
-        return identity.host_id in self._dead or identity.issuer_id in self._dead_issuers
+        return self.is_revoked(identity.host_id) or self.is_issuer_revoked(identity.issuer_id)
 
     def entries(self) -> list[bytes]:
         """Every entry, to pass on."""
