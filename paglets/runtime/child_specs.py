@@ -18,6 +18,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Address space beyond what an empty child has, once it runs."""
     decode_bytes: int = 0
     """Address space beyond that while the state is decoded; 0: derived from the payload's size."""
+    decode_seconds: float = 30.0
+    """Wall time that imports and decoding may take; the child is killed then."""
     cpu_seconds: int = 0
     open_files: int = 0
 

@@ -117,8 +117,10 @@ class CallResult(msgspec.Struct, frozen=True, tag="result", array_like=True):
     """The answer to a ``MakeCall``: JSON text, or an error report."""
 
     id: int
-    result: bytes
+    result: bytes = b""
     error: dict[str, Any] | None = None
+    moved_to: str = ""
+    """Where the paglet that answered is now, when a forward was followed."""
 
 
 # --- child to host ---------------------------------------------------------------------------------------
@@ -181,7 +183,9 @@ def encode_frame(frame: HostFrame | ChildFrame) -> bytearray:
     _encoder.encode_into(frame, buffer, HEADER)
     size = len(buffer) - HEADER
     if size > MAX_FRAME:
-        raise FrameError(f"{type(frame).__name__} of {size} bytes is longer than the {MAX_FRAME} a frame may have")
+        raise FrameError(
+            f"{type(frame).__name__} of {size} bytes is longer than the {MAX_FRAME} a frame may have"
+        )
     buffer[:HEADER] = size.to_bytes(HEADER, "big")
     return buffer
 
@@ -211,7 +215,11 @@ class FrameSplitter:
     def feed(self, data: bytes) -> list[bytes]:
         """The bodies that are complete now; ``FrameError`` for a length that no frame has."""
         buffer = self._buffer
-        if not buffer and len(data) >= HEADER and len(data) == HEADER + int.from_bytes(data[:HEADER], "big") > HEADER:
+        if (
+            not buffer
+            and len(data) >= HEADER
+            and len(data) == HEADER + int.from_bytes(data[:HEADER], "big") > HEADER
+        ):
             return [data[HEADER:]]  # nearly always: one read, one frame
         buffer += data
         bodies: list[bytes] = []

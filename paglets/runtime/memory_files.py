@@ -7,10 +7,10 @@ import os
 import stat
 import sys
 import tempfile
+from io import BytesIO
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import BinaryIO
 
 INLINE_LIMIT = 256 * 1024
@@ -36,22 +36,9 @@ class Payload:
     @classmethod
     def of(cls, data: bytes) -> Payload:
         """A payload of these bytes; in a memory file when they are many."""
-        if len(data) <= INLINE_LIMIT:
-            return cls(data)
-        return cls.written(lambda file: _write_all(file, data))
-
-    @classmethod
-    def written(cls, write: Callable[[BinaryIO], None]) -> Payload:
-        """A payload in a memory file, of what ``write`` writes into it."""
-        descriptor = _new_memory_file()
-        try:
-            with os.fdopen(os.dup(descriptor), "wb") as file:
-                write(file)
-            _seal(descriptor)
-            return cls(None, descriptor, os.fstat(descriptor).st_size)
-        except BaseException:
-            os.close(descriptor)
-            raise
+        with PayloadWriter() as writer:
+            writer.write(data)
+            return writer.finish()
 
     @classmethod
     def received(cls, descriptor: int, size: int) -> Payload:
@@ -118,7 +105,59 @@ class Payload:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Payload of {self._size} bytes, {'inline' if self._data is not None else 'in a memory file'}>"
+        return (
+            f"<Payload of {self._size} bytes, {'inline' if self._data is not None else 'in a memory file'}>"
+        )
+
+
+class PayloadWriter:
+    """A file to write a payload to, in order: kept in memory while it is small, in a memory file from then on."""
+
+    def __init__(self) -> None:
+        self._small: BytesIO | None = BytesIO()
+        self._large: BinaryIO | None = None
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Append; the number of bytes written, which is all of them."""
+        if self._small is not None:
+            if self._small.tell() + len(data) <= INLINE_LIMIT:
+                return self._small.write(data)
+            self._large = os.fdopen(_new_memory_file(), "wb")
+            self._large.write(self._small.getbuffer())
+            self._small = None
+        if self._large is None:
+            raise ValueError("this payload is finished")
+        return self._large.write(data)
+
+    def finish(self) -> Payload:
+        """What was written, as a payload; nothing can be written any more."""
+        if self._small is not None:
+            data, self._small = self._small.getvalue(), None
+            return Payload(data)
+        if self._large is None:
+            raise ValueError("this payload is finished")
+        self._large.flush()
+        descriptor = os.dup(self._large.fileno())
+        self.close()
+        try:
+            _seal(descriptor)
+            return Payload(None, descriptor, os.fstat(descriptor).st_size)
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    def close(self) -> None:
+        """Drop what was written and not finished; harmless when repeated."""
+        self._small = None
+        if self._large is not None:
+            self._large.close()
+            self._large = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
 
 class _Slices:
@@ -135,10 +174,6 @@ class _Slices:
             raise StopIteration
         self._offset += len(data)
         return data
-
-
-def _write_all(file: BinaryIO, data: bytes) -> None:
-    file.write(data)
 
 
 def _new_memory_file() -> int:

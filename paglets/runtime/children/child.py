@@ -2,14 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import asyncio
+import logging
+import signal
+from typing import TYPE_CHECKING, Any, Protocol
 
-from paglets.core.incarnation import Incarnation
-from paglets.persistence.records import HookKind
-from paglets.runtime.child_specs import Admitted, AdmitSpec, Call, Departure, Message, OutputLine, Snapshot
-from paglets.runtime.children.outcomes import ChildOutcome
-from paglets.runtime.launchers.launcher import Launcher, LaunchRequest
+from paglets.core.error_reports import from_report
+from paglets.core.errors import PagletCrashedError, SerializationError
+from paglets.runtime.child_specs import Admitted, Snapshot
+from paglets.runtime.children.link import HostLink
+from paglets.runtime.children.memory import resident_memory
+from paglets.runtime.children.open_calls import OpenCalls
+from paglets.runtime.children.outcomes import ChildEnd, ChildOutcome, outcome_of
+from paglets.runtime.children.output import OutputReader
+from paglets.runtime.children.requests import Requests
+from paglets.runtime.frames import (
+    Admit,
+    AdmittedAnswer,
+    Answer,
+    ChildFrame,
+    Cloned,
+    Deliver,
+    Depart,
+    Finish,
+    FrameError,
+    HostFrame,
+    MakeCall,
+    PayloadHead,
+    Place,
+    ReadState,
+    Resume,
+    RunEnded,
+    RunHook,
+    SnapshotTaken,
+    StartRun,
+    Wake,
+)
 from paglets.runtime.memory_files import Payload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paglets.core.incarnation import Incarnation
+    from paglets.persistence.records import HookKind
+    from paglets.runtime.child_specs import AdmitSpec, Call, Departure, Message, OutputLine
+    from paglets.runtime.launchers.launcher import LaunchedProcess, Launcher, LaunchRequest
+
+logger = logging.getLogger(__name__)
+
+_LINGER_SECONDS = 1.0
+"""Between the end of the link and that of the process, either way round."""
 
 
 class ChildOwner(Protocol):
@@ -19,7 +61,7 @@ class ChildOwner(Protocol):
         """Run an operation of ``paglets.remote.api`` for the paglet; raw JSON, or a ``PagletError``.
 
         Runs as a task of its own, cancelled when the child ends. A move asked for here calls
-        ``child.begin_departure(..., call_id=call.id)``.
+        ``child.begin_departure`` with ``call_id=call.id``.
         """
         ...
 
@@ -28,7 +70,7 @@ class ChildOwner(Protocol):
         ...
 
     def on_output(self, child: Child, lines: list[OutputLine]) -> None:
-        """The paglet printed; already in ``child.output`` and in the log."""
+        """The paglet printed; already in ``child.logs()`` and in the log."""
         ...
 
     def on_exit(self, child: Child, outcome: ChildOutcome) -> None:
@@ -44,38 +86,91 @@ class Child:
     (``asyncio.timeout``). Errors raised by the paglet's own code arrive as the classes of the API page.
     """
 
-    agent_id: str
-    incarnation: Incarnation
-    pid: int
-    outcome: ChildOutcome | None
-    """None while it lives."""
+    def __init__(
+        self, process: LaunchedProcess, *, agent_id: str, incarnation: Incarnation, owner: ChildOwner
+    ) -> None:
+        self.agent_id = agent_id
+        self.incarnation = incarnation
+        self.pid = process.pid
+        self.outcome: ChildOutcome | None = None
+        self._process = process
+        self._owner = owner
+        self._requests = Requests()
+        self._calls = OpenCalls(agent_id, lambda call: owner.on_call(self, call))
+        self._output = OutputReader(process.output, agent_id, lambda lines: owner.on_output(self, lines))
+        self._link_ended = asyncio.Event()
+        self._violation: str | None = None
+        self._finishing = False
+        self._killed = False
+        self._link = HostLink(process.socket, self._take, self._end_of_link)
+        self._watch = asyncio.get_running_loop().create_task(self._until_ended())
 
     @classmethod
     async def launch(
-        cls, launcher: Launcher, request: LaunchRequest, *, agent_id: str, incarnation: Incarnation, owner: ChildOwner
+        cls,
+        launcher: Launcher,
+        request: LaunchRequest,
+        *,
+        agent_id: str,
+        incarnation: Incarnation,
+        owner: ChildOwner,
     ) -> Child:
-        """A fresh process that holds no paglet yet. Safe to cancel."""
-        ...
+        """A fresh process that holds no paglet yet; ``HostError`` when there is none to be had. Safe to cancel."""
+        process = await launcher.launch(request)
+        return cls(process, agent_id=agent_id, incarnation=incarnation, owner=owner)
+
+    # --- its life ----------------------------------------------------------------------------------------
 
     async def admit(self, spec: AdmitSpec, state: Payload | None = None) -> Admitted:
         """Apply limits, import the classes, decode the state; no hook runs.
 
         ``state`` is a snapshot's payload (stays the caller's to close); None: ``spec.state_json``, or the
         defaults. ``InvalidAgentError`` for a class that may not or cannot run, ``SerializationError`` for a
-        state that does not fit, ``HostError`` otherwise; the child has ended then.
+        state that does not fit, ``HostError`` otherwise; the child has ended then, as it has when this is
+        cancelled.
         """
-        ...
+        head = None if state is None else PayloadHead(state.data, state.size)
+        descriptors = [] if state is None or state.data is not None else [state.fileno()]
+        try:
+            return await self._ask(Admitted, lambda seq: Admit(seq, spec, head), descriptors)
+        except BaseException:
+            self._finishing = True
+            self._kill()
+            await asyncio.shield(self._watch)
+            raise
 
     async def run_hook(self, kind: HookKind, event: dict[str, Any], *, init: bytes = b"null") -> None:
         """Run ``on_creation``, ``on_arrival``, ``on_clone`` or ``on_activation``; raises what it raised.
 
-        ``event``: the fields that the event has beyond ``PagletEvent``'s, plain JSON values; ``init``: JSON text.
+        ``event``: the fields that the event has beyond ``PagletEvent``'s (``timestamp`` may be among them),
+        plain JSON values; ``init``: JSON text, for creation.
         """
-        ...
+        await self._ask(bytes, lambda seq: RunHook(seq, kind, event, init))
 
     def start_run(self) -> None:
-        """Start ``run()`` on its own thread; the end is told by ``on_run_ended``. At most once."""
-        ...
+        """Start ``run()`` on its own thread; its end is told by ``on_run_ended``. At most once."""
+        self._link.send(StartRun())
+
+    async def finish(self, grace: float = 5.0) -> ChildOutcome:
+        """Let the handler return (its reply is still delivered) and ``run()`` end, then exit.
+
+        It is killed after ``grace`` seconds. Calls of the child that are under way are still answered.
+        """
+        self._finishing = True
+        self._link.send(Finish())
+        done, _ = await asyncio.wait([self._watch], timeout=grace)
+        return await self.kill() if not done else await self.wait_ended()
+
+    async def kill(self) -> ChildOutcome:
+        """End it now."""
+        self._kill()
+        return await self.wait_ended()
+
+    async def wait_ended(self) -> ChildOutcome:
+        """Until the process is gone."""
+        return await asyncio.shield(self._watch)
+
+    # --- messages and state ------------------------------------------------------------------------------
 
     async def deliver(self, message: Message) -> bytes:
         """Have one message handled; the reply as JSON text. Handled in the order of the calls.
@@ -83,53 +178,134 @@ class Child:
         ``NotHandledError`` when the paglet does not know it; an exception outside the listed classes is a
         ``HostError`` with type and text, the traceback in its notes.
         """
-        ...
+        return await self._ask(bytes, lambda seq: Deliver(seq, message))
+
+    async def read_state(self) -> bytes:
+        """The state as JSON text, while handlers and ``run()`` go on."""
+        return await self._ask(bytes, ReadState)
+
+    def wake(self, *, everyone: bool = False) -> None:
+        """``notify_message()`` (or ``notify_all_messages()``) for those in ``wait_message``."""
+        self._link.send(Wake(everyone))
+
+    def set_place(self, host_name: str, host_address: str) -> None:
+        """The host is called, or found, differently from now on."""
+        self._link.send(Place(host_name, host_address))
+
+    # --- departures --------------------------------------------------------------------------------------
 
     async def begin_departure(self, departure: Departure) -> Snapshot:
         """Run the leaving hook, clean up resources, take the state; see ``Departure``.
 
         An error of the hook, of a resource (``ResourceCleanupError``) or of the state (``SerializationError``)
-        cancels it and the paglet goes on. After it, calls of the paglet on its context raise
-        ``LifecycleError`` (except for checkpoint and clone) until ``resume``. The snapshot is the caller's to close.
+        cancels it: the paglet goes on, ``on_dispatch_failed`` has run if anything was cleaned up for a move,
+        and there is nothing to resume. Otherwise calls of the paglet on its context raise ``LifecycleError``
+        (but not after a clone or a checkpoint) until ``resume``. The snapshot's payload is the caller's to close.
         """
-        ...
+        return await self._ask(Snapshot, lambda seq: Depart(seq, departure))
 
     async def resume(self, event: dict[str, Any] | None = None) -> None:
         """It stays after all: reopen the context, run ``on_dispatch_failed`` if there is an event for it."""
-        ...
+        await self._ask(bytes, lambda seq: Resume(seq, event))
 
     async def cloned(self, event: dict[str, Any]) -> None:
         """Run ``on_cloned`` in the original; ``event`` as for ``run_hook``, with ``clone_agent_id``."""
-        ...
+        await self._ask(bytes, lambda seq: Cloned(seq, event))
 
-    async def finish(self, grace: float = 5.0) -> ChildOutcome:
-        """Let the handler return (its reply is still delivered) and ``run()`` end, then exit; kill after ``grace`` s."""
-        ...
-
-    async def kill(self) -> ChildOutcome:
-        """End it now."""
-        ...
-
-    async def read_state(self) -> bytes:
-        """The state as JSON text, while handlers and ``run()`` go on."""
-        ...
-
-    def wake(self, *, everyone: bool = False) -> None:
-        """``notify_message()`` (or ``notify_all_messages()``) for those in ``wait_message``."""
-        ...
-
-    def set_place(self, host_name: str, host_address: str) -> None:
-        """The host is called, or found, differently from now on."""
-        ...
+    # --- what can be seen of it --------------------------------------------------------------------------
 
     def logs(self, since: int = 0, limit: int = 1000) -> list[OutputLine]:
         """What it printed, kept in a bounded ring; lines with a number greater than ``since``."""
-        ...
+        return self._output.ring.since(since, limit)
 
     def memory(self) -> int:
-        """Resident memory in bytes: the proportional share where the kernel tells it; 0 when it has ended."""
-        ...
+        """Resident memory in bytes: the proportional share where the kernel tells it; 0 when it has ended.
 
-    async def wait_ended(self) -> ChildOutcome:
-        """Until the process is gone."""
-        ...
+        Takes a fraction of a millisecond in the kernel: for many children, call it off the loop.
+        """
+        return 0 if self.outcome is not None else resident_memory(self.pid)
+
+    # --- inside ------------------------------------------------------------------------------------------
+
+    async def _ask(
+        self,
+        kind: type[Any],
+        frame_of: Callable[[int], HostFrame],
+        descriptors: list[int] | None = None,
+    ) -> Any:
+        await self._link.drain()
+        seq, answer = self._requests.open(kind)
+        try:
+            try:
+                self._link.send(frame_of(seq), descriptors or ())
+            except FrameError as error:
+                raise SerializationError(f"this cannot be told to paglet {self.agent_id}: {error}") from error
+            return await answer
+        finally:
+            self._requests.forget(seq)
+
+    def _take(self, frame: ChildFrame) -> None:
+        match frame:
+            case Answer(seq, result, None):
+                self._requests.answer(seq, result)
+            case Answer(seq, _, error):
+                self._requests.fail(seq, error or {})
+            case MakeCall():
+                self._calls.begin(self._link, frame)
+            case AdmittedAnswer(seq, admitted):
+                self._requests.answer(seq, admitted)
+            case SnapshotTaken(seq, head, policy):
+                state = None if head is None else self._payload(head)
+                self._requests.answer(seq, Snapshot(state=state, policy=policy))
+            case RunEnded(error):
+                self._owner.on_run_ended(self, None if error is None else from_report(error))
+
+    def _payload(self, head: PayloadHead) -> Payload:
+        if head.data is not None:
+            return Payload(head.data)
+        try:
+            return Payload.received(self._link.take_descriptor(), head.size)
+        except ValueError as error:
+            raise FrameError(str(error)) from error
+
+    def _end_of_link(self, violation: str | None) -> None:
+        self._violation = violation
+        self._link_ended.set()
+
+    def _kill(self) -> None:
+        if not self._process.exit.done():
+            self._killed = True
+            self._process.send_signal(signal.SIGKILL)
+
+    async def _until_ended(self) -> ChildOutcome:
+        """Owns the child to its end: waits for link and process, settles what is open, tells the owner."""
+        link_ended = asyncio.get_running_loop().create_task(self._link_ended.wait())
+        await asyncio.wait([link_ended, self._process.exit], return_when=asyncio.FIRST_COMPLETED)
+        if not self._process.exit.done():
+            closed_early = self._violation is None and not self._killed
+            if self._violation is None:  # most probably it is exiting just now
+                await asyncio.wait([self._process.exit], timeout=_LINGER_SECONDS)
+            if not self._process.exit.done():
+                if closed_early and not self._finishing:
+                    self._violation = ""
+                self._process.send_signal(signal.SIGKILL)
+        status = await self._process.exit
+        # Its last frames and lines may be still to be read: a reply that was sent is a reply.
+        await asyncio.wait([link_ended], timeout=_LINGER_SECONDS)
+        link_ended.cancel()
+        self._link.close()
+        self._output.close()
+        self.outcome = outcome_of(
+            status, finishing=self._finishing, killed=self._killed, violation=self._violation
+        )
+        self._requests.fail_all(
+            PagletCrashedError(f"the process of paglet {self.agent_id} ended: {self.outcome}")
+        )
+        await self._calls.aclose()
+        if self.outcome.end is not ChildEnd.FINISHED:
+            logger.warning(
+                "a child ended",
+                extra={"agent_id": self.agent_id, "pid": self.pid, "outcome": str(self.outcome)},
+            )
+        self._owner.on_exit(self, self.outcome)
+        return self.outcome

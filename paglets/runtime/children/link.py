@@ -9,7 +9,14 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING
 
-from paglets.runtime.frames import ChildFrame, FrameError, FrameSplitter, HostFrame, decode_child_frame, encode_frame
+from paglets.runtime.frames import (
+    ChildFrame,
+    FrameError,
+    FrameSplitter,
+    HostFrame,
+    decode_child_frame,
+    encode_frame,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -145,7 +152,9 @@ class HostLink:
 
     def _push(self, data: memoryview, descriptors: Sequence[int]) -> int:
         """Send what fits; how many bytes that was."""
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+        ancillary = (
+            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+        )
         try:
             return self._socket.sendmsg([data], ancillary)
         except (BlockingIOError, InterruptedError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -43,3 +44,28 @@ class ChildOutcome:
 
     def __str__(self) -> str:
         return f"{self.end.value}: {self.status}" + (f" ({self.detail})" if self.detail else "")
+
+
+def outcome_of(status: ExitStatus, *, finishing: bool, killed: bool, violation: str | None) -> ChildOutcome:
+    """Put together what is known. ``violation``: what the child sent, or ``""`` when it closed its link unasked."""
+    if violation:
+        return ChildOutcome(ChildEnd.LINK_VIOLATED, status, violation)
+    if violation is not None:
+        return ChildOutcome(ChildEnd.LINK_CLOSED, status, "it closed its link to the host and went on")
+    if killed:
+        return ChildOutcome(ChildEnd.KILLED, status)
+    if status.code is None and status.signal is None:
+        return ChildOutcome(ChildEnd.LAUNCHER_LOST, status, "the process that it was forked from has died")
+    if finishing and status.code is not None:
+        return ChildOutcome(ChildEnd.FINISHED, status)
+    if status.signal is not None:
+        return ChildOutcome(ChildEnd.CRASHED, status, _WHY.get(status.signal, ""))
+    return ChildOutcome(ChildEnd.EXITED, status, "it ended by itself, while it was needed")
+
+
+_WHY: dict[int, str] = {
+    signal.SIGKILL: "somebody killed it, or the kernel did because memory ran out",
+    signal.SIGSEGV: "a fault in machine code that it used",
+    signal.SIGXCPU: "it used up its processor time",
+    signal.SIGALRM: "its classes and state took too long to load",
+}

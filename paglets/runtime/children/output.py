@@ -91,7 +91,9 @@ class OutputReader:
 
     def _take(self, data: bytes) -> None:
         *whole, rest = (self._rest + data).split(b"\n")
-        lines = [line[start : start + MAX_LINE] for line in whole for start in range(0, len(line) or 1, MAX_LINE)]
+        lines = [
+            line[start : start + MAX_LINE] for line in whole for start in range(0, len(line) or 1, MAX_LINE)
+        ]
         while len(rest) > MAX_LINE:
             lines.append(rest[:MAX_LINE])
             rest = rest[MAX_LINE:]
@@ -102,5 +104,7 @@ class OutputReader:
     def _tell(self, lines: list[bytes]) -> None:
         kept = [self.ring.append(line.decode("utf-8", "backslashreplace").rstrip("\r")) for line in lines]
         for line in kept:
-            logger.info("%s: %s", self._agent_id, line.line, extra={"agent_id": self._agent_id, "seq": line.seq})
+            logger.info(
+                "%s: %s", self._agent_id, line.line, extra={"agent_id": self._agent_id, "seq": line.seq}
+            )
         self._on_lines(kept)

@@ -60,7 +60,9 @@ class ZygoteKeeper:
             try:
                 return self._zygote.attach()
             except OSError as error:
-                raise HostError(f"the process that children are forked from does not start: {error}") from error
+                raise HostError(
+                    f"the process that children are forked from does not start: {error}"
+                ) from error
 
 
 _shared = ZygoteKeeper()

@@ -45,7 +45,9 @@ def end_orphans(path: Path | str, *, timeout: float = 5.0) -> list[int]:
         deadline = time.monotonic() + timeout
         while holder := _holder(descriptor):
             if time.monotonic() > deadline:
-                raise HostError(f"process {holder}, left by this host's earlier life, does not end; kill it by hand")
+                raise HostError(
+                    f"process {holder}, left by this host's earlier life, does not end; kill it by hand"
+                )
             if holder not in ended:
                 ended.append(holder)
                 logger.warning("ending a child of this host's earlier life", extra={"pid": holder})
@@ -60,10 +62,14 @@ def _holder(descriptor: int) -> int:
     """Process id of one of those that hold the lock; 0 when nobody does."""
     if sys.platform == "linux":
         asked = struct.pack(_LINUX, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        kind, _whence, _start, _length, pid = struct.unpack(_LINUX, fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+        kind, _whence, _start, _length, pid = struct.unpack(
+            _LINUX, fcntl.fcntl(descriptor, fcntl.F_GETLK, asked)
+        )
     else:
         asked = struct.pack(_BSD, 0, 0, 0, fcntl.F_WRLCK, os.SEEK_SET)
-        _start, _length, pid, kind, _whence = struct.unpack(_BSD, fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+        _start, _length, pid, kind, _whence = struct.unpack(
+            _BSD, fcntl.fcntl(descriptor, fcntl.F_GETLK, asked)
+        )
     return 0 if kind == fcntl.F_UNLCK else pid
 
 

@@ -37,7 +37,9 @@ class SpawnLauncher:
         if self._closed:
             raise HostError("this launcher is closed; a host needs one of its own")
         if sys.platform == "win32":
-            raise HostError("paglets runs where there are Unix sockets: Linux, macOS, or Windows' Linux subsystem")
+            raise HostError(
+                "paglets runs where there are Unix sockets: Linux, macOS, or Windows' Linux subsystem"
+            )
         if self._starter is None:
             self._starter = ThreadPoolExecutor(1, thread_name_prefix="paglets-spawn")
 
@@ -62,7 +64,9 @@ class SpawnLauncher:
         watch = loop.create_task(self._watch(process, exited))
         self._watches.add(watch)
         watch.add_done_callback(self._watches.discard)
-        return LaunchedProcess(process.pid, ours, readable, exited, lambda number: self._signal(process, number))
+        return LaunchedProcess(
+            process.pid, ours, readable, exited, lambda number: self._signal(process, number)
+        )
 
     async def aclose(self) -> None:
         """Kill the children, and end the thread."""
@@ -111,7 +115,9 @@ async def _until_ended(pid: int) -> None:
 
 def _spawn(request: LaunchRequest, link: socket.socket, output: int) -> subprocess.Popen[bytes]:
     """Start the process; closes ``link`` and ``output``, which are the child's then."""
-    command = own_command(CHILD, str(link.fileno()), str(os.getpid()), request.life_file, path=request.sys_path)
+    command = own_command(
+        CHILD, str(link.fileno()), str(os.getpid()), request.life_file, path=request.sys_path
+    )
     try:
         return subprocess.Popen(
             command,

@@ -13,7 +13,6 @@ from contextlib import suppress
 
 from paglets.core.errors import HostError
 from paglets.runtime.launchers.entry import ZYGOTE, own_command
-from paglets.runtime.launchers.zygote_process import run_zygote
 
 _END_SECONDS = 5.0
 
@@ -79,6 +78,8 @@ def fork_zygote() -> Zygote:
     pid = os.fork()
     if not pid:
         ours.close()
+        from paglets.runtime.launchers.zygote_process import run_zygote  # noqa: PLC0415 - the zygote's, not ours
+
         run_zygote(theirs, program)
     theirs.close()
     return Zygote(pid, ours)

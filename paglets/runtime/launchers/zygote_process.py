@@ -35,7 +35,9 @@ def run_zygote(root: socket.socket, program: int) -> NoReturn:
         with suppress(PermissionError):  # it leads a session already
             os.setsid()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)  # the program ends its zygote, nobody else; children reset it
+            signal.signal(
+                number, signal.SIG_IGN
+            )  # the program ends its zygote, nobody else; children reset it
         gc.collect()
         gc.freeze()  # a collection in a child must not touch, and so copy, the pages shared with the others
         _Zygote(root, program).serve()

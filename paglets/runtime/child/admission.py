@@ -1,0 +1,136 @@
+"""Bringing a paglet to life: limits, classes, state. Whatever can fail, fails here, before any hook runs."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import mmap
+import sys
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paglets.core.agent import Paglet
+from paglets.core.errors import InvalidAgentError, PagletError, SerializationError
+from paglets.runtime.child.limits import apply_limits, decoding
+from paglets.serialization.codec import dataclass_from_wire, qualified_name
+from paglets.serialization.state_pickle import load_state
+from paglets.serialization.values import from_json
+
+if TYPE_CHECKING:
+    from paglets.runtime.child_specs import AdmitSpec, CodePolicy
+    from paglets.runtime.memory_files import Payload
+
+
+def admit(spec: AdmitSpec, payload: Payload | None) -> Paglet[Any]:
+    """The paglet, attached to nothing yet.
+
+    ``InvalidAgentError`` for a class that may not or cannot run here, ``SerializationError`` for a state that
+    does not fit it.
+    """
+    apply_limits(spec.limits)
+    size = payload.size if payload is not None else len(spec.state_json)
+    try:
+        with decoding(spec.limits, size):
+            # Imports are inside: a module may do anything when it is imported, also eat memory.
+            paglet_class = _paglet_class(spec)
+            state_class = _state_class(spec, paglet_class)
+            wire = _wire(spec, payload)
+            state = None if wire is None else dataclass_from_wire(state_class, wire)
+            paglet = paglet_class(state, agent_id=spec.agent_id)
+    except MemoryError as error:
+        raise SerializationError(
+            f"the state of paglet {spec.agent_id} ({size} bytes) needs more memory than a child may use to decode it"
+        ) from error
+    if paglet.agent_id != spec.agent_id:
+        raise InvalidAgentError(f"{spec.class_name} does not pass agent_id on to Paglet.__init__")
+    return paglet
+
+
+def load_payload(payload: Payload) -> dict[str, Any]:
+    """The plain values of a state; ``SerializationError`` for anything else."""
+    if payload.data is not None:
+        return load_state(payload.data)
+    with (
+        mmap.mmap(payload.fileno(), payload.size, prot=mmap.PROT_READ, flags=mmap.MAP_SHARED) as mapped,
+        memoryview(mapped) as view,
+    ):
+        return load_state(view)
+
+
+def _wire(spec: AdmitSpec, payload: Payload | None) -> object:
+    if payload is not None:
+        return load_payload(payload)
+    return from_json(spec.state_json)
+
+
+def _paglet_class(spec: AdmitSpec) -> type[Paglet[Any]]:
+    found = _resolve(spec.class_name, spec.code)
+    if not (isinstance(found, type) and issubclass(found, Paglet)):
+        raise InvalidAgentError(f"{spec.class_name} is no subclass of Paglet")
+    return found
+
+
+def _state_class(spec: AdmitSpec, paglet_class: type[Paglet[Any]]) -> type[Any]:
+    own = getattr(paglet_class, "State", None)
+    if not isinstance(own, type) or not is_dataclass(own):
+        raise InvalidAgentError(f"{spec.class_name} has no dataclass as its State")
+    if not spec.state_class_name or spec.state_class_name == qualified_name(own):
+        return own
+    found = _resolve(spec.state_class_name, spec.code)
+    if not (isinstance(found, type) and is_dataclass(found) and issubclass(found, own)):
+        raise InvalidAgentError(
+            f"{spec.state_class_name} is no state of {spec.class_name}: {own.__qualname__} is"
+        )
+    return found
+
+
+def _resolve(name: str, policy: CodePolicy) -> object:
+    """Import the module, if it may run here, and find the class in it."""
+    module_name, _, qualified = name.partition(":")
+    if not module_name or not qualified:
+        raise InvalidAgentError(f"{name!r} names no class; write MODULE:CLASS")
+    if module_name == "__main__":
+        raise InvalidAgentError(
+            f"{qualified} is defined in the program's main script, which no other process can import; "
+            "put it into a module of its own"
+        )
+    sys.path.extend(path for path in policy.search if path not in sys.path)
+    if not _may_run(module_name, policy):
+        raise InvalidAgentError(
+            f"module {module_name} is not on this host's code paths ({', '.join(policy.roots or ()) or 'there are none'})"
+        )
+    try:
+        found: object = importlib.import_module(module_name)
+        for part in qualified.split("."):
+            found = getattr(found, part)
+    except MemoryError:
+        raise
+    except PagletError:
+        raise
+    except AttributeError as error:
+        raise InvalidAgentError(f"module {module_name} has no {qualified}") from error
+    except Exception as error:  # noqa: BLE001 - an author's module may raise anything when it is imported
+        raise InvalidAgentError(
+            f"module {module_name} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    return found
+
+
+def _may_run(module_name: str, policy: CodePolicy) -> bool:
+    """Whether the top package of the module is allowed or lies under one of the roots; imports nothing."""
+    if policy.roots is None or module_name.partition(".")[0] in policy.packages:
+        return True
+    top = module_name.partition(".")[0]
+    try:
+        # The top package only: looking for a submodule would import its parents.
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return False
+    if spec is None:
+        return True  # the import says better what is missing
+    places = [spec.origin] if spec.origin else list(spec.submodule_search_locations or ())
+    roots = [Path(root).resolve() for root in policy.roots]
+    return bool(places) and all(
+        any(Path(place).resolve().is_relative_to(root) for root in roots) for place in places
+    )

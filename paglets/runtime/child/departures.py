@@ -1,0 +1,173 @@
+"""Packing up: the leaving hook, the resources, the state - on the thread that asked, or between two messages.
+
+::
+
+    HERE --depart (dispatch, retract, deactivate, dispose)--> AWAY --resume--> HERE
+      \\--depart (clone, checkpoint)--> HERE                    \\--finish--> the process ends
+
+AWAY: the handler thread takes no message, and calls of the paglet on its context raise ``LifecycleError``.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from paglets.core.errors import LifecycleError
+from paglets.runtime.child.hooks import clone_event, mobility_event, run_leaving_hook
+from paglets.runtime.child.link import head_of
+from paglets.runtime.child_specs import CallThread, Departure, DepartureKind
+from paglets.runtime.frames import SnapshotTaken
+from paglets.runtime.memory_files import Payload, PayloadWriter
+from paglets.serialization.codec import dataclass_to_wire
+from paglets.serialization.state_pickle import dump_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from paglets.core.agent import Paglet
+    from paglets.runtime.child.calls import Calls
+    from paglets.runtime.child.context_host import ChildContextHost
+    from paglets.runtime.child.link import ChildLink
+
+logger = logging.getLogger(__name__)
+
+_STAYS = {DepartureKind.CLONE, DepartureKind.CHECKPOINT}
+_MOVES = {DepartureKind.DISPATCH, DepartureKind.RETRACT}
+
+
+class Departures:
+    """The departures of one paglet, one at a time."""
+
+    def __init__(
+        self,
+        paglet: Paglet[Any],
+        host: ChildContextHost,
+        calls: Calls,
+        link: ChildLink,
+        enqueue: Callable[[Callable[[], None]], None],
+        gate: threading.Lock,
+    ) -> None:
+        self._paglet = paglet
+        self._host = host
+        self._calls = calls
+        self._link = link
+        self._enqueue = enqueue
+        self._gate = gate  # held by the handler thread while it works
+        self._packing = threading.Lock()
+        self._asked_in: int | None = None
+        self.away = False
+
+    def begin(self, seq: int, departure: Departure) -> None:
+        """Take it to the thread where it belongs; never waits."""
+        self._on_its_thread(seq, departure.call_id, lambda: self._depart(seq, departure))
+
+    def resume(self, seq: int, event: dict[str, Any] | None) -> None:
+        """The paglet stays: reopen, and run ``on_dispatch_failed`` on the thread that packed; never waits."""
+
+        def work() -> None:
+            self.away = False
+            self._calls.reopen()
+            if event is not None:
+                with self._handler_kept_out():
+                    self._paglet.on_dispatch_failed(mobility_event(self._paglet, self._host.place, event))
+            self._link.answer(seq, b"null")
+
+        self._on_its_thread(seq, self._asked_in, work)
+
+    def cloned(self, seq: int, event: dict[str, Any]) -> None:
+        """Run ``on_cloned`` on the thread that asked for the clone; never waits."""
+
+        def work() -> None:
+            with self._handler_kept_out():
+                self._paglet.on_cloned(clone_event(self._paglet, self._host.place, event))
+            self._link.answer(seq, b"null")
+
+        self._on_its_thread(seq, self._asked_in, work)
+
+    def _on_its_thread(self, seq: int, call_id: int | None, work: Callable[[], None]) -> None:
+        def guarded() -> None:
+            try:
+                work()
+            except BaseException as error:  # the host waits for an answer, whatever ends this thread
+                self._link.answer(seq, error=error)
+                if not isinstance(error, Exception):
+                    raise
+
+        # A thread that does not wait any more (its call was a future's) leaves it to the handler's.
+        if call_id is None or not self._calls.run_on(call_id, guarded):
+            self._enqueue(guarded)
+
+    def _depart(self, seq: int, departure: Departure) -> None:
+        kind = departure.kind
+        if self.away or not self._packing.acquire(blocking=False):
+            raise LifecycleError(f"paglet {self._paglet.agent_id} is leaving already")
+        try:
+            if kind is DepartureKind.CHECKPOINT:
+                self._take(seq, departure, {})
+                return
+            with self._handler_kept_out(departure.handler_wait):
+                policy = run_leaving_hook(self._paglet, self._host.place, kind, departure.event)
+                try:
+                    self._take(seq, departure, policy)
+                except Exception:
+                    if kind in _MOVES:
+                        self._tell_failed(departure.event)
+                    raise
+        finally:
+            self._packing.release()
+
+    def _take(self, seq: int, departure: Departure, policy: dict[str, Any]) -> None:
+        """Clean up, take the state, close the context, send it all off."""
+        stays = departure.kind in _STAYS
+        if not stays:
+            self._paglet.resources.cleanup()
+        with self._snapshot(departure.kind) as state:
+            if departure.kind is not DepartureKind.CHECKPOINT:
+                self._asked_in = departure.call_id
+            if not stays:
+                self.away = True
+                self._calls.close(
+                    f"paglet {self._paglet.agent_id} has left this process ({departure.kind.value}); "
+                    "it can only return now"
+                )
+            self._link.send(SnapshotTaken(seq, None if state is None else head_of(state), policy), state)
+
+    @contextmanager
+    def _snapshot(self, kind: DepartureKind) -> Iterator[Payload | None]:
+        if kind is DepartureKind.DISPOSE:
+            yield None
+            return
+        with PayloadWriter() as writer:
+            with self._paglet.locked():
+                wire = dataclass_to_wire(self._paglet.state)
+            dump_state(wire, writer)
+            with writer.finish() as payload:
+                yield payload
+
+    @contextmanager
+    def _handler_kept_out(self, wait: float = 5.0) -> Iterator[None]:
+        """No message is handled inside; the handler thread's own work is not waited for."""
+        if self._calls.role() is CallThread.HANDLER:
+            yield
+            return
+        if self._paglet.holds_lock():
+            raise LifecycleError(
+                f"paglet {self._paglet.agent_id} cannot move inside locked(): a handler may be waiting for the lock"
+            )
+        if not self._gate.acquire(timeout=wait):
+            raise LifecycleError(
+                f"paglet {self._paglet.agent_id} cannot move from run(): a handler did not return within {wait:g} s"
+            )
+        try:
+            yield
+        finally:
+            self._gate.release()
+
+    def _tell_failed(self, event: dict[str, Any]) -> None:
+        try:
+            self._paglet.on_dispatch_failed(mobility_event(self._paglet, self._host.place, event))
+        except Exception:
+            logger.exception("on_dispatch_failed raised", extra={"agent_id": self._paglet.agent_id})

@@ -1,0 +1,97 @@
+"""The child's end of its socket: blocking, written by any thread, read by one."""
+
+from __future__ import annotations
+
+import array
+import socket
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+from paglets.core.error_reports import report
+from paglets.core.errors import SerializationError
+from paglets.runtime.frames import (
+    Admit,
+    Answer,
+    ChildFrame,
+    FrameError,
+    FrameSplitter,
+    HostFrame,
+    Inspect,
+    PayloadHead,
+    decode_host_frame,
+    encode_frame,
+)
+from paglets.runtime.memory_files import Payload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_READ = 64 * 1024
+_ANCILLARY = socket.CMSG_SPACE(2 * array.array("i").itemsize)
+_RECEIVE_FLAGS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+
+
+class ChildLink:
+    """Frames to and from the host."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._sending = threading.Lock()
+        self._splitter = FrameSplitter()
+        self._ready: deque[bytes] = deque()
+        self._descriptors: deque[int] = deque()
+
+    def send(self, frame: ChildFrame, payload: Payload | None = None) -> None:
+        """Send a frame; waits while the host does not read. ``FrameError`` when it is too long, and not sent.
+
+        ``payload``: the one that the frame speaks of; it stays the caller's.
+        """
+        data = memoryview(encode_frame(frame))
+        ancillary: list[tuple[int, int, array.array[int]]] = []
+        if payload is not None and payload.data is None:
+            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [payload.fileno()]))]
+        with self._sending:
+            while data:
+                data = data[self._socket.sendmsg([data], ancillary) :]
+                ancillary = []
+
+    def answer(self, seq: int, result: bytes = b"", error: BaseException | None = None) -> None:
+        """Answer a request; an answer that is too long becomes an error that says so."""
+        if error is not None:
+            self.send(Answer(seq, error=report(error)))
+            return
+        try:
+            self.send(Answer(seq, result))
+        except FrameError as too_long:
+            self.send(Answer(seq, error=report(SerializationError(f"the answer is too long: {too_long}"))))
+
+    def frames(self) -> Iterator[HostFrame]:
+        """The host's frames as they come, until it has closed its end. One thread at a time."""
+        while True:
+            while self._ready:
+                yield decode_host_frame(self._ready.popleft())
+            try:
+                data, ancillary, _flags, _address = self._socket.recvmsg(_READ, _ANCILLARY, _RECEIVE_FLAGS)
+            except OSError:
+                return
+            for level, kind, blob in ancillary:
+                if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                    numbers = array.array("i")
+                    numbers.frombytes(blob[: len(blob) - len(blob) % numbers.itemsize])
+                    self._descriptors.extend(numbers)
+            if not data:
+                return
+            self._ready.extend(self._splitter.feed(data))
+
+    def payload_of(self, frame: Admit | Inspect) -> Payload | None:
+        """The payload that came with a frame that was just read."""
+        head = frame.state
+        if head is None or head.data is not None:
+            return None if head is None else Payload(head.data)
+        return Payload(None, self._descriptors.popleft(), head.size)
+
+
+def head_of(payload: Payload) -> PayloadHead:
+    """What a frame says about a payload that goes with it."""
+    return PayloadHead(payload.data, payload.size)

@@ -1,0 +1,78 @@
+"""From a bare process to a paglet at work."""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import logging
+import socket
+import sys
+
+from paglets.core.agent import Paglet
+from paglets.core.errors import HostError
+from paglets.runtime.child.admission import admit, load_payload
+from paglets.runtime.child.limits import apply_limits, decoding
+from paglets.runtime.child.link import ChildLink
+from paglets.runtime.child.session import Session
+from paglets.runtime.child_specs import Admitted
+from paglets.runtime.frames import Admit, AdmittedAnswer, Inspect
+from paglets.serialization.codec import qualified_name
+from paglets.serialization.values import to_json
+
+
+def run_child(descriptor: int) -> int:
+    """Serve the host at the other end of that socket, until one of the two is done; the exit code."""
+    faulthandler.enable()
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", force=True
+    )
+    link = ChildLink(socket.socket(fileno=descriptor))
+    frame = next(link.frames(), None)
+    match frame:
+        case None:
+            return 0
+        case Admit():
+            session = _admit(link, frame)
+            return 0 if session is None else session.serve()
+        case Inspect():
+            _inspect(link, frame)
+            return 0
+        case _:
+            raise HostError("a child is first told what it is for")
+
+
+def _admit(link: ChildLink, frame: Admit) -> Session | None:
+    payload = link.payload_of(frame)
+    try:
+        paglet = admit(frame.spec, payload)
+        session = Session(link, paglet, frame.spec)
+        admitted = Admitted(
+            class_name=qualified_name(type(paglet)),
+            state_class_name=qualified_name(type(paglet.state)),
+            checkpoint=type(paglet).CHECKPOINT.to_wire(),
+            restart=type(paglet).RESTART.to_wire(),
+            has_run=type(paglet).run is not Paglet.run,
+        )
+    except Exception as error:  # noqa: BLE001 - whatever an author's class raises is why it cannot run here
+        link.answer(frame.seq, error=error)
+        return None
+    finally:
+        if payload is not None:
+            payload.close()
+    gc.freeze()  # modules and classes of the paglet live as long as the process does
+    link.send(AdmittedAnswer(frame.seq, admitted))
+    return session
+
+
+def _inspect(link: ChildLink, frame: Inspect) -> None:
+    apply_limits(frame.limits)
+    payload = link.payload_of(frame)
+    if payload is None:
+        raise HostError("there is nothing to look into")
+    try:
+        with payload, decoding(frame.limits, payload.size):
+            text = to_json(load_payload(payload))
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with those bytes is the answer
+        link.answer(frame.seq, error=error)
+    else:
+        link.answer(frame.seq, text)

@@ -1,0 +1,208 @@
+"""A paglet at work in its process: which thread does what.
+
+- the main thread handles: hooks, messages, snapshots asked for from outside, one after the other
+- a thread reads the link, and never waits for anything else
+- ``run()`` has a thread of its own
+- what listens (callbacks of futures) and what looks (the state for a reader outside) have another, when needed
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, cast
+
+from paglets.core.agent import NOT_HANDLED, Paglet
+from paglets.core.context import PagletContext
+from paglets.core.error_reports import report
+from paglets.core.errors import HostError, LifecycleError, NotHandledError, SerializationError
+from paglets.core.messages import Message
+from paglets.runtime.child.calls import Calls
+from paglets.runtime.child.context_host import ChildContextHost
+from paglets.runtime.child.departures import Departures
+from paglets.runtime.child.hooks import run_arriving_hook
+from paglets.runtime.child_specs import CallThread
+from paglets.runtime.frames import (
+    CallResult,
+    Cloned,
+    Deliver,
+    Depart,
+    Finish,
+    HostFrame,
+    Place,
+    ReadState,
+    Resume,
+    RunEnded,
+    RunHook,
+    StartRun,
+    Wake,
+)
+from paglets.serialization.codec import dataclass_to_wire
+from paglets.serialization.values import from_json, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paglets.runtime import child_specs as specs
+    from paglets.runtime.child.link import ChildLink
+    from paglets.runtime.child_specs import AdmitSpec
+
+logger = logging.getLogger(__name__)
+
+_STATE_TRIES = 20
+
+
+class Session:
+    """One admitted paglet and its threads."""
+
+    def __init__(self, link: ChildLink, paglet: Paglet[Any], spec: AdmitSpec) -> None:
+        self._link = link
+        self._paglet = paglet
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._handling = threading.Lock()
+        self._aside = _Aside()
+        self._run: threading.Thread | None = None
+        self._calls = Calls(link, self._aside.put)
+        self._host = ChildContextHost(paglet, spec, self._calls)
+        self._departures = Departures(paglet, self._host, self._calls, link, self._jobs.put, self._handling)
+        paglet.attach(PagletContext(self._host, paglet.agent_id))
+
+    def serve(self) -> int:
+        """Work until the host says that it is done; the exit code. To be called on the main thread."""
+        self._calls.name_thread(CallThread.HANDLER)
+        threading.Thread(target=self._read, name="paglets-link", daemon=True).start()
+        while (job := self._jobs.get()) is not None:
+            with self._handling:
+                job()
+        if self._run is not None:
+            self._run.join()
+        return 0
+
+    def _read(self) -> None:
+        try:
+            for frame in self._link.frames():
+                self._take(frame)
+        finally:
+            # The host has gone, or let go of this child: whatever its other threads are at, it is over.
+            os._exit(0)
+
+    def _take(self, frame: HostFrame) -> None:
+        match frame:
+            case CallResult():
+                self._calls.take(frame)
+            case Deliver(seq, message):
+                self._jobs.put(lambda: self._answer(seq, lambda: self._handle(message)))
+            case RunHook(seq, kind, event, init):
+                place = self._host.place
+                self._jobs.put(
+                    lambda: self._answer(
+                        seq, lambda: run_arriving_hook(self._paglet, place, kind, event, init)
+                    )
+                )
+            case Depart(seq, departure):
+                self._departures.begin(seq, departure)
+            case Resume(seq, event):
+                self._departures.resume(seq, event)
+            case Cloned(seq, event):
+                self._departures.cloned(seq, event)
+            case ReadState(seq):
+                self._aside.put(lambda: self._answer(seq, self._state))
+            case StartRun():
+                self._start_run()
+            case Wake(everyone):
+                self._host.wake(everyone=everyone)
+            case Place(name, address):
+                self._host.move_to(name, address)
+            case Finish():
+                self._jobs.put(None)
+            case _:
+                raise HostError("a child is admitted once")
+
+    def _answer(self, seq: int, work: Callable[[], bytes | None]) -> None:
+        try:
+            result = work()
+        except Exception as error:
+            logger.debug("a request of the host failed", exc_info=True)
+            self._link.answer(seq, error=error)
+        else:
+            self._link.answer(seq, b"null" if result is None else result)
+
+    def _handle(self, sent: specs.Message) -> bytes:
+        if self._departures.away:
+            raise LifecycleError(f"paglet {self._paglet.agent_id} has left this process")
+        message = _opened(sent)
+        reply = self._paglet.handle_message(message)
+        if reply is NOT_HANDLED:
+            raise NotHandledError(
+                f"{type(self._paglet).__qualname__} does not handle messages of kind {message.kind!r}"
+            )
+        return to_json(reply)
+
+    def _state(self) -> bytes:
+        """The state as JSON text, read beside those who change it: again when it changed while it was read."""
+        for _ in range(_STATE_TRIES):
+            try:
+                return to_json(dataclass_to_wire(self._paglet.state))
+            except RuntimeError:  # "changed size during iteration"
+                continue
+        raise HostError(f"the state of paglet {self._paglet.agent_id} changes too fast to be read")
+
+    def _start_run(self) -> None:
+        if self._run is None:
+            self._run = threading.Thread(target=self._run_paglet, name="paglets-run", daemon=True)
+            self._run.start()
+
+    def _run_paglet(self) -> None:
+        self._calls.name_thread(CallThread.RUN)
+        error: dict[str, Any] | None = None
+        try:
+            self._paglet.run()
+        except Exception as raised:
+            logger.exception("run() raised")
+            error = report(raised)
+        finally:
+            self._link.send(RunEnded(error))
+
+
+def _opened(sent: specs.Message) -> Message:
+    """The message as the paglet sees it; ``SerializationError`` for a body that is none."""
+    body = from_json(sent.body)
+    if not isinstance(body, dict):
+        raise SerializationError("the body of a message is a JSON object")
+    fields = cast("dict[str, Any]", body)
+    return Message.from_wire(
+        {
+            "kind": sent.kind,
+            "args": fields.get("args") or {},
+            "arg": fields.get("arg"),
+            "reply_to": fields.get("reply_to"),
+            "sender": sent.sender,
+            "priority": sent.priority,
+            "message_type": sent.message_type,
+            "timestamp": sent.timestamp,
+            "message_id": sent.message_id,
+        }
+    )
+
+
+class _Aside:
+    """A thread for what must not hold up the others; started when there is something for it."""
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def put(self, job: Callable[[], None]) -> None:
+        self._jobs.put(job)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="paglets-aside", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        while True:
+            try:
+                self._jobs.get()()
+            except Exception:
+                logger.exception("a listener raised")

@@ -1,0 +1,86 @@
+"""What a child has asked of its host and is not answered yet."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from paglets.core.error_reports import report
+from paglets.core.errors import PagletError
+from paglets.remote.moved import MovedReply
+from paglets.runtime.child_specs import Call
+from paglets.runtime.children.json_text import check_json
+from paglets.runtime.frames import CallResult, FrameError, MakeCall
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from paglets.runtime.children.link import HostLink
+
+logger = logging.getLogger(__name__)
+
+MAX_CALLS = 256
+"""Calls of one child under way; it is not read while it has more, until half of them are answered."""
+
+
+class OpenCalls:
+    """Calls of one child, each a task that runs ``on_call`` and sends what comes of it."""
+
+    def __init__(self, agent_id: str, on_call: Callable[[Call], Awaitable[bytes]]) -> None:
+        self._agent_id = agent_id
+        self._on_call = on_call
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._held = False
+
+    def begin(self, link: HostLink, frame: MakeCall) -> None:
+        """Start on a call; ``FrameError`` for what is none."""
+        if frame.id in self._tasks:
+            raise FrameError(f"a second call with the number {frame.id}")
+        check_json(frame.params, "parameters", is_object=True)
+        call = Call(
+            id=frame.id,
+            host_url=frame.host_url,
+            method=frame.method,
+            params=frame.params,
+            thread=frame.thread,
+            timeout=frame.timeout,
+        )
+        task = asyncio.get_running_loop().create_task(self._answer(link, call))
+        self._tasks[frame.id] = task
+        if len(self._tasks) >= MAX_CALLS and not self._held:
+            self._held = True
+            link.hold(held=True)
+
+    async def aclose(self) -> None:
+        """Cancel what is under way, and wait for it."""
+        tasks = [task for task in self._tasks.values() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _answer(self, link: HostLink, call: Call) -> None:
+        try:
+            result = await self._on_call(call)
+            answer = CallResult(
+                call.id, bytes(result), moved_to=result.host_url if isinstance(result, MovedReply) else ""
+            )
+        except PagletError as error:
+            answer = CallResult(call.id, error=report(error))
+        except Exception as error:
+            logger.exception(
+                "an operation that a paglet asked for failed",
+                extra={"agent_id": self._agent_id, "method": call.method},
+            )
+            answer = CallResult(call.id, error=report(error))
+        finally:
+            # Before the answer leaves: with it the child may use the number again.
+            del self._tasks[call.id]
+            if self._held and len(self._tasks) <= MAX_CALLS // 2:
+                self._held = False
+                link.hold(held=False)
+        try:
+            link.send(answer)
+        except FrameError as error:
+            link.send(CallResult(call.id, error=report(error)))

@@ -1,0 +1,70 @@
+"""What the host has asked of a child and waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING, TypeVar
+
+from paglets.core.error_reports import from_report
+from paglets.runtime.child_specs import Admitted, Snapshot
+from paglets.runtime.children.json_text import check_json
+from paglets.runtime.frames import FrameError
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from paglets.core.errors import PagletError
+
+T = TypeVar("T", bytes, Admitted, Snapshot)
+
+
+class Requests:
+    """Requests of one child, by number. Each knows what kind of answer it waits for."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._kinds: dict[int, type[Any]] = {}
+        self._failed: PagletError | None = None
+
+    def open(self, kind: type[T]) -> tuple[int, asyncio.Future[T]]:
+        """A number to send, and the answer to come; raises when there is nobody any more to answer."""
+        if self._failed is not None:
+            raise self._failed.with_traceback(None)
+        seq = next(self._numbers)
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting[seq] = future
+        self._kinds[seq] = kind
+        return seq, future
+
+    def forget(self, seq: int) -> None:
+        """Nobody waits any more; a late answer is dropped."""
+        self._waiting.pop(seq, None)
+        self._kinds.pop(seq, None)
+
+    def answer(self, seq: int, value: bytes | Admitted | Snapshot) -> None:
+        """The child has answered; ``FrameError`` for an answer to something else than was asked."""
+        kind = self._kinds.get(seq)
+        if kind is not None and not isinstance(value, kind):
+            raise FrameError(f"an answer of the wrong kind ({type(value).__name__})")
+        if isinstance(value, bytes):
+            check_json(value, "an answer")
+        future = self._waiting.get(seq)
+        if future is not None and not future.done():
+            future.set_result(value)
+        elif isinstance(value, Snapshot) and value.state is not None:
+            value.state.close()
+
+    def fail(self, seq: int, report: dict[str, Any]) -> None:
+        """The child has answered with an error."""
+        future = self._waiting.get(seq)
+        if future is not None and not future.done():
+            future.set_exception(from_report(report))
+
+    def fail_all(self, error: PagletError) -> None:
+        """There will be no more answers."""
+        self._failed = error
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(error)

@@ -1,0 +1,301 @@
+"""Paglets for the tests of children; imported by the children only."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from paglets.core.agent import NOT_HANDLED, Paglet, PagletState
+from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
+from paglets.core.errors import PagletError
+from paglets.core.events import CloneEvent, CreationEvent, MobilityEvent, PersistencyEvent
+from paglets.core.messages import Message
+
+
+@dataclass
+class NotesState(PagletState):
+    notes: list[str] = field(default_factory=list[str])
+    data: bytes = b""
+    count: int = 0
+
+
+class Notes(Paglet[NotesState]):
+    """Writes down what happens to it, and does what it is told."""
+
+    State = NotesState
+
+    def on_creation(self, event: CreationEvent) -> None:
+        self.note(f"creation {event.init!r} at {event.host_name}")
+
+    def on_arrival(self, event: MobilityEvent) -> None:
+        self.note(f"arrival from {event.source_host_name}")
+
+    def on_clone(self, event: CloneEvent) -> None:
+        self.note(f"clone of {event.source_agent_id}")
+
+    def on_activation(self, event: PersistencyEvent) -> None:
+        self.note(f"activation {event.reason}")
+
+    def on_dispatching(self, event: MobilityEvent) -> None:
+        self.note(f"dispatching to {event.target_host_name}")
+        if event.target_host_name == "forbidden":
+            raise RuntimeError("not there")
+
+    def on_reverting(self, event: MobilityEvent) -> None:
+        self.note(f"reverting {event.reason}")
+
+    def on_cloning(self, event: CloneEvent) -> None:
+        self.note("cloning")
+
+    def on_cloned(self, event: CloneEvent) -> None:
+        self.note(f"cloned as {event.clone_agent_id} on {threading.current_thread().name}")
+
+    def on_deactivating(self, event: PersistencyEvent) -> None:
+        assert event.request is not None
+        self.note(f"deactivating {event.reason} {event.request.metadata}")
+
+    def on_disposing(self, event: PersistencyEvent) -> None:
+        self.note("disposing")
+        print("disposed", flush=True)
+
+    def on_dispatch_failed(self, event: MobilityEvent) -> None:
+        self.note(f"failed to reach {event.target_host_name} on {threading.current_thread().name}")
+
+    def deactivation_policy(self, request: DeactivationRequest) -> DeactivationPolicy:
+        return request.policy or DeactivationPolicy(activate_on_message=False)
+
+    def note(self, text: str) -> None:
+        with self.locked_state() as state:
+            state.notes.append(text)
+
+    def handle_message(self, message: Message) -> Any:
+        method = getattr(self, f"do_{message.kind}", None)
+        return NOT_HANDLED if method is None else method(message)
+
+    def do_echo(self, message: Message) -> Any:
+        return message.arg if message.arg is not None else message.args
+
+    def do_who(self, message: Message) -> Any:
+        return {"sender": message.sender, "id": message.message_id, "thread": threading.current_thread().name}
+
+    def do_notes(self, _message: Message) -> Any:
+        return self.state.notes
+
+    def do_count(self, message: Message) -> Any:
+        self.state.count += 1
+        return self.state.count
+
+    def do_fill(self, message: Message) -> Any:
+        self.state.data = os.urandom(1024) * (message.get_arg("size") // 1024)
+        return len(self.state.data)
+
+    def do_size(self, _message: Message) -> Any:
+        return len(self.state.data)
+
+    def do_fail(self, message: Message) -> Any:
+        raise ZeroDivisionError("it cannot be divided")
+
+    def do_unserializable(self, _message: Message) -> Any:
+        return object()
+
+    def do_print(self, message: Message) -> Any:
+        sys.stdout.write(message.args["text"])
+        sys.stdout.flush()
+
+    def do_warn(self, _message: Message) -> Any:
+        print("to stderr", file=sys.stderr)
+
+    def do_open(self, message: Message) -> Any:
+        name = message.args["name"]
+
+        def close() -> None:
+            self.note(f"closed {name}")
+            if message.args.get("fail"):
+                raise OSError("it is stuck")
+
+        self.resources.register(name, None, close)
+
+    # --- moving
+
+    def do_go(self, message: Message) -> Any:
+        """Move from a handler, and tell what came of it."""
+        return self.go(message.args["to"], then=message.args.get("then", ""))
+
+    def go(self, to: str, then: str = "") -> Any:
+        try:
+            proxy = self.dispatch(to)
+        except PagletError as error:
+            return {"error": type(error).__name__, "text": str(error), "notes": list(self.state.notes)}
+        after = ""
+        try:
+            if then == "send":
+                self.send("somebody", Message("hello"))
+            elif then == "clone":
+                self.clone()
+            elif then == "work_dir":
+                self.work_dir()
+        except PagletError as error:
+            after = type(error).__name__
+        return {"host_url": proxy.host_url, "after": after}
+
+    def do_clone_me(self, _message: Message) -> Any:
+        return self.clone().agent_id
+
+    def do_checkpoint(self, _message: Message) -> Any:
+        self.checkpoint()
+
+    def do_property(self, message: Message) -> Any:
+        self.context.set_property("colour", message.arg)
+        return self.context.get_property("colour")
+
+    def do_fanout(self, _message: Message) -> Any:
+        replies = self.multicast("hello", {"n": 1}, include_self=False)
+        return sorted(reply.get_reply() for reply in replies)
+
+    def do_wait(self, message: Message) -> Any:
+        return self.wait_message(message.args.get("timeout", 10.0))
+
+    def do_files(self, _message: Message) -> Any:
+        (self.work_dir() / "a.txt").write_text("hello")
+        self.persistent_storage().write_text("b.txt", "kept")
+        return str(self.work_dir())
+
+    # --- behaving badly
+
+    def do_sleep(self, message: Message) -> Any:
+        time.sleep(message.args["seconds"])
+        return "slept"
+
+    def do_spin(self, _message: Message) -> Any:
+        while True:
+            pass
+
+    def do_exit(self, message: Message) -> Any:
+        sys.exit(message.args.get("code", 3))
+
+    def do_hard_exit(self, _message: Message) -> Any:
+        os._exit(7)
+
+    def do_suicide(self, message: Message) -> Any:
+        os.kill(os.getpid(), message.args["signal"])
+        time.sleep(30)
+
+    def do_close_link(self, _message: Message) -> Any:
+        os.close(self.link_descriptor())
+        time.sleep(30)
+
+    def do_shut_link(self, _message: Message) -> Any:
+        self.raw_link().shutdown(socket.SHUT_RDWR)
+        time.sleep(30)
+
+    def do_raw(self, message: Message) -> Any:
+        self.raw_link().sendall(bytes.fromhex(message.args["hex"]))
+        time.sleep(30)
+
+    def do_wrong_descriptor(self, message: Message) -> Any:
+        """Announce a payload in a memory file, and send something else."""
+        import msgspec
+
+        with open("/dev/zero", "rb") as zero:
+            frame = msgspec.msgpack.encode(["snapshot", message.args["seq"], [None, 10], {}])
+            socket.send_fds(self.raw_link(), [struct.pack(">I", len(frame)) + frame], [zero.fileno()])
+        time.sleep(30)
+
+    def do_eat(self, message: Message) -> Any:
+        return len(bytearray(message.args["bytes"]))
+
+    def do_descriptors(self, _message: Message) -> Any:
+        found: dict[str, str] = {}
+        for name in os.listdir("/proc/self/fd"):
+            try:
+                found[name] = os.readlink(f"/proc/self/fd/{name}")
+            except FileNotFoundError:
+                continue
+        return found
+
+    def do_surroundings(self, _message: Message) -> Any:
+        return {
+            "cwd": os.getcwd(),
+            "path": sys.path,
+            "environ": dict(os.environ),
+            "session": os.getsid(0),
+            "pid": os.getpid(),
+            "parent": os.getppid(),
+        }
+
+    def do_grandchild(self, _message: Message) -> Any:
+        import subprocess
+
+        return subprocess.Popen(["/bin/sleep", "300"]).pid
+
+    def raw_link(self) -> socket.socket:
+        return socket.socket(fileno=os.dup(self.link_descriptor()))
+
+    def link_descriptor(self) -> int:
+        """The lowest descriptor that is a Unix stream socket: the link."""
+        for number in range(3, 64):
+            try:
+                if "socket" in os.readlink(f"/proc/self/fd/{number}"):
+                    return number
+            except FileNotFoundError:
+                continue
+        raise AssertionError("there is no link")
+
+
+class Runner(Notes):
+    """Has a ``run()``, which does what the state says."""
+
+    def run(self) -> None:
+        order = self.state.notes[0] if self.state.notes else ""
+        match order.split(" ", 1):
+            case ["go", to]:
+                self.note(f"went {self.go(to)} on {threading.current_thread().name}")
+            case ["go-locked", to]:
+                with self.locked():
+                    self.note(f"went {self.go(to)}")
+            case ["raise", text]:
+                raise ValueError(text)
+            case ["wait", seconds]:
+                self.note(f"woken {self.wait_message(float(seconds))}")
+            case _:
+                self.note("ran")
+
+
+class Careless(Paglet[NotesState]):
+    """Does not pass its id on."""
+
+    State = NotesState
+
+    def __init__(self, state: NotesState | None = None, *, agent_id: str | None = None) -> None:
+        super().__init__(state)
+
+
+class Stateless(Paglet[Any]):
+    """Has no dataclass."""
+
+    State = dict
+
+
+class NoPaglet:
+    """Is none."""
+
+    State = NotesState
+
+
+@dataclass
+class OtherState:
+    size: int = 0
+
+
+class Slow(Notes):
+    """Takes for ever to make."""
+
+    def __init__(self, state: NotesState | None = None, *, agent_id: str | None = None) -> None:
+        super().__init__(state, agent_id=agent_id)
+        time.sleep(60)
