@@ -299,7 +299,7 @@ class Paglet(Generic[StateT]):
             return state_class()
         except TypeError as error:
             raise HostError(
-                f"{cls.__qualname__} needs a state: {state_class.__qualname__} cannot be made without one ({error})"
+                f"{cls.__qualname__} needs a state; none can be made without arguments: {error}"
             ) from error
 
     @classmethod
@@ -307,6 +307,7 @@ class Paglet(Generic[StateT]):
         state_class = cls.state_class()
         if not isinstance(state, state_class):
             raise HostError(
-                f"the state of {cls.__qualname__} must be a {state_class.__qualname__}, not a {type(state).__qualname__}"
+                f"the state of {cls.__qualname__} must be of {state_class.__qualname__}, "
+                f"not of {type(state).__qualname__}"
             )
         return state

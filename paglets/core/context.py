@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class ContextHost(Protocol):
-    """What a context needs of a host: the facade ``Host`` where it is embedded, a child's link to it otherwise.
+    """What a context needs of a host: the facade ``Host`` where one is embedded, else a child's link to it.
 
     The methods are those of ``paglets.runtime.host.Host``, with three more. They may be called from any
     thread of a child; each returns when the operation is done, or raises its error.
@@ -158,7 +158,7 @@ class PagletContext:
     # --- paglets -----------------------------------------------------------------------------------------
 
     def get_proxy(self, agent_id: str, host_url: str | None = None) -> PagletProxy | None:
-        """The proxy of a paglet: on this host, active or not, or None; with a URL or mesh name, a handle there."""
+        """The proxy of a paglet on this host, active or not, or None; with a URL or name, a handle there."""
         if host_url is None or self._is_here(host_url):
             return self.host.get_proxy(agent_id, include_inactive=True)
         return self.host.proxy_for(self._url_of(host_url), agent_id)
@@ -183,7 +183,7 @@ class PagletContext:
         init: Any = None,
         host_url: str | None = None,
     ) -> PagletProxy:
-        """Create a paglet here, or on the host of that URL or mesh name; returns when ``on_creation`` has run."""
+        """Create a paglet here, or on the host of that URL or name; returns when ``on_creation`` has run."""
         if host_url is None or self._is_here(host_url):
             return self.host.create(agent_cls, state, init=init)
         return self.host.create_remote(host_url, agent_cls, state, init=init)
@@ -230,7 +230,7 @@ class PagletContext:
         return ref is not None and ref.online
 
     def wait_for_host(self, name_or_url: str, *, timeout: float = 10.0, interval: float = 0.25) -> HostRef:
-        """Wait until that host is online, looking every ``interval`` seconds; ``HostError`` after ``timeout``."""
+        """Wait until that host is online, looking every ``interval`` seconds; else ``HostError``."""
         deadline = time.monotonic() + timeout
         while True:
             ref = self.host_status(name_or_url)
@@ -263,7 +263,7 @@ class PagletContext:
         return self.host.resources_for(self._own(agent_id))
 
     def work_dir(self, *, create: bool = True, agent_id: str | None = None) -> Path:
-        """The paglet's own directory on this host, made when it is not there; cleared when the paglet leaves."""
+        """The paglet's own directory on this host, made if need be; cleared when the paglet leaves."""
         path = self.host.work_dir_for(self._own(agent_id))
         if create:
             path.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ class DeactivationPolicy:
     """What happens to a parked paglet."""
 
     activate_on_message: bool = True
-    """A message wakes it. Otherwise messages wait, or are refused, as ``queue_messages_when_inactive`` says."""
+    """A message wakes it. If not, messages wait or are refused, as the next field says."""
     queue_messages_when_inactive: bool = True
     activate_on_startup: bool = False
     """It is woken when its host starts."""
@@ -52,7 +52,7 @@ class DeactivationPolicy:
 
     @classmethod
     def from_wire(cls, payload: Mapping[str, Any]) -> DeactivationPolicy:
-        """Read what ``to_wire`` wrote; missing fields take their defaults, ``SerializationError`` for wrong types."""
+        """Read what ``to_wire`` wrote; missing fields take defaults, wrong types ``SerializationError``."""
         return cls(
             **checked(
                 "DeactivationPolicy",
@@ -89,7 +89,7 @@ class DeactivationRequest:
 
     @classmethod
     def from_wire(cls, payload: Mapping[str, Any]) -> DeactivationRequest:
-        """Read what ``to_wire`` wrote; missing fields take their defaults, ``SerializationError`` for wrong types."""
+        """Read what ``to_wire`` wrote; missing fields take defaults, wrong types ``SerializationError``."""
         values = checked(
             "DeactivationRequest",
             payload,

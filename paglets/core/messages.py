@@ -139,7 +139,7 @@ class FutureReply:
         return self.future.done()
 
     def wait_for_reply(self, timeout: float | None = None) -> bool:
-        """Wait, at most ``timeout`` seconds; whether the reply is there. Never raises what the handler did."""
+        """Wait, at most ``timeout`` seconds; whether the reply, or the error in its place, is there."""
         done, _ = concurrent.futures.wait([self.future], timeout)
         return bool(done)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from paglets.core.calling import bound
 from paglets.core.errors import ResourceCleanupError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +133,7 @@ def _cleanup_of(name: str, resource: object, cleanup: Callable[..., object] | No
     if callable(close):
         return bound(close, resource)
     if isinstance(resource, AbstractContextManager):
-        manager: AbstractContextManager[object] = resource
+        manager = cast("AbstractContextManager[object]", resource)
         return lambda: manager.__exit__(None, None, None)
     if callable(resource):
         return bound(resource, resource)

@@ -57,7 +57,7 @@ class LaunchConfigSyncAction(StrEnum):
 
 
 def require_enum(value: object, enum_cls: type[EnumT], field_name: str) -> EnumT:
-    """The value itself when it is a member of ``enum_cls``; ``TypeError`` for everything else, strings too."""
+    """The value itself when it is a member of ``enum_cls``; else ``TypeError``, for strings too."""
     if isinstance(value, enum_cls):
         return value
     raise TypeError(f"{field_name} must be a member of {enum_cls.__name__}, not {value!r}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from paglets.core.errors import SerializationError
 
@@ -20,7 +20,7 @@ def checked(
     """
     if not isinstance(payload, Mapping):
         raise SerializationError(f"{owner}: expected an object, got {type(payload).__name__}")
-    fields: Mapping[object, Any] = payload
+    fields = cast("Mapping[object, Any]", payload)
     for name in required:
         if name not in fields:
             raise SerializationError(f"{owner}: the field {name!r} is missing")

@@ -1,43 +1,63 @@
-"""Dataclasses as plain values and back; classes as names and back."""
+"""Dataclasses as plain values and back; classes as names and back.
+
+Plain values are ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool``, ``None``, ``bytes`` and
+``bytearray``. Sets become sorted lists on the wire, tuples lists, enums their values, paths strings;
+datetimes, UUIDs and decimals their standard text; a class with ``to_wire`` and ``from_wire`` what it says
+itself. The annotations bring all of it back; what stands in a field annotated ``Any`` comes back plain.
+
+A class is looked through when it is first used. What its annotations cannot bring back (``datetime | str``,
+a ``defaultdict``) is refused then, and not when the first paglet moves.
+"""
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
-from typing import Any, TypeVar
-
-import msgspec
+from dataclasses import is_dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from paglets.core.errors import SerializationError
+from paglets.serialization.annotations import dataclass_shape
+from paglets.serialization.mismatch import Mismatch
+from paglets.serialization.names import qualified_name, resolve_qualified_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["dataclass_from_wire", "dataclass_to_wire", "qualified_name", "resolve_qualified_name"]
 
 T = TypeVar("T")
 
 
-def qualified_name(cls_or_obj: object) -> str:
-    """``module:Qual.Name`` of a class, or of an object's class; ``SerializationError`` for local classes."""
-    cls = cls_or_obj if isinstance(cls_or_obj, type) else type(cls_or_obj)
-    if "<locals>" in cls.__qualname__:
-        raise SerializationError(f"{cls.__module__}:{cls.__qualname__} is a local class")
-    return f"{cls.__module__}:{cls.__qualname__}"
-
-
-def resolve_qualified_name(name: str) -> type[Any]:
-    """Import the class of that name; ``SerializationError`` when there is none."""
-    module, _, path = name.partition(":")
-    value: Any = importlib.import_module(module)
-    for part in path.split("."):
-        value = getattr(value, part)
-    return value
-
-
 def dataclass_to_wire(instance: object) -> dict[str, Any]:
-    """Plain values of a dataclass instance."""
-    return msgspec.to_builtins(instance, builtin_types=(bytes, bytearray), enc_hook=str)
+    """The fields of a dataclass instance as plain values, sharing nothing that can change with it.
 
-
-def dataclass_from_wire(cls: type[T], payload: object) -> T:
-    """Rebuild an instance of ``cls`` from plain values."""
+    Raises ``SerializationError`` when it is no dataclass instance, its class cannot be rebuilt from data, or
+    a value is not of the type that its field is annotated with.
+    """
+    cls = type(instance)
+    if not is_dataclass(cls):
+        raise SerializationError(f"{cls.__qualname__} is no dataclass")
+    shape = dataclass_shape(cls)
     try:
-        return msgspec.convert(payload, cls, builtin_types=(bytes, bytearray), dec_hook=lambda t, v: Path(v))
-    except msgspec.ValidationError as error:
-        raise SerializationError(f"{cls.__qualname__}: {error}") from None
+        return shape.encode(instance)
+    except Mismatch as mismatch:
+        raise mismatch.as_error(cls.__qualname__) from mismatch.__cause__
+    except RecursionError:
+        raise SerializationError(f"{cls.__qualname__} is nested too deeply, or holds itself") from None
+
+
+def dataclass_from_wire(cls: type[T], payload: Mapping[str, Any]) -> T:
+    """An instance of the dataclass ``cls`` from what ``dataclass_to_wire``, or JSON, made of one.
+
+    Unknown fields are ignored, missing ones take their defaults. Raises ``SerializationError``, naming class,
+    field and type, for a value that does not fit and for a missing field without a default. The payload
+    belongs to the instance from here on.
+    """
+    if not is_dataclass(cls):
+        raise SerializationError(f"{cls.__qualname__} is no dataclass")
+    shape = dataclass_shape(cls)
+    try:
+        return shape.decode(payload if type(payload) is dict else dict(payload))
+    except Mismatch as mismatch:
+        raise mismatch.as_error(cls.__qualname__) from mismatch.__cause__
+    except RecursionError:
+        raise SerializationError(f"{cls.__qualname__} is nested too deeply") from None

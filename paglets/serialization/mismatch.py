@@ -1,0 +1,33 @@
+"""How a misfit deep inside a value finds out where it is."""
+
+from __future__ import annotations
+
+from paglets.core.errors import SerializationError
+
+_LONGEST_PATH = 200
+
+
+class Mismatch(Exception):  # noqa: N818 - never leaves this package, where it is no error yet
+    """A value does not fit. Containers put their part of the path in front while it passes through."""
+
+    def __init__(self, problem: str, path: str = "") -> None:
+        super().__init__(problem, path)
+        self.problem = problem
+        self.path = path
+
+    def at(self, part: str) -> Mismatch:
+        """The same, seen from one level further out; ``part`` is ``.field`` or ``[key]``."""
+        self.path = part + self.path
+        return self
+
+    def as_error(self, owner: str) -> SerializationError:
+        """The error to raise, naming what was converted, where in it, and the problem."""
+        path = self.path
+        if len(path) > _LONGEST_PATH:
+            path = f"{path[: _LONGEST_PATH // 2]}...{path[-_LONGEST_PATH // 2 :]}"
+        return SerializationError(f"{owner}{path}: {self.problem}")
+
+
+def expected(what: str, value: object) -> Mismatch:
+    """The misfit of a value that is of the wrong type."""
+    return Mismatch(f"expected {what}, got {type(value).__qualname__}")

@@ -1,0 +1,159 @@
+"""Values of messages, events and views as JSON, and back.
+
+Values become plain as states do (``paglets.serialization.plain``), then JSON. What JSON lacks:
+
+- bytes appear as ``{"__paglets_binary__": "bytes" | "bytearray", "base64": "..."}``, and come back from it;
+- NaN and the infinities are refused, by name;
+- keys that are numbers, booleans or null become strings; a dataclass's annotations turn them back;
+- text that is no Unicode (lone surrogates) is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from itertools import chain
+from typing import Any, cast
+
+import msgspec
+
+from paglets.core.errors import SerializationError
+from paglets.serialization.mismatch import Mismatch
+from paglets.serialization.plain import shown, to_plain
+from paglets.serialization.trees import levels
+
+BINARY_KEY = "__paglets_binary__"
+MAX_JSON_BYTES = 64 * 1024 * 1024
+"""The longest JSON text that is written or read."""
+MAX_DEPTH = 200
+"""How deep values may nest. Less than any reader's recursion limit, however deep it stands itself."""
+
+_JSON_TYPES = frozenset({str, int, float, bool, type(None), dict, list})
+_KEY_TYPES = frozenset({str})
+_MARKS = (b"__paglets_binary__", b"\\u")  # an escape may hide the key
+_BINARY: dict[object, type[bytes | bytearray]] = {"bytes": bytes, "bytearray": bytearray}
+
+
+def to_json(value: Any, *, for_people: bool = False) -> bytes:
+    """JSON text of a value, UTF-8.
+
+    With ``for_people`` NaN and the infinities become the strings ``"NaN"``, ``"Infinity"``, ``"-Infinity"``,
+    which do not come back as numbers. Raises ``SerializationError`` for what cannot be turned into data, is
+    nested too deeply or too long.
+    """
+    try:
+        raw = _encoded(value)
+        if raw is None or _MARKS[0] in raw or not _is_json(value):
+            raw = msgspec.json.encode(_json_ready(to_plain(value), for_people, 0))
+    except Mismatch as mismatch:
+        raise mismatch.as_error("value") from None
+    except RecursionError:
+        raise SerializationError("value: nested too deeply, or holds itself") from None
+    except UnicodeEncodeError as error:
+        raise SerializationError(f"value: {shown(error.object)} is no valid text") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SerializationError(f"value: {error}") from error
+    if len(raw) > MAX_JSON_BYTES:
+        raise SerializationError(f"value: {len(raw)} bytes of JSON are more than {MAX_JSON_BYTES}")
+    return raw
+
+
+def from_json(raw: bytes | bytearray | memoryview | str) -> Any:
+    """The value of exactly one JSON text; ``SerializationError`` when it is none, or too long or deep."""
+    if len(raw) > MAX_JSON_BYTES:
+        raise SerializationError(f"{len(raw)} bytes of JSON are more than {MAX_JSON_BYTES}")
+    try:
+        data = raw.encode() if isinstance(raw, str) else raw
+        value = msgspec.json.decode(data)
+        text = bytes(data) if isinstance(data, memoryview) else data
+        return _binary_again(value) if any(mark in text for mark in _MARKS) else value
+    except RecursionError:
+        raise SerializationError("this JSON is nested too deeply") from None
+    except (msgspec.DecodeError, ValueError, OverflowError) as error:
+        raise SerializationError(f"this is no JSON value: {error}") from None
+
+
+def _encoded(value: Any) -> bytes | None:
+    """What msgspec makes of a value, which is right when ``_is_json`` says so; None when it refuses."""
+    try:
+        return msgspec.json.encode(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _is_json(value: Any) -> bool:
+    """Whether a finite value is in JSON's own terms, so that nothing about it has to be changed."""
+    for depth, parts in enumerate(levels(value)):
+        kinds = set(map(type, parts))
+        keys = chain.from_iterable(part for part in parts if type(part) is dict)
+        if depth > MAX_DEPTH or not kinds <= _JSON_TYPES or not _KEY_TYPES.issuperset(map(type, keys)):
+            return False
+        if float in kinds and not all(math.isfinite(part) for part in parts if type(part) is float):
+            return False
+    return True
+
+
+def _json_ready(value: Any, for_people: bool, depth: int) -> Any:  # noqa: FBT001 - private
+    if depth > MAX_DEPTH:
+        raise Mismatch(f"nested more than {MAX_DEPTH} deep")
+    if isinstance(value, (bytes, bytearray)):
+        return {BINARY_KEY: type(value).__name__, "base64": base64.b64encode(value).decode()}
+    if isinstance(value, float) and not math.isfinite(value):
+        if not for_people:
+            raise Mismatch(f"{_number_name(value)} cannot be sent as JSON; send None or a string instead")
+        return _number_name(value)
+    if isinstance(value, list):
+        items = cast("list[Any]", value)
+        return [_part(item, f"[{index}]", for_people, depth) for index, item in enumerate(items)]
+    if isinstance(value, dict):
+        return _json_object(cast("dict[Any, Any]", value), for_people, depth)
+    return value
+
+
+def _json_object(value: dict[Any, Any], for_people: bool, depth: int) -> dict[str, Any]:  # noqa: FBT001
+    result: dict[str, Any] = {}
+    for key, item in value.items():
+        name = key if isinstance(key, str) else _key(key)
+        if name == BINARY_KEY:
+            raise Mismatch(
+                f"the key {BINARY_KEY!r} means bytes in JSON, and cannot be used for anything else"
+            )
+        if name in result:
+            raise Mismatch(f"two keys become {name!r} in JSON")
+        result[name] = _part(item, f"[{shown(key)}]", for_people, depth)
+    return result
+
+
+def _part(value: Any, where: str, for_people: bool, depth: int) -> Any:  # noqa: FBT001
+    try:
+        return _json_ready(value, for_people, depth + 1)
+    except Mismatch as mismatch:
+        raise mismatch.at(where) from None
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, bytes) or (isinstance(key, float) and not math.isfinite(key)):
+        raise Mismatch(f"{shown(key)} cannot be a key in JSON")
+    return msgspec.json.encode(key).decode()
+
+
+def _number_name(value: float) -> str:
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _binary_again(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_binary_again(item) for item in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    fields = cast("dict[str, Any]", value)
+    if BINARY_KEY not in fields:
+        return {key: _binary_again(item) for key, item in fields.items()}
+    kind, text = _BINARY.get(fields[BINARY_KEY]), fields.get("base64")
+    if kind is None or not isinstance(text, str) or len(fields) != 2:
+        raise SerializationError(f"an object with {BINARY_KEY!r} in this JSON stands for no bytes")
+    try:
+        return kind(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError):
+        raise SerializationError("bytes in this JSON are not in base64") from None
