@@ -1,7 +1,7 @@
 """One WebSocket connection: the thin asyncio shell around the protocol of ``websockets``.
 
-Frames are handed to a receiver from within ``data_received``, and written at once: a call costs no task and
-no extra turn of the loop. What is read is bounded by the protocol's ``max_size``; a server stops reading while
+Frames are handed to a receiver from within ``data_received`` and written at once: a call costs no task and no
+extra turn of the loop. What is read is bounded by the protocol's ``max_size``. A server stops reading while
 its own output is stuck, so that a peer that asks but does not listen is not served, and fills no memory.
 """
 
@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol, cast
 
 from websockets.frames import BINARY, CONT, TEXT, CloseCode, Frame
-from websockets.protocol import CLIENT, OPEN
+from websockets.protocol import OPEN, SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +73,7 @@ class Channel(asyncio.Protocol):
         self._receiver: Receiver | None = None
         self._fragments: list[bytes] = []
         self._fragments_text = False
-        self._request_bytes = 0
+        self._request: bytearray | None = bytearray()  # as far as it is here; None once it was whole
         self._write_paused = False
         self._read_holds = 0
         self._drain_waiters: deque[asyncio.Future[None]] = deque()
@@ -104,7 +104,7 @@ class Channel(asyncio.Protocol):
         self._flush()
 
     def send_binary(self, data: bytes | bytearray | memoryview) -> None:
-        """Hand a binary message to the transport, now. ``ConnectionError`` when the connection is not open."""
+        """Hand a binary message to the transport, now. ``ConnectionError`` when it is not open."""
         self._require_open()
         self.protocol.send_binary(data)
         self._flush()
@@ -215,11 +215,29 @@ class Channel(asyncio.Protocol):
         """Called by asyncio: parse, and hand on what is whole."""
         self._last_seen = self._loop.time()
         self._pinged = False
-        if self._opener is not None and self.protocol.side is not CLIENT:
-            self._request_bytes += len(data)
-            if self._request_bytes > self._settings.max_request_bytes:
-                self.abort("the request is too large")
-                return
+        if self._opener is not None and self.protocol.side is SERVER:
+            self._request_received(data)
+        else:
+            self._parse(data)
+
+    def _request_received(self, data: bytes) -> None:
+        """Parse up to the end of the request; what follows counts only once the opener has made this a WebSocket."""
+        if self._request is None:
+            return
+        begun = len(self._request)
+        self._request += data
+        end = self._request.find(b"\r\n\r\n", max(0, begun - 3)) + 4
+        if max(end, begun + len(data) if end < 4 else 0) > self._settings.max_request_bytes:
+            self.abort("the request is too large")
+        elif end < 4:
+            self._parse(data)
+        else:
+            self._request = None
+            self._parse(data[: end - begun])
+            if self._receiver is not None and end - begun < len(data):
+                self._parse(data[end - begun :])
+
+    def _parse(self, data: bytes) -> None:
         self.protocol.receive_data(data)
         events = self.protocol.events_received()
         self._flush()
@@ -239,14 +257,14 @@ class Channel(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Called by asyncio: the output buffer is full."""
         self._write_paused = True
-        if self.protocol.side is not CLIENT:
+        if self.protocol.side is SERVER:
             self.hold_reading()
 
     def resume_writing(self) -> None:
         """Called by asyncio: there is room again, which is a sign of life too."""
         self._write_paused = False
         self._last_seen = self._loop.time()
-        if self.protocol.side is not CLIENT:
+        if self.protocol.side is SERVER:
             self.release_reading()
         for waiter in self._drain_waiters:
             if not waiter.done():

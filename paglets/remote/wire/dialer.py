@@ -49,7 +49,7 @@ class Dialer:
     async def open(
         self, address: HostAddress, path: str, max_size: int, receiver: Callable[[Channel, Peer, str], R]
     ) -> R:
-        """A WebSocket to ``path`` of that host; ``receiver(channel, peer, url)`` makes what its messages go to.
+        """A WebSocket to ``path`` of that host; ``receiver(channel, peer, url)`` makes what gets messages.
 
         All URLs of the address are tried, each a little after the one before; the first that gets through
         wins. ``AuthenticationError`` when the host is not of the mesh or not the one that was meant,
@@ -151,7 +151,7 @@ class Dialer:
         return reader, writer
 
     def check(self, certificate: bytes | None, url: str, host_id: str | None) -> Peer:
-        """Who showed this certificate at ``url``; ``AuthenticationError`` unless it is the host that was meant."""
+        """Who showed this certificate at ``url``; ``AuthenticationError`` unless it is the one meant."""
         if not certificate:
             raise AuthenticationError(f"the host at {url} shows no certificate")
         try:

@@ -84,10 +84,9 @@ class Visit:
         self._task = asyncio.current_task()
         try:
             if await self._shake_hands(accepted, context):
-                async with asyncio.timeout(self._entrance.settings.handshake_timeout):
-                    await self._asked
-        except TimeoutError:
-            self._refuse(Refusal.HANDSHAKE_TIMEOUT, "asked for nothing in time")
+                await asyncio.wait([self._asked], timeout=self._entrance.settings.handshake_timeout)
+                if not self._asked.done():
+                    self._refuse(Refusal.HANDSHAKE_TIMEOUT, "asked for nothing in time")
         finally:
             self._entrance.leave(self)
             if self._channel is None:

@@ -87,7 +87,8 @@ def decode_request(data: bytes, *, text: bool = True) -> Request:
         require_utf8(data)
         request = _request_decoder.decode(data)
     except msgspec.ValidationError as error:
-        raise FrameError(INVALID_REQUEST, f"this is no JSON-RPC request: {error}", _find_id(data)) from None
+        code = INVALID_REQUEST if _is_json(data) else PARSE_ERROR
+        raise FrameError(code, f"this is no JSON-RPC request: {error}", _find_id(data)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FrameError(PARSE_ERROR, f"this is not JSON: {error}") from None
     if request.jsonrpc != "2.0":
@@ -137,7 +138,7 @@ def encode_request(prefix: bytes, request_id: int, params: bytes) -> bytes:
 
 
 def encode_result(request_id: RequestId, result: bytes, moved_to: str = "") -> bytes:
-    """An answer; ``result`` is one JSON value already, ``moved_to`` the URL where it was given, if elsewhere."""
+    """An answer; ``result`` is JSON already, ``moved_to`` the URL where it was made, if elsewhere."""
     moved = b',"moved_to":%b' % _encoder.encode(moved_to) if moved_to else b""
     return b'{"jsonrpc":"2.0","id":%b,"result":%b%b}' % (_encode_id(request_id), result, moved)
 
@@ -165,6 +166,14 @@ def require_utf8(data: bytes) -> None:
 
 def _encode_id(request_id: RequestId | None) -> bytes:
     return b"%d" % request_id if isinstance(request_id, int) else _encoder.encode(request_id)
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        one_json_value(data)
+    except ValueError:
+        return False
+    return True
 
 
 def _find_id(data: bytes) -> RequestId | None:

@@ -51,7 +51,7 @@ async def _read_response(reader: asyncio.StreamReader, url: str, max_body: int) 
 
 
 def parse_head(head: bytes) -> tuple[int, int]:
-    """Status and Content-Length of a response head (RFC 9112, section 4); ``ValueError`` for anything else."""
+    """Status and Content-Length of a response head (RFC 9112, section 4); ``ValueError`` for all else."""
     status_line, *lines = head.decode("ascii", errors="replace").split("\r\n")
     version, _, rest = status_line.partition(" ")
     code = rest[:3]

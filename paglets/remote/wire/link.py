@@ -81,7 +81,7 @@ class Link:
                 timer.cancel()
 
     def begin(self, prefix: bytes, params: bytes) -> tuple[int, asyncio.Future[bytes]]:
-        """Send a call, now: its id, and the future of its raw JSON result. ``RemoteHostError`` if it cannot be."""
+        """Send a call, now: its id, and the future of its raw JSON result. ``RemoteHostError`` if not."""
         if len(self._waiting) >= self._max_waiting:
             raise RemoteHostError(f"too many calls wait for the host at {self.url}")
         request_id = self._next_id

@@ -37,7 +37,7 @@ class Trust(Protocol):
     """TLS contexts, and the one decision about certificates."""
 
     def server_context(self) -> ssl.SSLContext:
-        """Context that asks for a certificate of this mesh, and lets those without one in (``CERT_OPTIONAL``)."""
+        """Context that asks for a certificate of this mesh, lets those without one in (``CERT_OPTIONAL``)."""
         ...
 
     def client_context(self) -> ssl.SSLContext:

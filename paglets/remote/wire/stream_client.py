@@ -18,8 +18,8 @@ class OutgoingStream:
     """One transfer as it leaves: header, chunks, trailer, then the receiver's verdict.
 
     Every method raises the receiver's ``PagletError`` as soon as it has refused, and ``RemoteHostError`` when
-    the connection is lost or stays stuck. ``trailer_left`` tells whether such an error can be taken as the end
-    of it: while it is false, not one byte of the trailer was handed to the transport.
+    the connection is lost or stays stuck. ``trailer_left`` tells whether such an error may be taken as final:
+    while it is false, not one byte of the trailer was handed to the transport.
     """
 
     def __init__(self, channel: Channel, peer: Peer, url: str, stall_timeout: float) -> None:

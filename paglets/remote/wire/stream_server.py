@@ -36,8 +36,8 @@ class StreamHandler(Protocol):
         """Take one transfer and answer the verdict frame (UTF-8 text).
 
         Iterate over ``stream`` for the chunks, then look at ``stream.trailer``. A ``PagletError`` refuses the
-        transfer, at any time: the sender sees it while it still sends. The handler must let go of what it holds
-        when it is cancelled, and when the iteration raises ``TransferError``: the sender is gone, or sent what
+        transfer, at any time: the sender sees it while it still sends. The handler lets go of what it holds
+        when it is cancelled, and when the iteration raises ``TransferError``: the sender is gone or sent what
         the wire does not allow.
         """
         ...

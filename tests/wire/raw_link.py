@@ -1,0 +1,73 @@
+"""A control link that says whatever a test wants it to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from paglets.remote.wire.dialer import Dialer
+from paglets.remote.wire.settings import CONTROL_PATH
+from paglets.remote.wire.strangers import Strangers, ignore_security
+
+if TYPE_CHECKING:
+    from paglets.remote.wire.channel import Channel
+    from paglets.remote.wire.peer import Peer, Trust
+    from tests.wire.site import Rig
+
+BOUND = 5.0
+
+
+class RawLink:
+    """Frames out as they are, frames in as JSON."""
+
+    def __init__(self, channel: Channel, peer: Peer, url: str) -> None:
+        self.channel = channel
+        self._arrived: asyncio.Queue[bytes] = asyncio.Queue()
+        self._closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, rig: Rig, trust: Trust, path: str = CONTROL_PATH) -> AsyncIterator[RawLink]:
+        dialer = Dialer(trust, Strangers(ignore_security), rig.settings)
+        link = await dialer.open(rig.address, path, 64 * 1024 * 1024, cls)
+        try:
+            yield link
+        finally:
+            link.discard()
+            await link.channel.wait_closed()
+
+    def send(self, frame: bytes) -> None:
+        self.channel.send_text(frame)
+
+    async def next(self) -> dict[str, Any]:
+        async with asyncio.timeout(BOUND):
+            return msgspec.json.decode(await self._arrived.get())
+
+    async def ask(self, frame: bytes) -> dict[str, Any]:
+        self.send(frame)
+        return await self.next()
+
+    async def closed(self) -> str:
+        async with asyncio.timeout(BOUND):
+            return await asyncio.shield(self._closed)
+
+    def stop_reading(self) -> None:
+        self.channel.hold_reading()
+
+    # --- Dialled -------------------------------------------------------------------------------------
+
+    def message_received(self, data: bytes, *, text: bool) -> None:
+        self._arrived.put_nowait(data)
+
+    def writable(self) -> None:
+        pass
+
+    def connection_closed(self, reason: str) -> None:
+        self._closed.set_result(reason)
+
+    def discard(self) -> None:
+        self.channel.abort()
