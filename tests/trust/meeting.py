@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from paglets.remote.trust.tls import MEMBER_SERVER_NAME
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
 BOUND = 5.0

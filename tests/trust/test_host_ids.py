@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 
 import pytest
@@ -17,6 +18,7 @@ from paglets.remote.trust.host_ids import (
     short_host_id,
 )
 
+GOOD = host_id_of(bytes(32))
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 public_keys = st.binary(min_size=32, max_size=32)
 
@@ -58,10 +60,8 @@ def test_every_swap_of_two_characters_is_noticed(public: bytes) -> None:
 @given(st.text(max_size=300))
 def test_any_text_is_an_id_or_refused_with_a_bounded_sentence(text: str) -> None:
     for read in (check_host_id, parse_host_id):
-        try:
-            read(text)
-        except InvalidKeyIdError as error:
-            assert len(str(error)) < 1000
+        with contextlib.suppress(InvalidKeyIdError):
+            assert len(read(text)) == 54
 
 
 @given(public_keys)
@@ -75,20 +75,20 @@ def test_people_may_write_it_in_groups_capitals_and_lookalikes(public: bytes) ->
 
 
 @pytest.mark.parametrize(
-    ("spoil", "says"),
+    ("spoilt", "says"),
     [
-        (lambda text: text[:-1], "53 characters, not 54"),
-        (lambda text: text.upper(), "not a-z or 2-7"),
-        (lambda text: text[:10] + "9" + text[11:], "character 11 is '9'"),
-        (lambda text: text[:10] + "\u0430" + text[11:], "character 11"),  # a Cyrillic a
-        (lambda text: text[1] + text[0] + text[2:], "look for a slip"),
-        (lambda text: text + "x" * 10_000, "characters, not 54"),
+        (GOOD[:-1], "53 characters, not 54"),
+        (GOOD.upper(), "not a-z or 2-7"),
+        (GOOD[:10] + "9" + GOOD[11:], "character 11 is '9'"),
+        (GOOD[:10] + "\u0430" + GOOD[11:], "character 11"),  # a Cyrillic a
+        (GOOD[1] + GOOD[0] + GOOD[2:], "look for a slip"),
+        (GOOD + "x" * 10_000, "characters, not 54"),
     ],
-)  # fmt: skip
-def test_the_refusal_says_what_is_wrong(spoil: object, says: str) -> None:
-    assert callable(spoil)
-    with pytest.raises(InvalidKeyIdError, match=says):
-        check_host_id(str(spoil(host_id_of(bytes(32)))))
+)
+def test_the_refusal_says_what_is_wrong_in_a_bounded_sentence(spoilt: str, says: str) -> None:
+    with pytest.raises(InvalidKeyIdError, match=says) as caught:
+        check_host_id(spoilt)
+    assert len(str(caught.value)) < 300
 
 
 def test_two_texts_never_stand_for_one_key() -> None:

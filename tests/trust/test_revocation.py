@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from paglets.core.errors import PagletError
 from paglets.remote.trust import revocation as module
+from paglets.remote.trust.certificates import PeerIdentity, Role
 from paglets.remote.trust.errors import (
     BadCertificateError,
     FrameError,
@@ -241,6 +242,28 @@ def test_what_an_issuer_revoked_stays_revoked_when_it_is_revoked_itself() -> Non
     revocations.add(by_authority(ISSUER_KEY.host_id))
     revocations.add(by_issuer(KEYS[0]))
     assert revocations.is_revoked(KEYS[0])
+
+
+def identity(host_id: str, issuer_id: str) -> PeerIdentity:
+    return PeerIdentity(host_id, Role.HOST, "", bytes(32), issuer_id, AUTHORITY.mesh_id)
+
+
+def test_who_a_revoked_issuer_admitted_is_known_by_the_key_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    revocations, heard = RevocationSet(AUTHORITY), list[set[str]]()
+    revocations.add_listener(lambda entry: heard.append(revocations.struck_by(entry)))
+    assert not revocations.is_peer_revoked(identity(KEYS[0], ISSUER_KEY.host_id))
+    assert not revocations.is_peer_revoked(identity(KEYS[1], AUTHORITY.mesh_id))
+    revocations.add(by_authority(ISSUER_KEY.host_id))
+    assert heard == [{ISSUER_KEY.host_id, KEYS[0]}]
+    assert revocations.is_revoked(KEYS[0])
+    assert not revocations.is_revoked(KEYS[1])
+    # Admitted anew by the authority itself, with the same key:
+    assert not revocations.is_peer_revoked(identity(KEYS[0], AUTHORITY.mesh_id))
+    assert not revocations.is_revoked(KEYS[0])
+    monkeypatch.setattr(module, "MAX_REMEMBERED", 2)
+    for key_id in KEYS:
+        assert revocations.is_peer_revoked(identity(key_id, ISSUER_KEY.host_id))
+    assert [revocations.is_revoked(key_id) for key_id in KEYS] == [False] * 4 + [True] * 2
 
 
 def test_a_stolen_issuer_key_fills_its_own_share_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,8 @@ Digest = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 MaybeDigest = Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
 Line = Annotated[str, msgspec.Meta(max_length=256)]
 """A short text for people or a name; printable."""
-Reason = Annotated[str, msgspec.Meta(max_length=1000)]
+MAX_REASON = 300
+Reason = Annotated[str, msgspec.Meta(max_length=MAX_REASON)]
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """Counters and sizes stay where every JSON reader is exact."""

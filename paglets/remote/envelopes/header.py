@@ -26,7 +26,7 @@ from paglets.remote.envelopes.fields import (
 )
 from paglets.remote.trust.errors import MalformedFrameError, MisdirectedFrameError
 from paglets.remote.trust.signed_frames import SignedFrame, open_frame, seal_frame
-from paglets.remote.trust.strict_json import read_strict
+from paglets.remote.trust.strict_json import read_strict, write_strict
 
 if TYPE_CHECKING:
     from paglets.remote.trust.keys import HostKey
@@ -116,7 +116,7 @@ class SignedHeader:
 def sign_header(key: HostKey, header: EnvelopeHeader) -> SignedHeader:
     """Sign a header, after the checks that it will meet at the target (``MalformedFrameError``)."""
     try:
-        body = msgspec.json.encode(header)
+        body = write_strict(header)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise MalformedFrameError(f"an envelope's header cannot be written: {error}") from error
     if len(body) > MAX_HEADER_BYTES:

@@ -10,7 +10,7 @@ from paglets.core.incarnation import TransferId
 from paglets.remote.envelopes.fields import Digest, Size
 from paglets.remote.trust.errors import MisdirectedFrameError, PayloadMismatchError
 from paglets.remote.trust.signed_frames import SignedFrame, open_frame, seal_frame
-from paglets.remote.trust.strict_json import read_strict
+from paglets.remote.trust.strict_json import read_strict, write_strict
 
 if TYPE_CHECKING:
     from paglets.remote.envelopes.header import SignedHeader
@@ -39,7 +39,7 @@ def sign_trailer(
         payload_size=payload_size,
         payload_digest=payload_digest.hex(),
     )
-    return seal_frame(key, TRAILER_LABEL, msgspec.json.encode(trailer))
+    return seal_frame(key, TRAILER_LABEL, write_strict(trailer))
 
 
 def verify_trailer(

@@ -14,18 +14,17 @@ import msgspec
 
 from paglets.core.incarnation import Incarnation, TransferId
 from paglets.persistence.records import Outcome, VerdictRecord
-from paglets.remote.envelopes.fields import Count, Line, Reason, check_key_id, check_line
+from paglets.remote.envelopes.fields import MAX_REASON, Count, Line, Reason, check_key_id, check_line
 from paglets.remote.envelopes.header import check_incarnation
 from paglets.remote.trust.errors import MalformedFrameError, MisdirectedFrameError
 from paglets.remote.trust.signed_frames import FRAME_OVERHEAD, SignedFrame, open_frame, seal_frame
-from paglets.remote.trust.strict_json import read_strict
+from paglets.remote.trust.strict_json import read_strict, write_strict
 
 if TYPE_CHECKING:
     from paglets.remote.trust.keys import HostKey
 
 VERDICT_LABEL = b"paglets-verdict-v1\0"
-MAX_VERDICT_BYTES = 8 * 1024
-MAX_REASON = 1000
+MAX_VERDICT_BYTES = 16 * 1024
 
 
 class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -86,7 +85,7 @@ def sign_verdict(key: HostKey, mesh_id: str, record: VerdictRecord) -> SignedVer
         at=record.at,
     )
     _check(verdict)
-    return SignedVerdict(verdict, seal_frame(key, VERDICT_LABEL, msgspec.json.encode(verdict)))
+    return SignedVerdict(verdict, seal_frame(key, VERDICT_LABEL, write_strict(verdict)))
 
 
 def read_verdict(data: bytes | str, *, mesh_id: str, target: str | None = None) -> SignedVerdict:

@@ -31,7 +31,7 @@ from paglets.remote.trust.errors import (
 )
 from paglets.remote.trust.host_ids import check_host_id
 from paglets.remote.trust.signed_frames import open_frame, seal_frame
-from paglets.remote.trust.strict_json import read_strict
+from paglets.remote.trust.strict_json import read_strict, write_strict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,6 +45,8 @@ MAX_BY_AUTHORITY = 4096
 MAX_BY_ISSUER = 256
 MAX_ISSUERS = 32
 """Stolen issuer keys can fill their own share only, never the authority's."""
+MAX_REMEMBERED = 4096
+"""Members whose issuer is remembered."""
 
 _log = logging.getLogger(__name__)
 
@@ -105,7 +107,7 @@ def sign_revocation(
         at=at,
         issuer_certificate=certificate,
     )
-    return seal_frame(key, REVOCATION_LABEL, msgspec.json.encode(body)).encode()
+    return seal_frame(key, REVOCATION_LABEL, write_strict(body)).encode()
 
 
 def verify_revocation(entry: bytes, authority: Authority) -> Revocation:
@@ -143,6 +145,7 @@ class RevocationSet:
         self._entries: dict[tuple[str, str], Revocation] = {}  # by (key id, signer id)
         self._dead: set[str] = set()  # every revoked key id
         self._dead_issuers: set[str] = set()  # those that the authority revoked: it alone may revoke issuers
+        self._issuers: dict[str, str] = {}  # member -> issuer of the certificate it last showed, newest last
         self._per_signer: Counter[str] = Counter()
         self._digest = ""  # computed when asked for; empty after a change
         self._listeners: list[Callable[[Revocation], None]] = []
@@ -154,16 +157,36 @@ class RevocationSet:
         return len(self._entries)
 
     def is_revoked(self, key_id: str) -> bool:
-        """Whether that member's key is dead. Any thread may ask."""
-        return key_id in self._dead
+        """Whether that member's key is dead, or that of the issuer of the certificate it last showed.
+
+        Any thread may ask.
+        """
+        return key_id in self._dead or self._issuers.get(key_id) in self._dead_issuers
 
     def is_issuer_revoked(self, key_id: str) -> bool:
         """Whether certificates signed by that key are dead; only the authority can have said so."""
         return key_id in self._dead_issuers
 
     def is_peer_revoked(self, identity: PeerIdentity) -> bool:
-        """Whether a member's key, or the key of its certificate's issuer, is dead. Any thread may ask."""
-        return self.is_revoked(identity.host_id) or self.is_issuer_revoked(identity.issuer_id)
+        """Whether the key of a member that shows its certificate, or its issuer's, is dead.
+
+        Remembers the issuer, so that :meth:`is_revoked` and :meth:`struck_by` can tell by the key alone.
+        """
+        if identity.issuer_id != self._authority.mesh_id:
+            self._issuers.pop(identity.host_id, None)
+            self._issuers[identity.host_id] = identity.issuer_id
+            if len(self._issuers) > MAX_REMEMBERED:
+                del self._issuers[next(iter(self._issuers))]
+        elif identity.host_id in self._issuers:
+            del self._issuers[identity.host_id]
+        return self.is_revoked(identity.host_id)
+
+    def struck_by(self, revocation: Revocation) -> set[str]:
+        """Key ids of the members whose sessions an entry ends: its key's, and those that its key admitted."""
+        struck = {revocation.key_id}
+        if revocation.by_authority:
+            struck.update(member for member, issuer in self._issuers.items() if issuer == revocation.key_id)
+        return struck
 
     def entries(self) -> list[bytes]:
         """Every entry, to pass on."""

@@ -44,7 +44,7 @@ class SignedFrame:
         return host_id_of(self.signer)
 
     def encode(self) -> bytes:
-        """The frame as it travels; ASCII when the body is."""
+        """The frame as it travels; ASCII when the body is, as all of ours are."""
         return b'{"signature":"%b","signer":"%b","body":%b}' % (
             self.signature.hex().encode("ascii"),
             self.signer.hex().encode("ascii"),

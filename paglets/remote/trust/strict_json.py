@@ -1,6 +1,6 @@
-"""Reads signed JSON into structs: one reading or none.
+"""Signed JSON, to and from structs: one reading or none.
 
-Refuses what lenient parsers pass over: unknown, doubled and missing fields at every level, other types,
+The reader refuses what lenient parsers pass over: unknown, doubled and missing fields, other types,
 text that is not UTF-8, NaN and infinities, numbers and nesting out of bounds. A field of the struct that
 has a default is still required: what is signed says all that it means.
 """
@@ -21,6 +21,14 @@ _MAX_DIGITS = 20
 """Longer integers are not even read: that costs the square of their length."""
 _MAX_INTEGER = 2**63
 _MAX_DEPTH = 16
+
+
+def write_strict(value: msgspec.Struct) -> bytes:
+    """The JSON text of a struct, in ASCII, every field in it; the same value gives the same bytes."""
+    text = msgspec.json.encode(value)
+    if text.isascii():
+        return text
+    return json.dumps(msgspec.to_builtins(value), separators=(",", ":")).encode("ascii")
 
 
 def read_strict(data: bytes, kind: type[_StructT], *, what: str) -> _StructT:
