@@ -5,7 +5,7 @@ Discovery carries no trust. A hint may cause a dial; the dial's TLS handshake de
 
 from __future__ import annotations
 
-from typing import Protocol, TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -24,7 +24,7 @@ class Advertisement(msgspec.Struct, frozen=True):
     name: str
     port: int
     urls: tuple[str, ...] = ()
-    """Where it listens, the likeliest first; a network discovery uses the port and the interfaces' addresses."""
+    """Where it listens, the likeliest first; an unspecified address (``0.0.0.0``) means all interfaces."""
     protocol: int = PROTOCOL_MAJOR
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from paglets.remote.members import MemberFact, MemberStatus, fact_problem
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -67,6 +68,15 @@ def fact_weight(fact: MemberFact) -> int:
 
 
 @dataclass(slots=True)
+class _Rumour:
+    """A fact that is being passed on."""
+
+    urgent: bool = False
+    """It changes what is known of a member: a suspicion, its refutation, a death. Newcomers can wait."""
+    told: int = 0
+
+
+@dataclass(slots=True)
 class MemberTable:
     """Members by host id. Facts about this host itself never enter; see ``Membership``."""
 
@@ -78,12 +88,15 @@ class MemberTable:
     digest: int = 0
     refused: int = 0
     """Facts that were malformed, or for which there was no room."""
-    _queue: dict[str, int] = field(default_factory=dict[str, int])
+    _queue: dict[str, _Rumour] = field(default_factory=dict[str, "_Rumour"])
 
-    def merge(self, fact: MemberFact, now: float) -> tuple[Member, MemberFact | None] | None:
+    def merge(
+        self, fact: MemberFact, now: float, *, rumour: bool = True
+    ) -> tuple[Member, MemberFact | None] | None:
         """Take a fact in if it is news.
 
         Returns the member and its previous fact (none for a newcomer), or none when nothing changed.
+        With ``rumour`` it is passed on; what was read from another's table is no news to the mesh.
         """
         member = self.members.get(fact.host_id)
         if member is not None and fact.rank <= member.fact.rank:
@@ -99,7 +112,8 @@ class MemberTable:
             member = Member(fact, last_contact=now, changed_at=now)
             self.members[fact.host_id] = member
             self.digest ^= fact_weight(fact)
-            self.announce(fact.host_id)
+            if rumour:
+                self._queue[fact.host_id] = _Rumour()
             return member, None
         previous = member.fact
         self._weigh(previous)
@@ -109,7 +123,10 @@ class MemberTable:
             member.changed_at = now
         if fact.incarnation > previous.incarnation and fact.status == MemberStatus.ALIVE:
             member.last_contact = now
-        self.announce(fact.host_id)
+        if rumour:
+            self._queue[fact.host_id] = _Rumour(urgent=True)
+        else:
+            self._queue.pop(fact.host_id, None)
         return member, previous
 
     def forget(self, host_id: str) -> None:
@@ -119,21 +136,18 @@ class MemberTable:
         if member is not None:
             self._weigh(member.fact)
 
-    def announce(self, host_id: str) -> None:
-        """Pass this member's fact on with the next heartbeats."""
-        self._queue[host_id] = 0
-
     def rumours(self, *, exclude: str, count: int = PIGGYBACK) -> tuple[MemberFact, ...]:
-        """Take the facts to put on one message, those that were passed on least first."""
+        """Take the facts to put on one message: urgent ones first, then those that were passed on least."""
         if not self._queue:
             return ()
         enough = RETRANSMIT * math.ceil(math.log2(len(self.members) + 2))
-        chosen = sorted(
-            (host_id for host_id in self._queue if host_id != exclude), key=self._queue.__getitem__
-        )[:count]
+        waiting = [(not rumour.urgent, rumour.told, host_id) for host_id, rumour in self._queue.items()]
+        chosen = [host_id for _, _, host_id in heapq.nsmallest(count + 1, waiting) if host_id != exclude][
+            :count
+        ]
         for host_id in chosen:
-            self._queue[host_id] += 1
-            if self._queue[host_id] >= enough:
+            self._queue[host_id].told += 1
+            if self._queue[host_id].told >= enough:
                 del self._queue[host_id]
         return tuple(self.members[host_id].fact for host_id in chosen)
 

@@ -65,7 +65,7 @@ class MemberFact(msgspec.Struct, frozen=True, omit_defaults=True):
     incarnation: int = 0
     status: MemberStatus = MemberStatus.ALIVE
     session: int = 0
-    """Drawn at random when the member started, so that it tells its own facts from those of its earlier life."""
+    """Drawn at random when the member started, so that it knows the facts of an earlier life from its own."""
 
     @property
     def host_id(self) -> str:

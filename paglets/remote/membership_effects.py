@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TypeAlias, TYPE_CHECKING
-
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from paglets.remote.members import Gossip, HostFacts
@@ -85,6 +84,8 @@ class MeshEventKind(enum.StrEnum):
     FAILED = "failed"
     ADDRESS_CHANGED = "address-changed"
     NAME_CLASH = "name-clash"
+    KEY_CLASH = "key-clash"
+    """Another host has this host's key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
@@ -14,8 +14,9 @@ from paglets.remote.mesh_view import MeshView, SeenHost
 from paglets.remote.wire.addresses import HostAddress
 
 if TYPE_CHECKING:
-    from paglets.remote.mesh_service import MeshService
     from collections.abc import Callable, Coroutine, Iterable
+
+    from paglets.remote.mesh_service import MeshService
 
 T = TypeVar("T")
 
@@ -114,9 +115,11 @@ def normal_tags(tags: Iterable[str]) -> tuple[str, ...]:
 
 
 class MeshRegistry:
-    """The hosts of the mesh. Every method may be called from any thread; those that wait (``join``,
-    ``wait_for_host``, ``gossip_once``, ``add_seed``, ``register``, ``mark_offline``, ``refresh_self``) from
-    any but the host's loop thread, where they raise ``HostError``.
+    """The hosts of the mesh, for any thread.
+
+    What only reads (``hosts``, ``lookup`` and the like) looks at a picture and never waits. What asks the
+    host's loop (``join``, ``wait_for_host``, ``gossip_once``, ``add_seed``, ``register``, ``mark_offline``,
+    ``refresh_self``) raises ``HostError`` on the loop's own thread.
     """
 
     def __init__(
@@ -214,11 +217,11 @@ class MeshRegistry:
                 self._service.changed.wait(min(interval, remaining))
 
     def add_seed(self, url: str) -> None:
-        """Look for a host at this URL from now on, without waiting for it; ``HostError`` for what is no URL."""
+        """Look for a host at this URL from now on, without waiting; ``HostError`` for what is no URL."""
         self._call(self._service.seed(url))
 
     def join(self, url: str, *, timeout: float = 10.0) -> None:
-        """Make a host known by its URL, and learn from it whom it knows; ``HostError`` when it cannot be reached."""
+        """Make a host known by its URL, and whom it knows; ``HostError`` when it cannot be reached."""
         self._call(self._service.join(url, timeout=timeout))
 
     def register(self, ref: HostRef) -> None:

@@ -13,7 +13,7 @@ import logging
 import random
 import threading
 import time
-from typing import Any, Protocol, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -55,8 +55,10 @@ MAX_PROXIED_PROBES = 16
 class MeshTransport(Protocol):
     """How the mesh talks to other hosts: over pooled control links."""
 
-    async def call(self, address: HostAddress, method: str, params: msgspec.Struct, timeout: float) -> bytes:
-        """Call an operation of another host and return its JSON result; raises ``PagletError`` or ``OSError``."""
+    async def call(
+        self, address: HostAddress, method: str, params: msgspec.Struct, *, timeout: float | None = None
+    ) -> bytes:
+        """Call an operation of another host; its JSON result. Raises ``PagletError`` or ``OSError``."""
         ...
 
 
@@ -69,9 +71,9 @@ class MeshService:
         facts: Callable[[], HostFacts],
         settings: MembershipSettings,
         *,
-        on_event: Callable[[MeshEvent], None] = lambda event: None,
+        on_event: Callable[[MeshEvent], None] | None = None,
         discoveries: Sequence[Discovery] = (),
-        admits: Callable[[str], bool] = lambda host_id: True,
+        admits: Callable[[str], bool] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.changed = threading.Condition()
@@ -83,11 +85,7 @@ class MeshService:
         self._discoveries = tuple(discoveries)
         self._clock = clock
         self._machine = Membership(
-            settings,
-            _checked(facts()),
-            now=clock(),
-            random=random.Random(),
-            admits=admits,  # noqa: S311 - no secret
+            settings, _checked(facts()), now=clock(), random=random.SystemRandom(), admits=admits
         )
         self._calls: set[asyncio.Task[None]] = set()
         self._timer: asyncio.Task[None] | None = None
@@ -109,7 +107,7 @@ class MeshService:
         """Begin: try the peers, and start the discoveries if there is something to advertise."""
         self._wake = asyncio.Event()
         self.refresh()
-        self._timer = asyncio.create_task(self._run(), name="mesh")
+        self._timer = asyncio.create_task(self._run(self._wake), name="mesh")
         for url in peers:
             self.add_seed(url)
         if advertisement is not None:
@@ -122,10 +120,10 @@ class MeshService:
                     )
 
     async def stop(self, *, timeout: float = 2.0) -> None:
-        """Say goodbye to some members, stop the discoveries, end every task. Bounded by ``timeout`` seconds."""
+        """Say goodbye to some members, stop the discoveries, end every task; within ``timeout`` seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                farewells = self._perform(self._machine.leave(self._clock(), timeout=timeout / 2))
+                farewells = self._perform(self._machine.leave(timeout=timeout / 2))
                 await asyncio.gather(
                     *(discovery.stop() for discovery in self._discoveries), return_exceptions=True
                 )
@@ -149,6 +147,8 @@ class MeshService:
 
     async def on_probe(self, peer_id: str, params: ProbeParams) -> ProbeResult:
         """``mesh.probe``: ping a member for somebody who cannot reach it."""
+        if peer_id not in self._machine.table.members:
+            return ProbeResult(reached=False, error="you are not known here yet")
         member = self._machine.table.members.get(params.host_id)
         if member is None or not member.fact.up:
             return ProbeResult(reached=False, error=f"{params.host_id[:64]} is not known here")
@@ -175,11 +175,11 @@ class MeshService:
     def peer_hello(self, hello: api.HelloParams) -> None:
         """An authenticated link with another host was opened, by either side, and this is what it said."""
         facts = HostFacts(hello.host_id, hello.name, hello.url, tuple(hello.addresses), hello.code_version)
-        self._perform(self._machine.hello(self._clock(), facts))
+        self._perform(self._machine.hello(facts))
 
     def link_lost(self, host_id: str) -> None:
         """The link to a host broke."""
-        self._perform(self._machine.link_lost(self._clock(), host_id))
+        self._perform(self._machine.link_lost(host_id))
 
     def evict(self, host_id: str) -> None:
         """A host's key was revoked."""
@@ -195,15 +195,20 @@ class MeshService:
             raise HostError(f"{url!r} is no host URL; it looks like https://ADDRESS:PORT")
         self._perform(self._machine.hint(self._clock(), AddressHint(url), seed=True))
 
+    async def advertise(self, advertisement: Advertisement) -> None:
+        """Let the discoveries say something else from now on."""
+        for discovery in self._discoveries:
+            await discovery.update(advertisement)
+
     def refresh(self) -> None:
         """Look at what this host says of itself, and tell the mesh when it changed."""
         facts = _checked(self._facts())
-        self._perform(self._machine.update(self._clock(), facts))
+        self._perform(self._machine.update(facts))
 
     # --- what programs ask (through MeshRegistry) -------------------------------------------------------
 
     async def join(self, url: str, *, timeout: float = 10.0) -> None:
-        """Make a host known by its URL, and learn from it whom it knows; ``HostError`` when it cannot be reached."""
+        """Make a host known by its URL, and whom it knows; ``HostError`` when it cannot be reached."""
         self.add_seed(url)
         lead = self._machine.hints.leads[(normal_url(url), "")]
         lead.error = ""
@@ -234,7 +239,7 @@ class MeshService:
     async def survey(self) -> None:
         """Exchange with every known host now; one that cannot be reached is marked so."""
         self.refresh()
-        tasks = self._perform(self._machine.survey(self._clock()))
+        tasks = self._perform(self._machine.survey())
         await asyncio.gather(*tasks)
 
     async def mark_offline(self, url: str, error: str) -> None:
@@ -254,14 +259,12 @@ class MeshService:
 
     # --- the shell --------------------------------------------------------------------------------------
 
-    async def _run(self) -> None:
+    async def _run(self, wake: asyncio.Event) -> None:
         """Tick when something is due."""
-        wake = self._wake
-        assert wake is not None
         while True:
             wake.clear()
             now = self._clock()
-            delay = self._machine.next_wakeup() - now
+            delay = self._machine.next_wakeup(now) - now
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(max(delay, 0.005), 3600.0)):
                     await wake.wait()
@@ -295,6 +298,8 @@ class MeshService:
         return task
 
     def _tell(self, event: MeshEvent) -> None:
+        if self._on_event is None:
+            return
         try:
             self._on_event(event)
         except Exception:
@@ -303,7 +308,7 @@ class MeshService:
     async def _call_ping(self, host_id: str, urls: tuple[str, ...], gossip: Gossip, timeout: float) -> Gossip:
         address = HostAddress(urls[0], host_id or None, urls[1:])
         async with asyncio.timeout(timeout):
-            raw = await self._transport.call(address, api.MESH_PING, gossip, timeout)
+            raw = await self._transport.call(address, api.MESH_PING, gossip, timeout=timeout)
         if len(raw) > MAX_GOSSIP_BYTES:
             raise HostError(f"a heartbeat of {len(raw)} bytes is too large")
         return msgspec.json.decode(raw, type=Gossip)
@@ -327,7 +332,7 @@ class MeshService:
         result = ProbeResult(reached=False)
         try:
             async with asyncio.timeout(ping.timeout * 2):
-                raw = await self._transport.call(address, api.MESH_PROBE, params, ping.timeout * 2)
+                raw = await self._transport.call(address, api.MESH_PROBE, params, timeout=ping.timeout * 2)
             result = msgspec.json.decode(raw, type=ProbeResult)
         except (PagletError, OSError, msgspec.MsgspecError) as error:
             result = ProbeResult(reached=False, error=_sentence(error))
@@ -340,7 +345,9 @@ class MeshService:
         address = HostAddress(goodbye.urls[0], goodbye.host_id, goodbye.urls[1:])
         with contextlib.suppress(PagletError, OSError):
             async with asyncio.timeout(goodbye.timeout):
-                await self._transport.call(address, api.MESH_GOODBYE, api.GoodbyeParams(), goodbye.timeout)
+                await self._transport.call(
+                    address, api.MESH_GOODBYE, api.GoodbyeParams(), timeout=goodbye.timeout
+                )
 
     async def _next_news(self) -> None:
         if self._news is None:
@@ -350,15 +357,20 @@ class MeshService:
     def _publish(self) -> None:
         """Replace the picture, and tell whoever waits."""
         machine = self._machine
-        offset = time.time() - self._clock()
+        now = self._clock()
+        offset = time.time() - now
+        silence = now - machine.last_heard
+        alone = f"nobody has answered for {silence:.0f} s" if silence > self._settings.offline_after else ""
         others = tuple(
             SeenHost(
                 facts=member.fact.facts,
                 url=member.url,
                 urls=member.urls,
-                online=member.fact.up and not member.unreachable,
+                online=member.fact.up and not member.unreachable and not alone,
                 last_seen=member.last_contact + offset,
-                error="it said goodbye" if member.fact.status == MemberStatus.LEFT else member.unreachable,
+                error="it said goodbye"
+                if member.fact.status == MemberStatus.LEFT
+                else member.unreachable or alone,
                 left=member.fact.status == MemberStatus.LEFT,
             )
             for member in machine.table.members.values()
