@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol, cast
 
 from websockets.frames import BINARY, CONT, TEXT, CloseCode, Frame
-from websockets.protocol import OPEN, SERVER
+from websockets.protocol import CONNECTING, OPEN, SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +80,7 @@ class Channel(asyncio.Protocol):
         self._last_seen = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self._pinged = False
+        self._closing = False
         self._cutting = False
         self._connected = False
         self._closed: asyncio.Future[None] = self._loop.create_future()
@@ -132,25 +133,32 @@ class Channel(asyncio.Protocol):
     def hold_reading(self) -> None:
         """Read nothing until ``release_reading``; may be nested."""
         self._read_holds += 1
-        if self._read_holds == 1 and not self._closed.done():
+        if self._read_holds == 1 and not self._closing and not self._closed.done():
             self.transport.pause_reading()
 
     def release_reading(self) -> None:
         """Undo one ``hold_reading``."""
         self._read_holds -= 1
-        if self._read_holds == 0 and not self._closed.done():
+        if self._read_holds == 0 and not self._closing and not self._closed.done():
             self._last_seen = self._loop.time()
             self.transport.resume_reading()
 
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
-        """Start the closing handshake; the connection is cut when it takes longer than the close timeout."""
-        self._reason = self._reason or reason
-        if self._closed.done():
+        """Start the closing handshake; the connection is cut when it takes longer than the close timeout.
+
+        Messages that still arrive are read and dropped: closing with unread bytes would reset the connection,
+        and take from the peer what was sent to it last.
+        """
+        if self._closed.done() or self._closing:
             return
+        self._closing = True
+        self._reason = self._reason or reason
+        if self._read_holds:
+            self.transport.resume_reading()
         if self.protocol.state is OPEN:
             self.protocol.send_close(code, reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore"))
             self._flush()
-        else:
+        elif self.protocol.state is CONNECTING:
             self.transport.close()
         self._cut_later(self._settings.close_timeout)
 
@@ -174,7 +182,7 @@ class Channel(asyncio.Protocol):
     @property
     def is_open(self) -> bool:
         """Whether messages can be sent."""
-        return self.protocol.state is OPEN and not self._closed.done()
+        return self.protocol.state is OPEN and not self.transport.is_closing()
 
     @property
     def is_connected(self) -> bool:
@@ -293,7 +301,7 @@ class Channel(asyncio.Protocol):
     # --- inside --------------------------------------------------------------------------------------
 
     def _require_open(self) -> None:
-        if self.protocol.state is not OPEN or self._closed.done():
+        if self.protocol.state is not OPEN or self.transport.is_closing():
             raise ConnectionResetError(self.close_reason)
 
     def _flush(self) -> None:
@@ -322,7 +330,7 @@ class Channel(asyncio.Protocol):
                 self.close(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
 
     def _deliver(self, data: bytes, *, text: bool) -> None:
-        if self._receiver is not None:
+        if self._receiver is not None and not self._closing:
             self._receiver.message_received(data, text=text)
 
     def _cut_later(self, delay: float) -> None:

@@ -140,7 +140,10 @@ class OutgoingStream:
             raise self._lost(str(error)) from None
 
     async def _drain(self) -> None:
-        if self._channel.stuck:
+        """Give way to what arrives, a refusal for example, and wait while too much output is under way."""
+        if not self._channel.stuck:
+            await asyncio.sleep(0)
+        else:
             try:
                 async with asyncio.timeout(self._stall_timeout):
                     await self._channel.drain()

@@ -94,7 +94,6 @@ class StreamConnection:
         self._waiter: asyncio.Future[None] | None = None
         self._holding = False
         self._lost = ""
-        self._refused = False
         self._stream: IncomingStream
         self._loop = asyncio.get_running_loop()
 
@@ -102,8 +101,6 @@ class StreamConnection:
 
     def message_received(self, data: bytes, *, text: bool) -> None:
         """Queue one frame, and stop reading when the handler lags behind."""
-        if self._refused:
-            return  # read on and away: closing with unread bytes would take the refusal from the sender
         self._queue.append((text, data))
         if len(self._queue) >= _QUEUE_HIGH and not self._holding:
             self._holding = True
@@ -205,11 +202,7 @@ class StreamConnection:
         return error
 
     def _refuse(self, error: PagletError) -> None:
-        self._refused = True
         self._queue.clear()
-        if self._holding:
-            self._holding = False
-            self._channel.release_reading()
         if self._channel.is_open:
             self._channel.send_text(REFUSED_PREFIX + report_of(error) + b"}")
             self._channel.close(1008, str(error))
