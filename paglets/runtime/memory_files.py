@@ -86,6 +86,16 @@ class Payload:
             return self._data
         return b"".join(iter(_Slices(self)))
 
+    def open(self) -> BinaryIO:
+        """A file to read the bytes from, from the start, with a position of its own where the system can."""
+        if self._data is not None:
+            return BytesIO(self._data)
+        if sys.platform == "linux":  # a descriptor that was handed on shares its position with the other end
+            return open(f"/proc/self/fd/{self.fileno()}", "rb")  # noqa: PTH123 - no path of anybody's
+        file = os.fdopen(os.dup(self.fileno()), "rb")
+        file.seek(0)
+        return file
+
     def duplicate(self) -> Payload:
         """A second handle on the same bytes, to be closed on its own."""
         if self._data is not None:

@@ -166,6 +166,14 @@ class Notes(Paglet[NotesState]):
         self.persistent_storage().write_text("b.txt", "kept")
         return str(self.work_dir())
 
+    def do_follow(self, _message: Message) -> Any:
+        proxy = self.context.get_proxy("friend", "https://second:8765")
+        assert proxy is not None
+        return [proxy.send(Message("hello")), proxy.host_url]
+
+    def do_place(self, _message: Message) -> Any:
+        return [self.context.name, self.context.address]
+
     # --- behaving badly
 
     def do_sleep(self, message: Message) -> Any:
@@ -265,6 +273,18 @@ class Runner(Notes):
                 self.note(f"woken {self.wait_message(float(seconds))}")
             case _:
                 self.note("ran")
+
+
+class Fragile(Notes):
+    """Does not arrive at the first try."""
+
+    tries = 0
+
+    def on_arrival(self, event: MobilityEvent) -> None:
+        self.tries += 1
+        if self.tries == 1:
+            raise RuntimeError("not ready yet")
+        super().on_arrival(event)
 
 
 class Careless(Paglet[NotesState]):

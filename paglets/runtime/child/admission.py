@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import mmap
 import sys
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -51,11 +50,8 @@ def load_payload(payload: Payload) -> dict[str, Any]:
     """The plain values of a state; ``SerializationError`` for anything else."""
     if payload.data is not None:
         return load_state(payload.data)
-    with (
-        mmap.mmap(payload.fileno(), payload.size, prot=mmap.PROT_READ, flags=mmap.MAP_SHARED) as mapped,
-        memoryview(mapped) as view,
-    ):
-        return load_state(view)
+    with payload.open() as file:
+        return load_state(file)
 
 
 def _wire(spec: AdmitSpec, payload: Payload | None) -> object:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from paglets.core.errors import LifecycleError
 from paglets.runtime.child.hooks import clone_event, mobility_event, run_leaving_hook
@@ -143,7 +143,7 @@ class Departures:
         with PayloadWriter() as writer:
             with self._paglet.locked():
                 wire = dataclass_to_wire(self._paglet.state)
-            dump_state(wire, writer)
+            dump_state(wire, cast("IO[bytes]", writer))  # a pickler does nothing but write
             with writer.finish() as payload:
                 yield payload
 

@@ -71,7 +71,7 @@ def _inspect(link: ChildLink, frame: Inspect) -> None:
         raise HostError("there is nothing to look into")
     try:
         with payload, decoding(frame.limits, payload.size):
-            text = to_json(load_payload(payload))
+            text = to_json(load_payload(payload), for_people=True)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with those bytes is the answer
         link.answer(frame.seq, error=error)
     else:

@@ -144,7 +144,7 @@ class Session:
         """The state as JSON text, read beside those who change it: again when it changed while it was read."""
         for _ in range(_STATE_TRIES):
             try:
-                return to_json(dataclass_to_wire(self._paglet.state))
+                return to_json(dataclass_to_wire(self._paglet.state), for_people=True)
             except RuntimeError:  # "changed size during iteration"
                 continue
         raise HostError(f"the state of paglet {self._paglet.agent_id} changes too fast to be read")

@@ -27,6 +27,7 @@ from paglets.runtime.frames import (
     Finish,
     FrameError,
     HostFrame,
+    Inspect,
     MakeCall,
     PayloadHead,
     Place,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
     from paglets.core.incarnation import Incarnation
     from paglets.persistence.records import HookKind
-    from paglets.runtime.child_specs import AdmitSpec, Call, Departure, Message, OutputLine
+    from paglets.runtime.child_specs import AdmitSpec, Call, Departure, Limits, Message, OutputLine
     from paglets.runtime.launchers.launcher import LaunchedProcess, Launcher, LaunchRequest
 
 logger = logging.getLogger(__name__)
@@ -129,15 +130,18 @@ class Child:
         state that does not fit, ``HostError`` otherwise; the child has ended then, as it has when this is
         cancelled.
         """
-        head = None if state is None else PayloadHead(state.data, state.size)
-        descriptors = [] if state is None or state.data is not None else [state.fileno()]
         try:
-            return await self._ask(Admitted, lambda seq: Admit(seq, spec, head), descriptors)
+            return await self._ask(Admitted, lambda seq: Admit(seq, spec, _head(state)), state)
         except BaseException:
             self._finishing = True
             self._kill()
             await asyncio.shield(self._watch)
             raise
+
+    async def inspect(self, state: Payload, limits: Limits) -> bytes:
+        """Instead of ``admit``: the payload as JSON text; the child ends. See ``inspect_state``."""
+        self._finishing = True
+        return await self._ask(bytes, lambda seq: Inspect(seq, limits, PayloadHead(state.data, state.size)), state)
 
     async def run_hook(self, kind: HookKind, event: dict[str, Any], *, init: bytes = b"null") -> None:
         """Run ``on_creation``, ``on_arrival``, ``on_clone`` or ``on_activation``; raises what it raised.
@@ -231,13 +235,14 @@ class Child:
         self,
         kind: type[Any],
         frame_of: Callable[[int], HostFrame],
-        descriptors: list[int] | None = None,
+        payload: Payload | None = None,
     ) -> Any:
+        descriptors = [payload.fileno()] if payload is not None and payload.data is None else []
         await self._link.drain()
         seq, answer = self._requests.open(kind)
         try:
             try:
-                self._link.send(frame_of(seq), descriptors or ())
+                self._link.send(frame_of(seq), descriptors)
             except FrameError as error:
                 raise SerializationError(f"this cannot be told to paglet {self.agent_id}: {error}") from error
             return await answer
@@ -309,3 +314,7 @@ class Child:
             )
         self._owner.on_exit(self, self.outcome)
         return self.outcome
+
+
+def _head(payload: Payload | None) -> PayloadHead | None:
+    return None if payload is None else PayloadHead(payload.data, payload.size)

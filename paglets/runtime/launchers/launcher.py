@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
-import socket
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+
+if TYPE_CHECKING:
+    import asyncio
+    import socket
+    from collections.abc import Callable
 
 
 class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):

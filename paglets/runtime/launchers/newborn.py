@@ -7,6 +7,7 @@ import importlib
 import os
 import signal
 import sys
+import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 from paglets.runtime.child.main import run_child
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 LINK = 3
 """The descriptor that a child has its link on."""
 _PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
 _HIGHEST_DESCRIPTOR = 1 << 20
 
 
@@ -29,13 +31,12 @@ def become_child(link: int, output: int, request: LaunchRequest, parent: int) ->
         os.setsid()
         die_with_parent(parent)
         _take_descriptors(link, output)
-        reset_signals()
-        _open_streams()
+        take_signals()
         _see_what_the_program_sees(request)
         hold_life(request.life_file)
         code = run_child(LINK)
     except BaseException:  # noqa: BLE001 - the last frame of the process: whatever it is, it is shown
-        sys.excepthook(*sys.exc_info())
+        traceback.print_exc()
     finally:
         leave(code)
 
@@ -45,12 +46,13 @@ def run_spawned(link: int, parent: int, life_file: str) -> NoReturn:
     code = 1
     try:
         die_with_parent(parent)
-        reset_signals()
-        _open_streams()
+        default_signals()
+        take_signals()
+        open_streams()
         hold_life(life_file)
         code = run_child(link)
     except BaseException:  # noqa: BLE001 - the last frame of the process: whatever it is, it is shown
-        sys.excepthook(*sys.exc_info())
+        traceback.print_exc()
     finally:
         leave(code)
 
@@ -70,24 +72,31 @@ def die_with_parent(parent: int) -> None:
     Linux only (``PR_SET_PDEATHSIG``, prctl(2)). Elsewhere a child still ends when its link does.
     """
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)
 
 
-def reset_signals() -> None:
-    """Default dispositions, but for the signals that a service manager sends to a whole group.
-
-    SIGTERM and SIGHUP are the host's business: it ends its children itself, in order. They get a handler
-    that does nothing, and not SIG_IGN, which programs that the paglet starts would inherit.
-    """
+def default_signals() -> None:
+    """Default dispositions for everything that can have one; SIGPIPE stays ignored, as Python has it."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE}:
         if signal.getsignal(number) not in {None, signal.SIG_DFL}:
             signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def take_signals() -> None:
+    """The dispositions of a child; what its maker has not touched is at its default already.
+
+    SIGTERM and SIGHUP are the host's business (a service manager sends them to a whole group): it ends its
+    children itself, in order. They get a handler that does nothing, and not SIG_IGN, which programs that the
+    paglet starts would inherit.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave_it_to_the_host)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _leave_it_to_the_host(_number: int, _frame: object) -> None:
@@ -105,7 +114,8 @@ def _take_descriptors(link: int, output: int) -> None:
     os.closerange(LINK + 1, _HIGHEST_DESCRIPTOR)
 
 
-def _open_streams() -> None:
+def open_streams() -> None:
+    """Fresh text streams on the three standard descriptors, whatever those lead to by the time they are used."""
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115, PTH123 - lives as long as the process
     sys.stdout, sys.stderr = (
         open(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: PTH123

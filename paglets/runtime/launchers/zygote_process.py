@@ -7,7 +7,7 @@ import os
 import select
 import signal
 import socket
-import sys
+import traceback
 from collections import deque
 from contextlib import suppress
 from typing import NoReturn
@@ -26,7 +26,7 @@ from paglets.runtime.launchers.control import (
     receive,
 )
 from paglets.runtime.launchers.launcher import ExitStatus, LaunchRequest
-from paglets.runtime.launchers.newborn import become_child
+from paglets.runtime.launchers.newborn import become_child, default_signals, open_streams
 
 
 def run_zygote(root: socket.socket, program: int) -> NoReturn:
@@ -34,6 +34,8 @@ def run_zygote(root: socket.socket, program: int) -> NoReturn:
     try:
         with suppress(PermissionError):  # it leads a session already
             os.setsid()
+        default_signals()
+        open_streams()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(
                 number, signal.SIG_IGN
@@ -42,7 +44,7 @@ def run_zygote(root: socket.socket, program: int) -> NoReturn:
         gc.freeze()  # a collection in a child must not touch, and so copy, the pages shared with the others
         _Zygote(root, program).serve()
     except BaseException:  # noqa: BLE001 - the last frame of the process: whatever it is, it is shown
-        sys.excepthook(*sys.exc_info())
+        traceback.print_exc()
     finally:
         os._exit(0)
 

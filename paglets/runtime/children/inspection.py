@@ -1,0 +1,54 @@
+"""Looking into a stored state, without its class and without opening it in the host."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from paglets.core.incarnation import Incarnation
+from paglets.runtime.child_specs import Limits
+from paglets.runtime.children.child import Child
+
+if TYPE_CHECKING:
+    from paglets.runtime.child_specs import Call, OutputLine
+    from paglets.runtime.children.outcomes import ChildOutcome
+    from paglets.runtime.launchers.launcher import Launcher, LaunchRequest
+    from paglets.runtime.memory_files import Payload
+
+
+async def inspect_state(
+    launcher: Launcher,
+    request: LaunchRequest,
+    state: Payload,
+    *,
+    limits: Limits | None = None,
+    timeout: float = 30.0,
+) -> bytes:
+    """A snapshot's payload as JSON text, made by a child of its own that ends with it.
+
+    ``SerializationError`` for a payload that is none, or takes more memory than it may; ``TimeoutError``.
+    """
+    child = await Child.launch(
+        launcher, request, agent_id="(inspection)", incarnation=Incarnation(), owner=_Nobody()
+    )
+    try:
+        async with asyncio.timeout(timeout):
+            return await child.inspect(state, limits or Limits())
+    finally:
+        await child.kill()
+
+
+class _Nobody:
+    """The owner of a child that holds no paglet."""
+
+    async def on_call(self, child: Child, call: Call) -> bytes:
+        raise NotImplementedError(f"{call.method} from {child.pid}, which runs nobody's code")
+
+    def on_run_ended(self, child: Child, error: BaseException | None) -> None:
+        pass
+
+    def on_output(self, child: Child, lines: list[OutputLine]) -> None:
+        pass
+
+    def on_exit(self, child: Child, outcome: ChildOutcome) -> None:
+        pass
