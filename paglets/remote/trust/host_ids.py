@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import lru_cache
 
 from paglets.remote.trust.errors import InvalidKeyIdError
 
@@ -88,6 +89,7 @@ def digest_of_host_id(host_id: str) -> bytes:
     return base64.b32decode(body.upper() + "====")
 
 
+@lru_cache(maxsize=1024)
 def _check_characters(body: str) -> str:
     total = (
         sum((position + 1) * _VALUES[character] for position, character in enumerate(body)) % _CHECK_MODULUS
