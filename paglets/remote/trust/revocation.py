@@ -176,9 +176,9 @@ class RevocationSet:
             self._issuers.pop(identity.host_id, None)
             self._issuers[identity.host_id] = identity.issuer_id
             if len(self._issuers) > MAX_REMEMBERED:
-                del self._issuers[next(iter(self._issuers))]
-        elif identity.host_id in self._issuers:
-            del self._issuers[identity.host_id]
+                self._issuers.pop(next(iter(self._issuers)), None)
+        else:
+            self._issuers.pop(identity.host_id, None)
         return self.is_revoked(identity.host_id)
 
     def struck_by(self, revocation: Revocation) -> set[str]:

@@ -78,8 +78,9 @@ def _load_chain(context: ssl.SSLContext, pem: bytes) -> None:
         try:
             with os.fdopen(os.dup(descriptor), "wb") as file:
                 file.write(pem)
-            if Path(f"/proc/self/fd/{descriptor}").exists():
-                context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+            memory = f"/proc/self/fd/{descriptor}"
+            if os.access(memory, os.R_OK):  # not so without /proc, or in a process that may not be dumped
+                context.load_cert_chain(memory)
                 return
         finally:
             os.close(descriptor)
