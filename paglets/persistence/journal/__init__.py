@@ -13,7 +13,7 @@ written, whatever message asked for the step. The whole protocol is drawn in ``d
 ``arrivals``   the target of a transfer: arrive, fence, answer_query, keep_receipt
 ``counters``   reserve_counters; the floor a source tells
 ``peers``      note_floor, note_peer_store, note_own_store
-``queues``     enqueue, take_message; following forwards
+``queues``     enqueue, take_message, hand_on; following forwards
 ``forgetting`` forget
 =============  ==========================================================================
 """

@@ -127,7 +127,7 @@ class Departed(NamedTuple):
     """A paglet that has moved on, and the messages that waited for it, oldest first.
 
     ``record`` is None for a clone: only its original was ever here. The messages stay in the queue until each
-    is taken off with `queues.take_message`, once the next host has accepted it.
+    is taken off with `queues.hand_on`, once the next host has accepted it.
     """
 
     record: PagletRecord | None

@@ -28,7 +28,19 @@ def enqueue(tx: JournalTransaction, agent_id: str, message: QueuedRecord) -> boo
 
 
 def take_message(tx: JournalTransaction, agent_id: str, message_id: str) -> None:
-    """Take a message off the queue: it has been handled here, or durably accepted by the next host."""
+    """Take a message off the queue: the paglet has handled it, here."""
+    tx.drop_queued(agent_id, message_id)
+
+
+def hand_on(tx: JournalTransaction, agent_id: str, forwarded_to: Incarnation, message_id: str) -> None:
+    """Take a message off the queue: it went along the forward to ``forwarded_to`` and was durably accepted.
+
+    Only while that forward stands. When the paglet has come back meanwhile, the message may have followed it
+    back, and the queue that accepted it is this very one: then it has to stay.
+    """
+    record = tx.paglet(agent_id)
+    if record is None or record.forward is None or record.forward.incarnation != forwarded_to:
+        raise JournalConflict(agent_id, f"it is no longer away as life {forwarded_to}", record)
     tx.drop_queued(agent_id, message_id)
 
 
