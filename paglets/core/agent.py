@@ -18,7 +18,7 @@ from paglets.core.runtime_values import ACTIVE, INACTIVE
 from paglets.core.state_lock import StateLock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Mapping
     from pathlib import Path
 
     from paglets.core.events import CloneEvent, CreationEvent, MobilityEvent, PersistencyEvent
@@ -111,13 +111,13 @@ class Paglet(Generic[StateT]):
     # --- state and lock ----------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> Generator[None]:
         """Hold the paglet's lock; it is re-entrant. A move cannot be asked for inside."""
         with self.__lock:
             yield
 
     @contextlib.contextmanager
-    def locked_state(self) -> Iterator[StateT]:
+    def locked_state(self) -> Generator[StateT]:
         """Hold the paglet's lock and work with its state."""
         with self.__lock:
             yield self.state

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from paglets.core import errors
 from paglets.core.errors import HostError, PagletError, ResourceCleanupError, TransferInDoubtError
@@ -77,13 +77,21 @@ def _message(error: BaseException) -> str:
 
 def _notes(error: BaseException) -> list[str]:
     own: object = getattr(error, "__notes__", None)
-    notes = [note for note in own if isinstance(note, str)] if isinstance(own, list) else []
+    notes = _strings(own)
     if error.__traceback__ is not None:
         # Notes are listed on their own, so the traceback must not repeat them.
         shown = traceback.TracebackException.from_exception(error, limit=-_FRAMES)
         shown.__notes__ = None
         notes.append("Remote traceback:\n" + "".join(shown.format()).rstrip())
     return [_bounded(note) for note in notes[-MAX_NOTES:]]
+
+
+def _strings(notes: object) -> list[str]:
+    return (
+        [note for note in cast("list[object]", notes) if isinstance(note, str)]
+        if isinstance(notes, list)
+        else []
+    )
 
 
 def _bounded(text: str) -> str:
@@ -97,13 +105,10 @@ def _bounded(text: str) -> str:
 def _from_report(payload: object, depth: int) -> PagletError:
     if not isinstance(payload, Mapping):
         return HostError(f"an error was reported in a form that cannot be read ({type(payload).__name__})")
-    fields: Mapping[object, Any] = payload
+    fields = cast("Mapping[object, object]", payload)
     error = _built(fields.get("type"), fields.get("message"), fields.get("data"), depth)
-    notes: object = fields.get("notes")
-    if isinstance(notes, list):
-        for note in notes[-MAX_NOTES:]:
-            if isinstance(note, str):
-                error.add_note(_bounded(note))
+    for note in _strings(fields.get("notes"))[-MAX_NOTES:]:
+        error.add_note(_bounded(note))
     return error
 
 
@@ -112,18 +117,22 @@ def _built(name: object, message: object, data: object, depth: int) -> PagletErr
         return HostError("an error was reported in a form that cannot be read (no type, or no message)")
     message = _bounded(message)
     cls = LISTED.get(name)
-    fields: Mapping[object, Any] = data if isinstance(data, Mapping) else {}
+    fields = _fields(data)
     if cls is TransferInDoubtError:
-        transfer_id: object = fields.get("transfer_id")
+        transfer_id = fields.get("transfer_id")
         if isinstance(transfer_id, str):
             return TransferInDoubtError(_bounded(transfer_id), message)
     elif cls is ResourceCleanupError:
-        failures: object = fields.get("failures")
+        failures = fields.get("failures")
         if isinstance(failures, Mapping) and depth <= _MAX_DEPTH:
-            return ResourceCleanupError(_failures(failures, depth))
+            return ResourceCleanupError(_failures(cast("Mapping[object, object]", failures), depth))
     elif cls is not None:
         return cls(message)
     return HostError(f"{_bounded(name)}: {message}")
+
+
+def _fields(data: object) -> Mapping[object, object]:
+    return cast("Mapping[object, object]", data) if isinstance(data, Mapping) else {}
 
 
 def _failures(failures: Mapping[object, object], depth: int) -> dict[str, Exception]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from paglets.core.errors import SerializationError
 from paglets.serialization.mismatch import Mismatch, expected
@@ -44,10 +44,10 @@ def union_shape(members: list[Shape]) -> Shape:
         raise expected(name, value)
 
     def decode(value: Any) -> Any:
-        member = by_kind.get(type(value))
-        if member is None:
+        kind = cast("type[Any]", type(value))
+        if kind not in by_kind:
             raise expected(name, value)
-        return member.decode(value)
+        return by_kind[kind].decode(value)
 
     def accepts(value: Any) -> bool:
         return any(member.accepts(value) for member in members)

@@ -86,7 +86,8 @@ def _is_json(value: Any) -> bool:
     """Whether a finite value is in JSON's own terms, so that nothing about it has to be changed."""
     for depth, parts in enumerate(levels(value)):
         kinds = set(map(type, parts))
-        keys = chain.from_iterable(part for part in parts if type(part) is dict)
+        dicts = [cast("dict[object, object]", part) for part in parts if type(part) is dict]
+        keys = chain.from_iterable(dicts)
         if depth > MAX_DEPTH or not kinds <= _JSON_TYPES or not _KEY_TYPES.issuperset(map(type, keys)):
             return False
         if float in kinds and not all(math.isfinite(part) for part in parts if type(part) is float):
