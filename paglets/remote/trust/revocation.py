@@ -233,13 +233,15 @@ class RevocationSet:
         return True
 
     def merge(self, entries: Iterable[bytes]) -> int:
-        """Take in what a peer told; how many were new. A bad entry is logged and spoils only itself."""
-        new = 0
+        """Take in what a peer told; how many were new. A bad entry spoils only itself; one log line for all."""
+        new, refused, reason = 0, 0, ""
         for entry in entries:
             try:
                 new += self.add(entry)
             except (FrameError, BadCertificateError, MisdirectedFrameError, RevocationSetFullError) as error:
-                _log.warning("refused a revocation entry", extra={"reason": str(error)})
+                refused, reason = refused + 1, str(error)
+        if refused:
+            _log.warning("refused revocation entries", extra={"count": refused, "last_reason": reason})
         return new
 
     def _restore(self, entry: bytes) -> None:
