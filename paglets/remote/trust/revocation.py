@@ -233,7 +233,7 @@ class RevocationSet:
         return True
 
     def merge(self, entries: Iterable[bytes]) -> int:
-        """Take in what a peer told; how many were new. A bad entry spoils only itself; one log line for all."""
+        """Take in what a peer told; how many were new. A bad entry spoils only itself."""
         new, refused, reason = 0, 0, ""
         for entry in entries:
             try:
