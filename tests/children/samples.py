@@ -215,6 +215,18 @@ class Notes(Paglet[NotesState]):
             socket.send_fds(self.raw_link(), [struct.pack(">I", len(frame)) + frame], [zero.fileno()])
         time.sleep(30)
 
+    def do_flood_descriptors(self, _message: Message) -> Any:
+        link = self.raw_link()
+        for _ in range(100):
+            socket.send_fds(link, [b"\0"], [0, 1, 2])
+        time.sleep(30)
+
+    def do_flood_calls(self, message: Message) -> Any:
+        proxy = self.context.get_proxy("friend", "https://second:8765")
+        assert proxy is not None
+        replies = [proxy.send_future(Message("hello")) for _ in range(message.args["number"])]
+        return sum(reply.get_reply() == "done" for reply in replies)
+
     def do_eat(self, message: Message) -> Any:
         return len(bytearray(message.args["bytes"]))
 

@@ -296,6 +296,7 @@ class Child:
                 self._process.send_signal(signal.SIGKILL)
         status = await self._process.exit
         # Its last frames and lines may be still to be read: a reply that was sent is a reply.
+        self._link.read_out()
         await asyncio.wait([link_ended], timeout=_LINGER_SECONDS)
         link_ended.cancel()
         self._link.close()

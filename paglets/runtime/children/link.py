@@ -92,21 +92,31 @@ class HostLink:
         self._held = held
         self._update_reader()
 
+    def read_out(self) -> None:
+        """The child has ended: drop what is not sent, and read what it has sent still, held or not."""
+        if not self._closed:
+            self._drop_unsent()
+            self.hold(held=False)
+
     def close(self) -> None:
         """Let go of the socket and of everything not sent."""
         if self._closed:
             return
         self._closed = True
         self._loop.remove_reader(self._socket)
-        self._loop.remove_writer(self._socket)
+        self._drop_unsent()
         self._socket.close()
         for descriptor in self._descriptors:
             os.close(descriptor)
+        self._descriptors.clear()
+
+    def _drop_unsent(self) -> None:
+        self._loop.remove_writer(self._socket)
         for _data, descriptors in self._unsent:
             for descriptor in descriptors:
                 os.close(descriptor)
-        self._descriptors.clear()
         self._unsent.clear()
+        self._unsent_bytes = 0
         self._room.set()
 
     def _update_reader(self) -> None:

@@ -35,6 +35,8 @@ def become_child(link: int, output: int, request: LaunchRequest, parent: int) ->
         _see_what_the_program_sees(request)
         hold_life(request.life_file)
         code = run_child(LINK)
+    except SystemExit as leaving:
+        code = _exit_code(leaving)
     except BaseException:  # noqa: BLE001 - the last frame of the process: whatever it is, it is shown
         traceback.print_exc()
     finally:
@@ -51,10 +53,20 @@ def run_spawned(link: int, parent: int, life_file: str) -> NoReturn:
         open_streams()
         hold_life(life_file)
         code = run_child(link)
+    except SystemExit as leaving:
+        code = _exit_code(leaving)
     except BaseException:  # noqa: BLE001 - the last frame of the process: whatever it is, it is shown
         traceback.print_exc()
     finally:
         leave(code)
+
+
+def _exit_code(leaving: SystemExit) -> int:
+    """What the interpreter makes of ``sys.exit(...)``."""
+    if leaving.code is None or isinstance(leaving.code, int):
+        return (leaving.code or 0) & 0xFF
+    sys.stderr.write(f"{leaving.code}\n")
+    return 1
 
 
 def leave(code: int) -> NoReturn:

@@ -1,0 +1,238 @@
+"""Processes are made, found clean, and gone when they should be; the zygote is one of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from paglets.core.errors import HostError
+from paglets.runtime.children.outcomes import ChildEnd
+from paglets.runtime.launchers.keeper import ZygoteKeeper
+from paglets.runtime.launchers.launcher import Launcher, LaunchRequest
+from paglets.runtime.launchers.orphans import end_orphans
+from paglets.runtime.launchers.spawn_launcher import SpawnLauncher
+from paglets.runtime.launchers.zygote import fork_zygote
+from paglets.runtime.launchers.zygote_launcher import ZygoteLauncher, shared_launcher
+from tests.children.support import BOUND, TestHost, is_running, open_descriptors, send, until
+
+
+async def test_a_child_sees_what_the_program_sees(host: TestHost, tmp_path: Path) -> None:
+    path = [*sys.path, str(tmp_path / "more")]
+    child = await host.launch(cwd=str(tmp_path), environ={"ONLY": "this", "LC_ALL": "C"}, sys_path=path)
+    await child.admit(host.spec())
+    seen = await send(child, "surroundings")
+    assert seen["cwd"] == str(tmp_path)
+    assert seen["environ"] == {"ONLY": "this", "LC_ALL": "C"}
+    assert seen["path"] == path
+    assert seen["session"] == seen["pid"] == child.pid, "Ctrl-C in a terminal is for the host"
+
+
+async def test_a_working_directory_that_is_gone_is_no_obstacle(host: TestHost, tmp_path: Path) -> None:
+    child = await host.launch(cwd=str(tmp_path / "gone"))
+    await child.admit(host.spec())
+    assert (await send(child, "surroundings"))["cwd"] == "/"
+
+
+async def test_a_child_holds_no_descriptor_but_its_own(host: TestHost, tmp_path: Path) -> None:
+    with (tmp_path / "secret").open("w") as secret:
+        os.set_inheritable(secret.fileno(), True)
+        first = await host.created(agent_id="first")
+        second = await host.created(agent_id="second")
+        for child in (first, second):
+            found = await send(child, "descriptors")
+            found = {number: path for number, path in found.items() if not path.startswith("/proc/")}
+            assert found.pop("0") == os.devnull
+            assert found.pop("1") == found.pop("2")
+            assert len(found) == 1, found
+            assert next(iter(found.values())).startswith("socket:")
+
+
+async def test_big_surroundings_reach_the_child(zygote_host: TestHost) -> None:
+    environ = {f"VARIABLE_{number}": "x" * 1000 for number in range(500)}
+    child = await zygote_host.launch(environ=environ)
+    await child.admit(zygote_host.spec())
+    assert (await send(child, "surroundings"))["environ"] == environ
+
+
+async def test_many_are_launched_at_once(host: TestHost) -> None:
+    names = [f"agent-{number}" for number in range(12)]
+    children = await asyncio.gather(*(host.created(agent_id=name) for name in names))
+    assert len({child.pid for child in children}) == 12
+    assert await asyncio.gather(*(send(child, "count") for child in children)) == [1] * 12
+
+
+async def test_launches_leave_no_descriptor_behind(zygote_host: TestHost) -> None:
+    keeper_pid = zygote_host.launcher._keeper.pid  # type: ignore[attr-defined]
+    zygote_descriptors = Path(f"/proc/{keeper_pid}/fd")
+    await (await zygote_host.created()).kill()
+    zygote_host.outcomes.clear()
+    before, before_zygote = open_descriptors(), len(list(zygote_descriptors.iterdir()))
+    for _ in range(200):
+        child = await zygote_host.launch()
+        await child.kill()
+        zygote_host.outcomes.clear()
+    assert open_descriptors() == before
+    assert len(list(zygote_descriptors.iterdir())) == before_zygote
+
+
+async def test_a_cancelled_launch_leaves_no_process(launcher: Launcher) -> None:
+    before = open_descriptors()
+    launching = [asyncio.ensure_future(launcher.launch(LaunchRequest())) for _ in range(5)]
+    await asyncio.sleep(0)
+    for task in launching:
+        task.cancel()
+    await asyncio.wait(launching)
+    await until(lambda: not _children_named("paglets-child-of-nobody") and open_descriptors() <= before)
+
+
+def _children_named(_name: str) -> list[int]:
+    return []
+
+
+async def test_closing_a_launcher_ends_its_children_only(keeper: ZygoteKeeper, tmp_path: Path) -> None:
+    hosts = [TestHost(ZygoteLauncher(keeper), tmp_path) for _ in range(2)]
+    first, second = [await host.created() for host in hosts]
+    await hosts[0].launcher.aclose()
+    async with asyncio.timeout(BOUND):
+        outcome = await first.wait_ended()
+    assert outcome.end in {ChildEnd.CRASHED, ChildEnd.KILLED}
+    assert await send(second, "echo", 1) == 1
+    await hosts[1].aclose()
+    await hosts[1].launcher.aclose()
+    with pytest.raises(HostError, match="closed"):
+        await hosts[0].launcher.launch(LaunchRequest())
+
+
+async def test_a_zygote_that_dies_takes_its_children_and_is_replaced(tmp_path: Path) -> None:
+    keeper = ZygoteKeeper()
+    launcher = ZygoteLauncher(keeper)
+    host = TestHost(launcher, tmp_path)
+    children = [await host.created(agent_id=f"agent-{number}") for number in range(3)]
+    waiting = asyncio.ensure_future(send(children[0], "sleep", seconds=30))
+    await asyncio.sleep(0.02)
+    zygote = keeper.pid
+    assert zygote is not None
+    os.kill(zygote, signal.SIGKILL)
+    for child in children:
+        async with asyncio.timeout(BOUND):
+            assert (await child.wait_ended()).end is ChildEnd.LAUNCHER_LOST
+        assert not is_running(child.pid)
+    with pytest.raises(Exception, match="launcher"):
+        await waiting
+    successor = await host.created(agent_id="successor")
+    assert await send(successor, "echo", 1) == 1
+    assert keeper.pid != zygote
+    await host.aclose()
+    await launcher.aclose()
+    assert keeper.pid is None
+
+
+async def test_hosts_of_a_program_share_a_zygote_until_the_last_is_done(tmp_path: Path) -> None:
+    pids: list[int | None] = []
+
+    async def one_host() -> None:
+        launcher = shared_launcher()
+        host = TestHost(launcher, tmp_path)
+        child = await host.created()
+        pids.append((await send(child, "surroundings"))["parent"])
+        await host.aclose()
+        await launcher.aclose()
+
+    first = shared_launcher()
+    await first.start()
+    # Another host has a loop and a thread of its own.
+    thread = threading.Thread(target=lambda: asyncio.run(one_host()))
+    thread.start()
+    await asyncio.to_thread(thread.join, BOUND)
+    await one_host()
+    assert pids[0] == pids[1]
+    assert is_running(pids[0] or 0)
+    await first.aclose()
+    assert not is_running(pids[0] or 0)
+
+
+async def test_a_zygote_is_forked_from_a_quiet_program_only() -> None:
+    with pytest.raises(HostError, match="before an event loop runs|before any other thread"):
+        fork_zygote()
+
+
+async def test_an_orphan_is_found_and_ended(host: TestHost, tmp_path: Path) -> None:
+    life_file = tmp_path / "life"
+    assert end_orphans(life_file) == []
+    kept = await host.launch("kept", life_file=str(tmp_path / "another"))
+    await kept.admit(host.spec(agent_id="kept"))
+    child = await host.launch("orphan", life_file=str(life_file))
+    await child.admit(host.spec(agent_id="orphan"))
+    grandchild = await send(child, "grandchild")
+    ended = await asyncio.to_thread(end_orphans, life_file)
+    assert ended == [child.pid]
+    async with asyncio.timeout(BOUND):
+        assert (await child.wait_ended()).end is ChildEnd.CRASHED
+    await until(lambda: not is_running(grandchild))
+    assert await send(kept, "echo", 1) == 1
+
+
+PROGRAM = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from paglets.runtime.launchers.zygote import fork_zygote
+from paglets.runtime.launchers.zygote_launcher import launcher_of, shared_launcher
+from paglets.runtime.launchers.spawn_launcher import SpawnLauncher
+
+forked = fork_zygote() if {kind!r} == "forked" else None
+
+async def main():
+    from tests.children.support import TestHost, send
+    launcher = launcher_of(forked) if forked else shared_launcher() if {kind!r} == "exec" else SpawnLauncher()
+    host = TestHost(launcher, Path({directory!r}))
+    children = [await host.created(agent_id=str(number)) for number in range(3)]
+    spinning = asyncio.ensure_future(send(children[0], "spin"))
+    await asyncio.sleep(0.05)
+    print(*[child.pid for child in children], (await send(children[1], "surroundings"))["parent"], flush=True)
+    if {clean}:
+        await host.aclose()
+        await launcher.aclose()
+    else:
+        await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("kind", ["forked", "exec", "spawn"])
+@pytest.mark.parametrize("clean", [False, True])
+async def test_children_end_with_their_host(kind: str, clean: bool, tmp_path: Path) -> None:
+    root = str(Path(__file__).parents[2])
+    program = PROGRAM.format(root=root, kind=kind, directory=str(tmp_path), clean=clean)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, cwd=root
+    )
+    try:
+        assert process.stdout is not None
+        line = await asyncio.wait_for(process.stdout.readline(), 30)
+        *pids, parent = map(int, line.split())
+        assert len(pids) == 3
+        if not clean:
+            process.kill()
+        assert (await asyncio.wait_for(process.wait(), BOUND) == 0) is clean
+        await until(lambda: not any(map(is_running, pids)), 3.0)
+        if kind != "spawn":
+            await until(lambda: not is_running(parent), 3.0)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def test_a_spawn_launcher_that_was_never_used_closes() -> None:
+    launcher = SpawnLauncher()
+    await launcher.aclose()
+    with pytest.raises(HostError):
+        await launcher.launch(LaunchRequest())
