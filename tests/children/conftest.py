@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from tests.children.support import TestHost
 
 
 @pytest.fixture(scope="session")
-def keeper() -> object:
+def keeper() -> Iterator[ZygoteKeeper]:
     """One zygote for the whole run, as a program has one."""
     keeper = ZygoteKeeper()
     keeper.acquire()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 import sys
@@ -67,9 +68,8 @@ async def test_many_are_launched_at_once(host: TestHost) -> None:
     assert await asyncio.gather(*(send(child, "count") for child in children)) == [1] * 12
 
 
-async def test_launches_leave_no_descriptor_behind(zygote_host: TestHost) -> None:
-    keeper_pid = zygote_host.launcher._keeper.pid  # type: ignore[attr-defined]
-    zygote_descriptors = Path(f"/proc/{keeper_pid}/fd")
+async def test_launches_leave_no_descriptor_behind(zygote_host: TestHost, keeper: ZygoteKeeper) -> None:
+    zygote_descriptors = Path(f"/proc/{keeper.pid}/fd")
     await (await zygote_host.created()).kill()
     zygote_host.outcomes.clear()
     before, before_zygote = open_descriptors(), len(list(zygote_descriptors.iterdir()))
@@ -81,18 +81,22 @@ async def test_launches_leave_no_descriptor_behind(zygote_host: TestHost) -> Non
     assert len(list(zygote_descriptors.iterdir())) == before_zygote
 
 
-async def test_a_cancelled_launch_leaves_no_process(launcher: Launcher) -> None:
+async def test_a_cancelled_launch_leaves_no_process(launcher: Launcher, tmp_path: Path) -> None:
+    life_file = tmp_path / "life"
     before = open_descriptors()
-    launching = [asyncio.ensure_future(launcher.launch(LaunchRequest())) for _ in range(5)]
+    request = LaunchRequest(life_file=str(life_file))
+    launching = [asyncio.ensure_future(launcher.launch(request)) for _ in range(5)]
     await asyncio.sleep(0)
     for task in launching:
         task.cancel()
     await asyncio.wait(launching)
-    await until(lambda: not _children_named("paglets-child-of-nobody") and open_descriptors() <= before)
-
-
-def _children_named(_name: str) -> list[int]:
-    return []
+    await until(lambda: open_descriptors() <= before)
+    process = await launcher.launch(request)  # those before it have come, and gone, by now
+    process.socket.close()
+    os.close(process.output)
+    await asyncio.wait_for(process.exit, BOUND)
+    with life_file.open("w") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 async def test_closing_a_launcher_ends_its_children_only(keeper: ZygoteKeeper, tmp_path: Path) -> None:
