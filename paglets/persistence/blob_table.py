@@ -34,6 +34,7 @@ class BlobTable:
         self._tables = tables
         self.condemned: list[int] = []
         """Uploads whose chunks are to be swept once this transaction is committed."""
+        self._unreferenced: set[bytes] = set()
 
     def manifest(self, digest: bytes) -> BlobManifest | None:
         """Where the blob is, or None."""
@@ -66,7 +67,7 @@ class BlobTable:
         if self.manifest(ref.digest) is None:
             if data:
                 self._txn.put(chunk_key(upload, 0), data, db=self._tables.chunks)
-            self._tables.blobs.put(self._txn, ref.digest, BlobManifest(ref.size, upload, 1 if data else 0))
+            self._count(ref.digest, BlobManifest(ref.size, upload, 1 if data else 0), 0)
 
     def adopt_upload(self, ref: BlobRef, upload: int, chunks: int) -> None:
         """Make a blob of an upload's chunks; when there is one of that content, the upload is condemned."""
@@ -74,7 +75,7 @@ class BlobTable:
             raise BlobMissingError(f"the staged blob {ref.digest.hex()[:12]} was dropped; stage it again")
         if self.manifest(ref.digest) is None:
             self._tables.uploads.delete(self._txn, _upload_key(upload))
-            self._tables.blobs.put(self._txn, ref.digest, BlobManifest(ref.size, upload, chunks))
+            self._count(ref.digest, BlobManifest(ref.size, upload, chunks), 0)
         else:
             self.condemned.append(upload)
 
@@ -86,16 +87,19 @@ class BlobTable:
         self._count(ref.digest, manifest, manifest.references + 1)
 
     def release(self, ref: BlobRef) -> None:
-        """Count one reference less, and let go of the blob at the last one."""
+        """Count one reference less; ``finish`` takes the blob apart if none is left."""
         manifest = self.manifest(ref.digest)
         if manifest is not None:
             self._count(ref.digest, manifest, manifest.references - 1)
 
-    def drop_unreferenced(self, digest: bytes) -> None:
-        """Let go of the blob if nothing names it."""
-        manifest = self.manifest(digest)
-        if manifest is not None and manifest.references == 0:
-            self._count(digest, manifest, 0)
+    def finish(self) -> None:
+        """Take apart what nothing names at the end of a rule; until then it may be named again."""
+        for digest in self._unreferenced:
+            manifest = self.manifest(digest)
+            if manifest is not None and manifest.references <= 0:
+                self._tables.blobs.delete(self._txn, digest)
+                self._take_apart(manifest)
+        self._unreferenced.clear()
 
     def sweep(self, upload: int, limit: int) -> bool:
         """Delete up to ``limit`` chunks of an upload that no manifest names; whether some are left."""
@@ -118,11 +122,12 @@ class BlobTable:
         return max(last, *self.orphans(), 0) + 1
 
     def _count(self, digest: bytes, manifest: BlobManifest, references: int) -> None:
-        if references > 0:
-            kept = BlobManifest(manifest.size, manifest.upload, manifest.chunks, references)
-            self._tables.blobs.put(self._txn, digest, kept)
-            return
-        self._tables.blobs.delete(self._txn, digest)
+        counted = BlobManifest(manifest.size, manifest.upload, manifest.chunks, references)
+        self._tables.blobs.put(self._txn, digest, counted)
+        if references <= 0:
+            self._unreferenced.add(digest)
+
+    def _take_apart(self, manifest: BlobManifest) -> None:
         if manifest.chunks <= _DELETED_AT_ONCE:
             self._delete_chunks(manifest.upload, _DELETED_AT_ONCE)
         else:

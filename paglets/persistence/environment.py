@@ -15,6 +15,7 @@ from paglets.persistence.damage import DamageLog
 from paglets.persistence.directory_lock import DirectoryLock
 from paglets.persistence.errors import StoreSchemaError
 from paglets.persistence.lmdb_errors import damaged, error_code, translate
+from paglets.persistence.phase_counts import repair_counts
 from paglets.persistence.settings import MAP_SIZE_MINIMUM, StoreSettings, default_map_size
 from paglets.persistence.tables import MAX_TABLES, SCHEMA_VERSION, Tables
 from paglets.persistence.verification import is_too_short, verify
@@ -130,6 +131,7 @@ def _prepare(
         if commit is None or store_id is None:
             raise damaged(directory, "its number or its id is gone")
         tables.remember_quarantined(txn, damage)
+        repair_counts(txn, tables, damage)
     return OpenedStore(
         directory, settings, environment, tables, damage, store_id.decode("ascii"), commit, lock
     )

@@ -51,7 +51,9 @@ class _Rule(Generic[ResultT]):
 
     def run(self, txn: LmdbTransaction) -> None:
         try:
-            self._results.append(self._rule(txn))
+            result = self._rule(txn)
+            txn.finish()
+            self._results.append(result)
         except Exception as error:  # noqa: BLE001 - it is the caller's, and goes to the caller
             self.error = error
 

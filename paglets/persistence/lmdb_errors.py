@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import shutil
+from typing import TYPE_CHECKING
 
 import lmdb
 
@@ -16,18 +18,21 @@ from paglets.persistence.errors import (
     StoreSchemaError,
 )
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
+_FULL_BELOW = 1024 * 1024
 _DAMAGED = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError)
-
 _REPLACE = "move it aside, and restore a backup or start with an empty one"
 
 
-def translate(error: Exception, path: object) -> StoreError:
+def translate(error: Exception, path: Path) -> StoreError:
     """The store's error for one of LMDB or of the system; a new one each time, so that traces stay apart."""
     if isinstance(error, StoreError):
         return type(error)(*error.args)
-    kind, sentence = _explain(error)
+    kind, sentence = _explain(error, path)
     return kind(f"the store in {path} {sentence}")
 
 
@@ -38,7 +43,7 @@ def error_code(error: Exception) -> int:
     return error.errno or 0 if isinstance(error, OSError) else 0
 
 
-def damaged(path: object, reason: str) -> StoreDamagedError:
+def damaged(path: Path, reason: str) -> StoreDamagedError:
     """The error for a file whose structure is broken."""
     return StoreDamagedError(f"the store in {path} is damaged ({reason}); {_REPLACE}")
 
@@ -50,8 +55,10 @@ _SENTENCES: list[tuple[type[lmdb.Error], type[StoreError], str]] = [
     (
         lmdb.MapFullError,
         StoreMapFullError,
-        "has reached its map size, and nothing of the failed write remains; "
-        "dispose of paglets or artifacts, or raise the map size in the settings and start again",
+        (
+            "has reached its map size, and nothing of the failed write remains; "
+            "dispose of paglets or artifacts, or raise the map size in the settings and start again"
+        ),
     ),
     (
         lmdb.VersionMismatchError,
@@ -66,12 +73,12 @@ _SENTENCES: list[tuple[type[lmdb.Error], type[StoreError], str]] = [
 ]
 
 
-def _explain(error: Exception) -> tuple[type[StoreError], str]:
+def _explain(error: Exception, path: Path) -> tuple[type[StoreError], str]:
     for kind, translated, sentence in _SENTENCES:
         if isinstance(error, kind):
             return translated, sentence.format(error)
     code = error_code(error)
-    if code in _FULL:
+    if code in _FULL or (code == errno.EIO and _is_full(path)):
         return StoreFullError, _FULL_SENTENCE
     if code in _READ_ONLY or isinstance(error, lmdb.ReadonlyError):
         return StoreReadOnlyError, (
@@ -81,3 +88,11 @@ def _explain(error: Exception) -> tuple[type[StoreError], str]:
     if isinstance(error, _DAMAGED):
         return StoreDamagedError, f"is damaged ({error}); {_REPLACE}"
     return StoreError, f"failed: {error}; check the disk and the system's log"
+
+
+def _is_full(path: Path) -> bool:
+    """LMDB calls a write that ended half-way, because the disk was full then, an input/output error."""
+    try:
+        return shutil.disk_usage(path).free < _FULL_BELOW
+    except OSError:
+        return False

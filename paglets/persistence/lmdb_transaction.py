@@ -5,11 +5,11 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from paglets.persistence.phase_counts import change_count
 from paglets.persistence.read_transaction import (
     COUNTER_KEY,
     HOST_META,
     ReadTransaction,
-    phase_key,
     verdict_key,
 )
 from paglets.persistence.table import id_key, number_key
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from paglets.persistence.blob_table import BlobTable
     from paglets.persistence.damage import Damage
-    from paglets.persistence.records import PagletRecord, PeerRecord, Phase, QueuedRecord, VerdictRecord
+    from paglets.persistence.records import PagletRecord, PeerRecord, QueuedRecord, VerdictRecord
     from paglets.persistence.settings import StoreSettings
     from paglets.persistence.tables import Tables
 
@@ -43,6 +43,10 @@ class LmdbTransaction(ReadTransaction):
     def condemned(self) -> list[int]:
         """For the store itself: uploads to sweep after the commit."""
         return self._blobs.condemned
+
+    def finish(self) -> None:
+        """For the store itself: the rule has returned; blobs that nothing names go."""
+        self._blobs.finish()
 
     def put_paglet(self, record: PagletRecord) -> None:
         """Write the record, replacing the one of the same id; its state must be adopted or here already."""
@@ -147,11 +151,6 @@ class LmdbTransaction(ReadTransaction):
         new_phase = after.phase if after is not None else None
         if old_phase != new_phase:
             if new_phase is not None:
-                self._count(new_phase, 1)
+                change_count(self._txn, self._tables, new_phase, 1)
             if old_phase is not None:
-                self._count(old_phase, -1)
-
-    def _count(self, phase: Phase, change: int) -> None:
-        key = phase_key(phase)
-        number = self._tables.numbers.get(self._txn, key) or 0
-        self._tables.numbers.put(self._txn, key, number + change)
+                change_count(self._txn, self._tables, old_phase, -1)

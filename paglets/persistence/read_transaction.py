@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING
 
 from paglets.persistence.blob_table import BlobTable
 from paglets.persistence.message_queue import MessageQueue
-from paglets.persistence.records import Phase
+from paglets.persistence.phase_counts import read_counts
 from paglets.persistence.table import id_key, number_key
 
 if TYPE_CHECKING:
     import lmdb
 
     from paglets.core.incarnation import TransferId
-    from paglets.persistence.records import BlobRef, PagletRecord, PeerRecord, QueuedRecord, VerdictRecord
+    from paglets.persistence.records import (
+        BlobRef,
+        PagletRecord,
+        PeerRecord,
+        Phase,
+        QueuedRecord,
+        VerdictRecord,
+    )
     from paglets.persistence.tables import QueueState, Tables
 
 HOST_META = "host."
@@ -45,7 +52,7 @@ class ReadTransaction:
 
     def phase_counts(self) -> dict[Phase, int]:
         """How many records there are in each phase; costs the same for any number of them."""
-        return {phase: self._tables.numbers.get(self._txn, phase_key(phase)) or 0 for phase in Phase}
+        return read_counts(self._txn, self._tables)
 
     def verdict(self, transfer_id: TransferId) -> VerdictRecord | None:
         """This host's stored verdict on a transfer that came to it."""
@@ -115,11 +122,6 @@ class ReadTransaction:
 
 
 COUNTER_KEY = b"counter"
-
-
-def phase_key(phase: Phase) -> bytes:
-    """Where the number of records in a phase is kept."""
-    return b"phase." + phase.value.encode("ascii")
 
 
 def verdict_key(transfer_id: TransferId) -> bytes:

@@ -245,17 +245,14 @@ class Store:
 def _adopting(
     rule: Callable[[LmdbTransaction], ResultT], blobs: Sequence[StagedBlob]
 ) -> Callable[[LmdbTransaction], ResultT]:
-    """The rule, with staged blobs adopted before it, and those that nothing names dropped after it."""
+    """The rule, with staged blobs adopted before it; what it makes no record name goes when it ends."""
     if not blobs:
         return rule
 
     def adopt_and_run(txn: LmdbTransaction) -> ResultT:
         for staged in blobs:
             staged.adopt(txn)
-        result = rule(txn)
-        for staged in blobs:
-            txn.blobs.drop_unreferenced(staged.ref.digest)
-        return result
+        return rule(txn)
 
     return adopt_and_run
 
