@@ -1,0 +1,116 @@
+"""What one exploration covers: how much of each kind of event, and which rules are in force."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from paglets.persistence.journal import (
+    arrivals,
+    counters,
+    forgetting,
+    lifecycle,
+    moves,
+    peers,
+    queues,
+)
+from paglets.runtime.transfers import source
+
+
+class Budget(NamedTuple):
+    """How often the world may do what nothing in the protocol makes it do."""
+
+    moves: int = 0
+    clones: int = 0
+    retracts: int = 0
+    here: int = 0
+    """Moves to the host it is on."""
+    crashes: int = 0
+    """A host dies between two durable steps and comes back."""
+    deaths: int = 0
+    """A child dies."""
+    refusals: int = 0
+    """A target refuses a complete envelope."""
+    losses: int = 0
+    """A stream breaks, or is stopped, before the trailer."""
+    deadlines: int = 0
+    full: int = 0
+    """A write fails for want of room."""
+    parks: int = 0
+    disposals: int = 0
+    failures: int = 0
+    """A hook raises."""
+    messages: int = 0
+    forgets: int = 0
+    restores: int = 0
+    """A peer shows a host that it was restored from a copy."""
+
+
+class Rules:
+    """The product's own rules and machine. A control overrides one of them to see it missed."""
+
+    create = staticmethod(lifecycle.create)
+    checkpoint = staticmethod(lifecycle.checkpoint)
+    complete_hook = staticmethod(lifecycle.complete_hook)
+    mark_failed = staticmethod(lifecycle.mark_failed)
+    deactivate = staticmethod(lifecycle.deactivate)
+    activate = staticmethod(lifecycle.activate)
+    recover = staticmethod(lifecycle.recover)
+    move_here = staticmethod(lifecycle.move_here)
+    dispose = staticmethod(lifecycle.dispose)
+    prepare = staticmethod(moves.prepare)
+    prepare_clone = staticmethod(moves.prepare_clone)
+    abort = staticmethod(moves.abort)
+    settle_arrived = staticmethod(moves.settle_arrived)
+    settle_fenced = staticmethod(moves.settle_fenced)
+    arrive = staticmethod(arrivals.arrive)
+    fence = staticmethod(arrivals.fence)
+    answer_query = staticmethod(arrivals.answer_query)
+    keep_receipt = staticmethod(arrivals.keep_receipt)
+    reserve_counters = staticmethod(counters.reserve_counters)
+    note_floor = staticmethod(peers.note_floor)
+    note_peer_store = staticmethod(peers.note_peer_store)
+    note_own_store = staticmethod(peers.note_own_store)
+    enqueue = staticmethod(queues.enqueue)
+    take_message = staticmethod(queues.take_message)
+    hand_on = staticmethod(queues.hand_on)
+    forget = staticmethod(forgetting.forget)
+    follow = staticmethod(queues.follow)
+    begin = staticmethod(source.begin)
+    resume = staticmethod(source.resume)
+    step = staticmethod(source.step)
+
+    floors_of_memory = True
+    """A floor counts the transfers that exist in memory only."""
+    recalls_any_life = False
+    """A retract is obeyed whatever life it names."""
+    says_what_is_synced = True
+    """A verdict leaves after its commit; switched off, the commit may be lost after the verdict left."""
+
+
+@dataclass
+class Scope:
+    """One exploration."""
+
+    budget: Budget
+    hosts: str = "A B"
+    agents: dict[str, str] = field(default_factory=lambda: {"p": "A"})
+    """Agent id to the host it is born on."""
+    route: frozenset[str] | None = None
+    """Allowed moves, as ``AB``; None for all."""
+    floors: bool = False
+    checkpoints: bool = False
+    hooks: bool = False
+    receipts: bool = False
+    rules: Any = Rules
+    settles: bool = True
+    """Also look for states from which the protocol never comes to rest."""
+    limit: int = 2_000_000
+    exercised: set[str] = field(default_factory=set[str])
+    """Names of the rules that were applied and wrote something."""
+    refused: set[str] = field(default_factory=set[str])
+    """Names of the rules whose compare-and-set said no."""
+
+    @property
+    def host_ids(self) -> tuple[str, ...]:
+        return tuple(self.hosts.split())

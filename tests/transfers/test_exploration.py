@@ -1,0 +1,114 @@
+"""Every history of small worlds, through the product's own rules and machine: no paglet lost, none doubled.
+
+What is looked for is listed in `tests.transfers.exploring.invariants`. A failure prints the shortest history.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from paglets.persistence.journal import arrivals, counters, forgetting, lifecycle, moves, peers, queues
+from tests.transfers.exploring.explorer import explore
+from tests.transfers.exploring.scope import Budget, Scope
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+RING = Scope(Budget(), hosts="A B C", route=frozenset({"AB", "BC", "CA"}))
+
+FAST = {
+    "two moves": Scope(Budget(moves=2, crashes=1, refusals=1)),
+    "three moves": Scope(Budget(moves=3, crashes=1)),
+    "streams lost, deadlines, full disks": Scope(Budget(moves=2, losses=1, deadlines=1, full=1)),
+    "old processes": Scope(Budget(moves=1, crashes=1, deadlines=1, refusals=1), checkpoints=True),
+    "children that die": Scope(Budget(moves=1, deaths=1, crashes=1, deadlines=1, losses=1)),
+    "a clone": Scope(Budget(moves=1, clones=1, crashes=1)),
+    "a retract": Scope(Budget(moves=2, retracts=1, crashes=1)),
+    "a move to the host it is on": Scope(Budget(moves=1, here=1, crashes=1), checkpoints=True),
+    "a parked paglet": Scope(Budget(moves=2, parks=1, refusals=1)),
+    "messages that wait": Scope(Budget(moves=2, messages=1, crashes=1)),
+    "messages for a parked paglet": Scope(Budget(moves=2, parks=1, messages=1)),
+    "disposal": Scope(Budget(moves=2, disposals=1, crashes=1)),
+    "hooks cut short": Scope(Budget(moves=1, crashes=1, failures=1), hooks=True, receipts=True),
+    "forgetting": Scope(Budget(moves=2, crashes=1, forgets=1), floors=True),
+    "a ring of three hosts": replace(RING, budget=Budget(moves=3)),
+}
+
+SLOW = {
+    "three moves, two crashes": Scope(Budget(moves=3, crashes=2, refusals=1)),
+    "deadlines and crashes": Scope(Budget(moves=2, crashes=1, deadlines=1, refusals=1), checkpoints=True),
+    "a clone and moves": Scope(Budget(moves=2, clones=1, crashes=1)),
+    "a clone, refused": Scope(Budget(moves=1, clones=1, crashes=1, refusals=1)),
+    "a retract, refused": Scope(Budget(moves=2, retracts=1, crashes=1, refusals=1)),
+    "same host and away": Scope(Budget(moves=2, here=1, crashes=1), checkpoints=True),
+    "a parked paglet, crashes": Scope(Budget(moves=2, parks=1, crashes=1, refusals=1)),
+    "messages, parked, crash": Scope(Budget(moves=2, parks=1, messages=1, crashes=1)),
+    "messages and three moves": Scope(Budget(moves=3, messages=1)),
+    "two children die": Scope(Budget(moves=2, deaths=1, crashes=1, deadlines=1)),
+    "disposal, refused": Scope(Budget(moves=2, disposals=1, crashes=1, refusals=1)),
+    "forgetting and three moves": Scope(Budget(moves=3, crashes=1), floors=True),
+    "forgetting, refused": Scope(Budget(moves=2, crashes=1, refusals=1, forgets=1), floors=True),
+    "two paglets, forgetting": Scope(
+        Budget(moves=2, crashes=1, losses=1),
+        agents={"p": "A", "r": "A"},
+        route=frozenset({"AB"}),
+        floors=True,
+    ),
+    "a ring, one crash": replace(RING, budget=Budget(moves=3, crashes=1)),
+    "a ring, forgetting": replace(RING, budget=Budget(moves=3, forgets=1), floors=True),
+}
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_no_history_breaks_a_promise(name: str) -> None:
+    findings = explore(FAST[name])
+    assert not findings.violation, str(findings)
+    assert findings.states > 100
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", SLOW)
+def test_no_longer_history_breaks_a_promise(name: str) -> None:
+    findings = explore(SLOW[name])
+    assert not findings.violation, str(findings)
+
+
+def test_a_restored_host_blocks_rather_than_doubles() -> None:
+    findings = explore(Scope(Budget(moves=2, restores=1, crashes=1), settles=False))
+    assert not findings.violation, str(findings)
+
+
+# One small world for each group of rules; together they take every durable step there is.
+SMALL = [
+    Scope(Budget(moves=1, parks=1, refusals=1, messages=1), floors=True, settles=False),
+    Scope(Budget(moves=1, losses=1, deadlines=1), settles=False),
+    Scope(Budget(clones=1, disposals=1, forgets=1), settles=False),
+    Scope(Budget(here=1, failures=1, restores=1, crashes=1), hooks=True, checkpoints=True, settles=False),
+    Scope(Budget(moves=1, messages=1), receipts=True, settles=False),
+]
+
+
+def journal_steps() -> set[str]:
+    """Every public function of the journal's rooms that works on a transaction."""
+    rooms: list[ModuleType] = [lifecycle, moves, arrivals, counters, peers, queues, forgetting]
+    return {
+        name
+        for room in rooms
+        for name, function in inspect.getmembers(room, inspect.isfunction)
+        if function.__module__ == room.__name__ and not name.startswith("_")
+        if next(iter(inspect.signature(function).parameters), "") == "tx"
+    }
+
+
+def test_every_durable_step_is_explored() -> None:
+    exercised: set[str] = set()
+    for scope in SMALL:
+        assert not explore(scope).violation
+        exercised |= scope.exercised
+    only_read = {"is_restored"}
+    assert journal_steps() - only_read == exercised, "a durable step that no exploration takes proves nothing"
