@@ -35,6 +35,24 @@ HOSTS_LIST = "hosts.list"
 """``HostsListParams`` -> ``{"hosts": [HostRef fields]}``."""
 
 
+HOST_ASK = "host.ask"
+"""``AskParams`` -> what that operation answers there. For askers on this machine only: the host vouches for them.
+
+A host that is named itself runs the operation; any other is asked over this host's own control link.
+"""
+
+
+class AskParams(Params, frozen=True):
+    """An operation of another host of the mesh, asked through this one."""
+
+    host_url: str
+    """Host URL or mesh name."""
+    method: str
+    params: msgspec.Raw = EMPTY_OBJECT
+    timeout: float | None = None
+    """Seconds to wait for the other host's answer; None: what this host thinks right."""
+
+
 HOST_PROPERTY = "host.property"
 """``PropertyParams`` -> ``{"found": bool, "value": ...}``: what somebody set on this host."""
 HOST_SET_PROPERTY = "host.set-property"
@@ -69,6 +87,8 @@ PAGLETS_INFO = "paglets.info"
 """``PagletParams`` -> object, as ``GET /agents/ID``."""
 PAGLETS_STATE = "paglets.state"
 """``PagletParams`` -> ``{"active": bool, "state": {...}}``."""
+PAGLETS_LOCATE = "paglets.locate"
+"""``LocateParams`` -> ``{"places": [{"agent_id", "host_url", "host_name"}]}``: whose id begins so, mesh-wide."""
 PAGLETS_CREATE = "paglets.create"
 """``CreateParams`` -> ``Place``; returns when ``on_creation`` has returned."""
 PAGLETS_DISPATCH = "paglets.dispatch"
@@ -79,6 +99,8 @@ PAGLETS_RETRACT = "paglets.retract"
 """``RetractParams`` -> ``Place``: brings a paglet from where it is to the host that is asked."""
 PAGLETS_SURRENDER = "paglets.surrender"
 """``SurrenderParams`` -> ``Place``: asked by the retracting host of the host where the paglet is."""
+PAGLETS_ARRIVAL = "paglets.arrival"
+"""``ArrivalParams`` -> ``{}`` when the first hook of that life has returned; its error as ``LifecycleError``."""
 PAGLETS_DEACTIVATE = "paglets.deactivate"
 """``DeactivateParams`` -> ``Place``."""
 PAGLETS_ACTIVATE = "paglets.activate"
@@ -118,6 +140,19 @@ class PagletsListParams(Params, frozen=True):
     """``active``, ``inactive`` or ``all``."""
     limit: int = 1000
     cursor: str = ""
+    memory: bool = False
+    """Look up how much memory each one's process uses, too."""
+
+
+class LocateParams(Params, frozen=True):
+    """Which paglets to find: by id or the beginning of one, on one host of the mesh, or on all."""
+
+    prefix: str
+    host: str = ""
+    """Host URL or mesh name; empty: this host first, then the others."""
+    limit: int = 20
+    mesh: bool = True
+    """Ask the other hosts, too; false when a host asks on behalf of its own asker."""
 
 
 class CreateParams(Params, frozen=True):
@@ -157,12 +192,22 @@ class RetractParams(Params, frozen=True):
     timeout: float = 10.0
 
 
+class ArrivalParams(Params, frozen=True):
+    """Which life's first hook to wait for, in seconds at most; a paglet that has moved on since has arrived."""
+
+    agent_id: str
+    incarnation: Incarnation
+    timeout: float
+
+
 class SurrenderParams(Params, frozen=True):
     """A retract, as asked of the host where the paglet is."""
 
     agent_id: str
     incarnation: Incarnation
     """What the asking host saw; the source compares before it starts."""
+    url: str = ""
+    """Where the asking host listens; its key is the connection's."""
     timeout: float = 10.0
 
 

@@ -45,7 +45,7 @@ class AdmitSpec(msgspec.Struct, frozen=True, kw_only=True):
     state_class_name: str = ""
     """Empty: the class's own ``State``."""
     state_json: bytes = b"null"
-    """JSON text: the fields of a new state as an object; null: the defaults. Not looked at when there is a payload."""
+    """JSON text: the fields of a new state as an object; null: the defaults. Unused when there is a payload."""
     limits: Limits = Limits()
     code: CodePolicy = CodePolicy()
     host_name: str
@@ -86,13 +86,13 @@ class DepartureKind(StrEnum):
 class Departure(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot to take, with the hook that goes before it.
 
-    It runs on the thread that asked for it, which waits in its call ``call_id``; asked from outside (None), on
-    the handler thread between two messages.
+    It runs on the thread that asked for it, which waits in its call ``call_id``; asked from outside (None),
+    on the handler thread between two messages.
     """
 
     kind: DepartureKind
     event: dict[str, Any] = {}
-    """The fields that the hook's event has beyond ``PagletEvent``'s; deactivate: ``reason`` and ``request``."""
+    """The fields of the hook's event beyond ``PagletEvent``'s; deactivate: ``reason`` and ``request``."""
     call_id: int | None = None
     handler_wait: float = 5.0
     """Seconds that a thread other than the handler's waits for a handler in progress."""

@@ -1,8 +1,8 @@
 """The frames between a host and its child: a length of four bytes (big endian), then one MessagePack value.
 
-Descriptors travel beside them (SCM_RIGHTS, unix(7)), attached to a byte of the frame that speaks of them. What
-belongs to the paglet (messages, replies, events, states as JSON) passes as text inside; nothing is pickled but
-a state, and only children open those.
+Descriptors travel beside them (SCM_RIGHTS, unix(7)), attached to a byte of the frame that speaks of them.
+What belongs to the paglet (messages, replies, events, states as JSON) passes as text inside; nothing is
+pickled but a state, and only children open those.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from paglets.persistence.records import HookKind
-from paglets.runtime.child_specs import Admitted, AdmitSpec, CallThread, Departure, Limits, Message
+from paglets.runtime.child_specs import AdmitSpec, Admitted, CallThread, Departure, Limits, Message
 
 MAX_FRAME = 16 * 1024 * 1024
 """Bytes after the length."""
@@ -167,9 +167,20 @@ class RunEnded(msgspec.Struct, frozen=True, tag="run-ended", array_like=True):
 
 
 HostFrame = (
-    Admit | Inspect | RunHook | StartRun | Deliver | Depart | Resume | Cloned | Finish | ReadState | Wake | Place
+    Admit
+    | Inspect
+    | RunHook
+    | StartRun
+    | Deliver
+    | Depart
+    | Resume
+    | Cloned
+    | Finish
+    | ReadState
+    | Wake
+    | Place
     | CallResult
-)  # fmt: skip
+)
 ChildFrame = Answer | AdmittedAnswer | SnapshotTaken | MakeCall | RunEnded
 
 _encoder = msgspec.msgpack.Encoder()

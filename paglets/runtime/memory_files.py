@@ -47,15 +47,15 @@ class Payload:
         ``ValueError`` for what is no memory file, can still be changed, or has another size: reading it could
         block, or give other bytes each time. The descriptor is closed then.
         """
-        try:
-            info = os.fstat(descriptor)
-            if not stat.S_ISREG(info.st_mode) or not _is_sealed(descriptor):
-                raise ValueError("a payload that is no sealed memory file")
-            if info.st_size != size:
-                raise ValueError(f"a payload of {info.st_size} bytes that was announced with {size}")
-        except BaseException:
+        info = os.fstat(descriptor)
+        wrong = ""
+        if not stat.S_ISREG(info.st_mode) or not _is_sealed(descriptor):
+            wrong = "a payload that is no sealed memory file"
+        elif info.st_size != size:
+            wrong = f"a payload of {info.st_size} bytes that was announced with {size}"
+        if wrong:
             os.close(descriptor)
-            raise
+            raise ValueError(wrong)
         return cls(None, descriptor, size)
 
     @property
@@ -121,7 +121,7 @@ class Payload:
 
 
 class PayloadWriter:
-    """A file to write a payload to, in order: kept in memory while it is small, in a memory file from then on."""
+    """A file to write a payload to, in order: in memory while it is small, in a memory file from then on."""
 
     def __init__(self) -> None:
         self._small: BytesIO | None = BytesIO()

@@ -50,6 +50,10 @@ class OpenTransfers:
         self._targets[transfer_id] = target_id
         return transfer_id
 
+    def reopen(self, transfer_id: TransferId, target_id: str) -> None:
+        """A transfer that the journal holds PREPARED from the host's earlier life."""
+        self._targets[transfer_id] = target_id
+
     def settle(self, transfer_id: TransferId) -> None:
         """The transfer is settled durably; nothing happens when it was not open."""
         self._targets.pop(transfer_id, None)

@@ -1,0 +1,72 @@
+"""A host client's transport for the program that embeds the host: its own operations without a network."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from typing import TYPE_CHECKING
+
+from paglets.core.errors import HostError
+from paglets.remote.wire.transport import PoolTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import msgspec
+
+    from paglets.remote.wire.link import Receive
+    from paglets.runtime.core import HostCore
+    from paglets.runtime.loop_thread import LoopThread
+
+
+class EmbeddedTransport:
+    """A ``ClientTransport``. Made on the host's loop; the loop and the connections are the host's."""
+
+    def __init__(self, core: HostCore, runner: LoopThread) -> None:
+        self._core = core
+        self._runner = runner
+        self._remote = PoolTransport(
+            asyncio.get_running_loop(),
+            core.pool,
+            thread_id=threading.get_ident(),
+            resolve=lambda url: core.peers.address("", url),
+        )
+
+    def submit(
+        self, host_url: str, method: str, params: msgspec.Struct, *, timeout: float | None
+    ) -> concurrent.futures.Future[bytes]:
+        """Run an operation: here when the URL is this host's, over its links otherwise."""
+        if self._core.here.is_me(host_url):
+            return self._runner.submit(self._bounded(method, params, timeout))
+        return self._remote.submit(host_url, method, params, timeout=timeout)
+
+    async def _bounded(self, method: str, params: msgspec.Struct, timeout: float | None) -> bytes:
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._core.operations.call_here(method, params)
+        except TimeoutError:
+            raise HostError(
+                f"host {self._core.here.name} did not finish {method} within {timeout:g} s"
+            ) from None
+
+    def fetch(self, host_url: str, resource: str, *, timeout: float) -> concurrent.futures.Future[bytes]:
+        """GET path and query of a host."""
+        return self._remote.fetch(host_url, resource, timeout=timeout)
+
+    def subscribe(
+        self, host_url: str, method: str, params: msgspec.Struct, receive: Receive, *, timeout: float
+    ) -> concurrent.futures.Future[Callable[[], None]]:
+        """Start a subscription."""
+        return self._remote.subscribe(host_url, method, params, receive, timeout=timeout)
+
+    def require_other_thread(self) -> None:
+        """``HostError`` on the loop's own thread."""
+        self._remote.require_other_thread()
+
+    def run_on_loop(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` on the loop's thread."""
+        self._remote.run_on_loop(callback)
+
+    def close(self) -> None:
+        """Nothing is owned here."""

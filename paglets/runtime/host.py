@@ -1,0 +1,584 @@
+"""``Host``: a whole host behind a synchronous door, for programs that embed one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from paglets.core.agent import ACTIVE, INACTIVE, Paglet
+from paglets.core.context_events import ContextEvent, ContextEventLog
+from paglets.core.deactivation import DeactivationRequest
+from paglets.core.errors import HostError, InvalidAgentError
+from paglets.core.messages import ONEWAY, Message
+from paglets.core.reply_sets import ReplySet
+from paglets.persistence.records import Phase
+from paglets.persistence.storage import DEFAULT_PERSISTENT_STORAGE_QUOTA_BYTES, ManagedStorage
+from paglets.persistence.store import Store
+from paglets.remote import api
+from paglets.remote.client import HostClient
+from paglets.remote.mesh_location import default_mesh_path
+from paglets.remote.proxy import PagletProxy
+from paglets.remote.transfer import TransferTicket
+from paglets.remote.trust.credentials import MeshCredentials
+from paglets.remote.trust.keys import HostKey
+from paglets.remote.trust.mesh_directory import MeshDirectory
+from paglets.runtime.core import HostCore, Means, require_name
+from paglets.runtime.embedded_transport import EmbeddedTransport
+from paglets.runtime.launchers.zygote_launcher import shared_launcher
+from paglets.runtime.listeners import ListenerThread
+from paglets.runtime.loop_thread import LoopThread
+from paglets.runtime.memory_files import Payload, PayloadWriter
+from paglets.runtime.settings import HostSettings
+from paglets.runtime.work_dirs import WorkDirs, safe_name
+from paglets.serialization.codec import dataclass_from_wire, dataclass_to_wire, qualified_name
+from paglets.serialization.state_pickle import dump_state
+from paglets.serialization.values import from_json, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from paglets.core.resources import ResourceRegistry
+    from paglets.remote.discovery import Discovery
+    from paglets.remote.mesh import HostRef, MeshRegistry
+    from paglets.runtime.launchers.launcher import Launcher
+
+_STOP_TIMEOUT = 60.0
+_STATES = {ACTIVE: "active", INACTIVE: "inactive", ACTIVE | INACTIVE: "all"}
+
+
+def product_version() -> str:
+    """The version of the installed distribution."""
+    try:
+        return metadata.version("paglets-edge")
+    except metadata.PackageNotFoundError:
+        return "0.1.0"
+
+
+class Host:
+    """One host in this program. Its methods may be called from any thread but its own loop's.
+
+    Without ``persistence_dir`` its store is in a temporary directory that goes when it stops. Hosts of one
+    ``mesh_dir`` (default: this user's) trust each other. ``connect_to`` and ``peers`` are URLs of hosts to
+    meet; the others are found through them. A target is a host's URL or its name in the mesh.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        client: HostClient | None = None,
+        public_url: str | None = None,
+        connect_to: str | Sequence[str] | None = None,
+        mesh: bool = True,
+        peers: Iterable[str] | None = None,
+        mesh_multicast: bool = True,
+        mesh_lan_discovery: bool = True,
+        mesh_version: str | None = None,
+        mesh_gossip_interval: float = 1.0,
+        mesh_offline_after: float = 10.0,
+        persistence_dir: str | Path | None = None,
+        persistent_storage_quota_bytes: int = DEFAULT_PERSISTENT_STORAGE_QUOTA_BYTES,
+        tags: Iterable[str] | None = None,
+        properties: Mapping[str, Any] | None = None,
+        mesh_dir: str | Path | None = None,
+        launcher: Launcher | None = None,
+        discoveries: Sequence[Discovery] = (),
+        code_paths: Iterable[str | Path] | None = None,
+    ) -> None:
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        if persistence_dir is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix=f"paglets-{safe_name(name)}-")
+            persistence_dir = self._temporary.name
+        seeds = [connect_to] if isinstance(connect_to, str) else list(connect_to or ())
+        finds = mesh_multicast or mesh_lan_discovery
+        settings = HostSettings(
+            name=require_name(name),
+            data_dir=Path(persistence_dir),
+            bind=(host,),
+            port=port,
+            public_url=public_url,
+            mesh_version=mesh_version or "",
+            mesh=mesh,
+            peers=tuple([*seeds, *(peers or ())]),
+            gossip_interval=mesh_gossip_interval,
+            offline_after=mesh_offline_after,
+            code_paths=None if code_paths is None else tuple(Path(path) for path in code_paths),
+            tags=tuple(sorted({tag.strip().lower() for tag in tags or () if tag.strip()})),
+            properties=dict(properties or {}),
+            storage_quota_bytes=persistent_storage_quota_bytes,
+        )
+        self._open(settings, client, mesh_dir, launcher, tuple(discoveries) if finds else ())
+
+    @classmethod
+    def from_settings(
+        cls,
+        settings: HostSettings,
+        *,
+        mesh_dir: str | Path | None = None,
+        launcher: Launcher | None = None,
+        discoveries: Sequence[Discovery] = (),
+    ) -> Host:
+        """A host of complete settings, as a composition root makes them."""
+        host = cls.__new__(cls)
+        host._temporary = None
+        require_name(settings.name)
+        host._open(settings, None, mesh_dir, launcher, tuple(discoveries))
+        return host
+
+    def _open(
+        self,
+        settings: HostSettings,
+        client: HostClient | None,
+        mesh_dir: str | Path | None,
+        launcher: Launcher | None,
+        discoveries: tuple[Discovery, ...],
+    ) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self.tags = settings.tags
+        self._properties: dict[str, Any] = dict(settings.properties)
+        self._log = ContextEventLog()
+        self._listeners = ListenerThread(self._log, f"paglets-{settings.name}-listeners")
+        self._thread = LoopThread(f"host {settings.name}")
+        self._given_client = client
+        self._discoveries = discoveries
+        self._launcher = launcher
+        self._core: HostCore | None = None
+        self._registries: dict[str, ResourceRegistry] = {}
+        self._stopped = False
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._store = Store(settings.data_dir / "store")
+        try:
+            key = HostKey.load_or_create(settings.data_dir / "host.key")
+            directory = MeshDirectory(Path(mesh_dir) if mesh_dir is not None else default_mesh_path())
+            self._credentials = MeshCredentials.for_host(directory, key, settings.name)
+        except BaseException:
+            self._store.close()
+            raise
+
+    # --- what it is --------------------------------------------------------------------------------------
+
+    @property
+    def host_id(self) -> str:
+        """The id of its key: what identifies it."""
+        return self._credentials.host_id
+
+    @property
+    def address(self) -> str:
+        """Its URL, of the first bound address; ``HostError`` before it has started."""
+        return self._running().here.address
+
+    @property
+    def client(self) -> HostClient:
+        """A client that shares this host's connections."""
+        if self._given_client is not None:
+            return self._given_client
+        self._running()
+        return self._client
+
+    @property
+    def mesh(self) -> MeshRegistry:
+        """The hosts that it knows."""
+        return self._running().registry
+
+    def _running(self) -> HostCore:
+        if self._core is None:
+            state = "has stopped" if self._stopped else "is not running; call start_background() first"
+            raise HostError(f"host {self.name} {state}")
+        return self._core
+
+    # --- start and stop ----------------------------------------------------------------------------------
+
+    def start_background(self) -> None:
+        """Start it on a thread of its own; returns when others can call it. Nothing happens when it runs."""
+        if self._core is not None:
+            return
+        if self._stopped:
+            raise HostError(f"host {self.name} has stopped; make a new one with the same persistence_dir")
+        self._thread.start()
+        try:
+            self._thread.run(self._start(), _STOP_TIMEOUT)
+        except BaseException:
+            self._core = None
+            self._close()
+            raise
+
+    async def start(self) -> None:
+        """Start it on the loop that is running: for programs that are asynchronous themselves."""
+        self._thread.adopt(asyncio.get_running_loop())
+        await self._start()
+
+    async def _start(self) -> None:
+        means = Means(
+            store=self._store,
+            credentials=self._credentials,
+            launcher=self._launcher if self._launcher is not None else shared_launcher(),
+            runner=self._thread,
+            version=product_version(),
+            discoveries=self._discoveries,
+        )
+        core = HostCore(self.settings, means, log=self._log, properties=self._properties)
+        try:
+            await core.start()
+        except BaseException:
+            await core.stop()
+            raise
+        self._core = core
+        transport = EmbeddedTransport(core, self._thread)
+        self._client = HostClient(transport=transport, local_url=core.here.address)
+
+    def serve_forever(self) -> None:
+        """Run it on this thread until it is stopped, or interrupted from the keyboard (then as ``shutdown``)."""
+        self.start_background()
+        try:
+            self._thread.join()
+        except KeyboardInterrupt:
+            self.shutdown()
+
+    def shutdown(self) -> None:
+        """Stop cleanly: active paglets are parked, and come back when a host is next started here."""
+        self.stop(deactivate_active=True)
+
+    def stop(self, *, deactivate_active: bool = False) -> None:
+        """Stop: a power cut done politely. Active paglets come back from their checkpoints. Bounded in time."""
+        core, self._core = self._core, None
+        if core is not None:
+            with contextlib.suppress(HostError):
+                self._thread.run(core.stop(deactivate=deactivate_active), _STOP_TIMEOUT)
+        self._close()
+
+    async def aclose(self, *, deactivate_active: bool = False) -> None:
+        """``stop`` on the loop that ``start`` was called on."""
+        core, self._core = self._core, None
+        if core is not None:
+            await core.stop(deactivate=deactivate_active)
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._stopped = True
+        self._thread.stop()
+        self._listeners.close()
+        self._store.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    def __enter__(self) -> Host:
+        self.start_background()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    # --- paglets -----------------------------------------------------------------------------------------
+
+    def create(
+        self,
+        agent_cls: type[Paglet[Any]],
+        state: Any = None,
+        *,
+        init: Any = None,
+        agent_id: str | None = None,
+    ) -> PagletProxy:
+        """Create a paglet here; durable, and its ``on_creation`` has returned. ``HostError`` for a taken id."""
+        core = self._running()
+        class_name, state_name = _names(agent_cls, state)
+        payload = None if state is None else _payload(state)
+        plain_init = msgspec.json.decode(to_json(init))
+        work = core.lifecycle.create(
+            class_name=class_name,
+            state_class_name=state_name,
+            state=payload,
+            init=plain_init,
+            agent_id=agent_id or "",
+        )
+        try:
+            return self._proxy(self._thread.run(work).agent_id)
+        finally:
+            if payload is not None:
+                payload.close()
+
+    def create_remote(
+        self,
+        target: str,
+        agent_cls: type[Paglet[Any]],
+        state: Any = None,
+        *,
+        init: Any = None,
+        agent_id: str | None = None,
+    ) -> PagletProxy:
+        """Create a paglet on another host of the mesh."""
+        class_name, state_name = _names(agent_cls, state)
+        params = api.CreateParams(
+            class_name=class_name,
+            state_class_name=state_name,
+            state=api.NULL if state is None else msgspec.Raw(to_json(dataclass_to_wire(state))),
+            init=msgspec.Raw(to_json(init)),
+            agent_id=agent_id or "",
+            target=target,
+        )
+        return self._placed(api.PAGLETS_CREATE, params)
+
+    def dispatch(self, agent_id: str, target: str | TransferTicket) -> PagletProxy:
+        """Move a paglet; its new proxy, when the arrival hook has returned there."""
+        ticket = TransferTicket.from_target(target)
+        return self._placed(
+            api.PAGLETS_DISPATCH, api.DispatchParams(agent_id=agent_id, ticket=ticket.to_wire())
+        )
+
+    def clone(self, agent_id: str, *, target: str | TransferTicket | None = None) -> PagletProxy:
+        """Copy a paglet, beside itself or at the target; the copy's proxy."""
+        ticket = None if target is None else TransferTicket.from_target(target).to_wire()
+        return self._placed(api.PAGLETS_CLONE, api.CloneParams(agent_id=agent_id, ticket=ticket))
+
+    def retract(self, remote_host_url: str, agent_id: str) -> PagletProxy:
+        """Bring a paglet here from the host that it is on."""
+        return self._placed(
+            api.PAGLETS_RETRACT, api.RetractParams(agent_id=agent_id, source_url=remote_host_url)
+        )
+
+    def deactivate(self, agent_id: str, request: DeactivationRequest | None = None) -> PagletProxy:
+        """Park a paglet."""
+        wire = (request or DeactivationRequest()).to_wire()
+        return self._placed(api.PAGLETS_DEACTIVATE, api.DeactivateParams(agent_id=agent_id, request=wire))
+
+    def activate(self, agent_id: str) -> PagletProxy:
+        """Wake a paglet; nothing happens to one that is active."""
+        return self._placed(api.PAGLETS_ACTIVATE, api.PagletParams(agent_id=agent_id))
+
+    def dispose(self, agent_id: str) -> None:
+        """End a paglet for good."""
+        self._call(api.PAGLETS_DISPOSE, api.PagletParams(agent_id=agent_id))
+
+    def checkpoint(self, agent_id: str) -> None:
+        """Make a paglet's current state what a restart comes back to."""
+        self._call(api.PAGLETS_CHECKPOINT, api.PagletParams(agent_id=agent_id))
+
+    # --- looking -----------------------------------------------------------------------------------------
+
+    def get_proxy(self, agent_id: str, *, include_inactive: bool = False) -> PagletProxy | None:
+        """The proxy of a paglet that is here; None when it is not, or is parked and that was not asked for."""
+        record = self._store.read_sync(lambda tx: tx.paglet(agent_id))
+        if record is None or record.phase in {Phase.TOMBSTONE, Phase.DEPARTED}:
+            return None
+        if record.phase is Phase.INACTIVE and not include_inactive:
+            return None
+        return self._proxy(agent_id)
+
+    def proxy_for(self, host_url: str, agent_id: str) -> PagletProxy:
+        """A handle to a paglet wherever it is; nobody is asked."""
+        return PagletProxy(host_url, agent_id, self.client)
+
+    def get_proxies(self, state: int = ACTIVE) -> list[PagletProxy]:
+        """Proxies of the paglets here that are in one of the states."""
+        if state not in _STATES:
+            raise ValueError("a state is ACTIVE, INACTIVE, or both")
+        wanted = {Phase.ACTIVE} if state == ACTIVE else {Phase.INACTIVE} if state == INACTIVE else set(Phase)
+        return [
+            self._proxy(entry["agent_id"])
+            for entry in self.list_agents(active=Phase.ACTIVE in wanted, inactive=Phase.INACTIVE in wanted)
+        ]
+
+    def list_agents(
+        self, *, active: bool = True, inactive: bool = False, include_state: bool = False
+    ) -> list[dict[str, Any]]:
+        """The paglets here, by id, as ``GET /agents`` shows them; known as soon as the host is constructed."""
+        phases = {Phase.ACTIVE} if active else set[Phase]()
+        if inactive:
+            phases.add(Phase.INACTIVE)
+        entries: list[dict[str, Any]] = []
+        after = ""
+        while True:
+            batch = self._store.read_sync(lambda tx, start=after: tx.paglets(start, 1000))
+            entries.extend(self._describe(record) for record in batch if record.phase in phases)
+            if len(batch) < 1000:
+                break
+            after = batch[-1].agent_id
+        if include_state:
+            for entry in entries:
+                entry["state"] = self._state(entry["agent_id"])
+        return entries
+
+    def _describe(self, record: Any) -> dict[str, Any]:
+        if self._core is not None:
+            return self._core.views.describe(record)
+        return {
+            "agent_id": record.agent_id,
+            "class_name": record.class_name,
+            "state_class_name": record.state_class_name,
+            "active": record.phase is Phase.ACTIVE,
+        }
+
+    def get_state(self, agent_id: str, state_cls: type[Any]) -> Any:
+        """A copy of a paglet's state, active or not, as an instance of that dataclass."""
+        return dataclass_from_wire(state_cls, self._state(agent_id))
+
+    def _state(self, agent_id: str) -> dict[str, Any]:
+        return from_json(self._call(api.PAGLETS_STATE, api.PagletParams(agent_id=agent_id)))["state"]
+
+    def get_property(self, key: str, default: Any = None) -> Any:
+        """A property of this host."""
+        return self._properties.get(key, default)
+
+    def set_property(self, key: str, value: Any) -> None:
+        """Set a property for everybody on this host, until it stops; a JSON value."""
+        self._properties[key] = msgspec.json.decode(to_json(value))
+
+    def health(self) -> dict[str, Any]:
+        """``name address active_count inactive_count code_version capabilities tags properties``."""
+        return self._running().status.health()
+
+    def list_hosts(self, *, online_only: bool = False, include_self: bool = True) -> list[HostRef]:
+        """The hosts of the mesh."""
+        return self.mesh.hosts(online_only=online_only, include_self=include_self)
+
+    def mailbox_status(self, agent_id: str) -> dict[str, Any]:
+        """``waiting`` messages, whether one is ``in_progress``, and whether the mailbox is ``held``."""
+        resident = self._running().residents.get(agent_id)
+        if resident is None:
+            raise InvalidAgentError(f"there is no active paglet {agent_id} on host {self.name}")
+        mailbox = resident.mailbox
+        return {
+            "agent_id": agent_id,
+            "waiting": len(mailbox),
+            "in_progress": mailbox.in_progress is not None,
+            "held": mailbox.held,
+        }
+
+    # --- messages ----------------------------------------------------------------------------------------
+
+    def deliver_message(
+        self,
+        agent_id: str,
+        message: Message,
+        *,
+        activate_if_inactive: bool = True,
+        no_delay: bool = False,
+        timeout: float | None = None,
+    ) -> Any:
+        """Send a message to a paglet here (or that was here) and wait for the reply; None for a one-way one."""
+        proxy = self._proxy(agent_id)
+        options: dict[str, Any] = {
+            "activate_if_inactive": activate_if_inactive,
+            "no_delay": no_delay,
+            "timeout": timeout,
+        }
+        if message.message_type == ONEWAY:
+            proxy.send_oneway(message, **options)
+            return None
+        return proxy.send(message, **options)
+
+    def multicast_message(
+        self, kind: str | Message, args: dict[str, Any] | None = None, *, exclude: str | None = None
+    ) -> ReplySet:
+        """Send to every active paglet here; the replies as they come. ``kind`` may be a whole message."""
+        raw = self._call(api.MESSAGE_MULTICAST, api.MulticastParams(exclude=exclude or ""))
+        replies = ReplySet()
+        for agent_id in msgspec.json.decode(raw)["agent_ids"]:
+            if isinstance(kind, Message):
+                message = Message(kind.kind, dict(kind.args), kind.arg, priority=kind.priority)
+            else:
+                message = Message(kind, dict(args or {}))
+            replies.add_future_reply(self._proxy(agent_id).send_future(message))
+        return replies
+
+    def wait_message(self, agent_id: str, timeout: float | None = None) -> bool:
+        """Wait until ``notify_message`` is called for the paglet; False when ``timeout`` seconds pass first."""
+        core = self._running()
+
+        async def wait() -> bool:
+            resident = core.residents.get(agent_id)
+            if resident is None:
+                raise InvalidAgentError(f"there is no active paglet {agent_id} on host {self.name}")
+            resident.notified.clear()
+            try:
+                async with asyncio.timeout(timeout):
+                    await resident.notified.wait()
+            except TimeoutError:
+                return False
+            return True
+
+        return self._thread.run(wait())
+
+    def notify_message(self, agent_id: str) -> None:
+        """Wake one of those that wait for a message in a paglet."""
+        self._call(api.PAGLETS_NOTIFY, api.NotifyParams(agent_id=agent_id))
+
+    def notify_all_messages(self, agent_id: str) -> None:
+        """Wake all of those that wait for a message in a paglet."""
+        self._call(api.PAGLETS_NOTIFY, api.NotifyParams(agent_id=agent_id, everyone=True))
+
+    # --- events ------------------------------------------------------------------------------------------
+
+    def add_listener(self, listener: Callable[[ContextEvent], None]) -> None:
+        """Call ``listener`` for every event, on a thread of its own."""
+        self._listeners.add(listener)
+
+    def remove_listener(self, listener: Callable[[ContextEvent], None]) -> None:
+        """Stop calling it."""
+        self._listeners.remove(listener)
+
+    def list_events(self, *, since: int = 0, limit: int = 100) -> list[ContextEvent]:
+        """Events with an id greater than ``since``, oldest first."""
+        return self._log.events_since(since, limit=limit)
+
+    # --- files -------------------------------------------------------------------------------------------
+
+    def work_dir_for(self, agent_id: str) -> Path:
+        """The working directory of an active paglet, made if need be."""
+        record = self._store.read_sync(lambda tx: tx.paglet(agent_id))
+        if record is None or record.phase is not Phase.ACTIVE:
+            raise InvalidAgentError(f"there is no active paglet {agent_id} on host {self.name}")
+        path = WorkDirs(self.settings.data_dir / "work").path(agent_id, record.incarnation)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def persistent_storage_for(self, agent_id: str, *, quota_bytes: int | None = None) -> ManagedStorage:
+        """The storage of a paglet's class on this host."""
+        record = self._store.read_sync(lambda tx: tx.paglet(agent_id))
+        if record is None or record.phase in {Phase.TOMBSTONE, Phase.DEPARTED}:
+            raise InvalidAgentError(f"there is no paglet {agent_id} on host {self.name}")
+        root = self.settings.data_dir / "storage" / safe_name(record.class_name)
+        return ManagedStorage(root, quota_bytes=quota_bytes or self.settings.storage_quota_bytes)
+
+    def resources_for(self, agent_id: str) -> ResourceRegistry:
+        """Resources that the program holds for a paglet here; cleaned up when it leaves, is parked or disposed of."""
+        self._listeners.clean_up_with(self._registries)
+        return self._listeners.registry(self._registries, agent_id)
+
+    # --- inside ------------------------------------------------------------------------------------------
+
+    def _proxy(self, agent_id: str) -> PagletProxy:
+        return PagletProxy(self.address, agent_id, self.client)
+
+    def _call(self, method: str, params: msgspec.Struct) -> bytes:
+        return self._thread.run(self._running().operations.call_here(method, params))
+
+    def _placed(self, method: str, params: msgspec.Struct) -> PagletProxy:
+        place = msgspec.json.decode(self._call(method, params), type=api.Place)
+        return PagletProxy(place.host_url, place.agent_id, self.client)
+
+
+def _names(agent_cls: type[Paglet[Any]], state: Any) -> tuple[str, str]:
+    """The class's name and the state's; ``HostError`` for what is no paglet class with a dataclass state."""
+    if not (isinstance(agent_cls, type) and issubclass(agent_cls, Paglet)):
+        raise InvalidAgentError(f"{agent_cls!r} is no subclass of Paglet")
+    state_cls = agent_cls.state_class()
+    if state is not None and not isinstance(state, state_cls):
+        raise HostError(
+            f"a state of {agent_cls.__name__} is a {state_cls.__name__}, not a {type(state).__name__}"
+        )
+    return qualified_name(agent_cls), "" if state is None else qualified_name(type(state))
+
+
+def _payload(state: Any) -> Payload:
+    with PayloadWriter() as writer:
+        dump_state(dataclass_to_wire(state), cast("IO[bytes]", writer))  # a pickler does nothing but write
+        return writer.finish()

@@ -1,0 +1,535 @@
+"""Create, park, wake, recover and dispose of the paglets of one host."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
+from paglets.core.errors import HostError, InvalidAgentError, LifecycleError, PagletCrashedError, PagletError
+from paglets.core.incarnation import Incarnation
+from paglets.persistence.journal import lifecycle
+from paglets.persistence.journal.conflict import JournalConflict
+from paglets.persistence.records import HookKind, PagletRecord, PendingHook, Phase
+from paglets.remote.api import NULL
+from paglets.runtime.caller import PROGRAM, Caller
+from paglets.runtime.child_specs import Departure, DepartureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from paglets.persistence.journal.lifecycle import Started
+    from paglets.persistence.records import QueuedRecord
+    from paglets.persistence.store import Store
+    from paglets.runtime.beginnings import Beginnings
+    from paglets.runtime.claims import Claims
+    from paglets.runtime.delivery import Delivery
+    from paglets.runtime.events import Events
+    from paglets.runtime.here import Here
+    from paglets.runtime.memory_files import Payload
+    from paglets.runtime.residents import Resident, Residents
+    from paglets.runtime.settings import Limits
+    from paglets.runtime.states import States
+    from paglets.runtime.supervisor import Supervisor
+
+_AGENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_DISPOSE_PATIENCE = 5.0
+OPERATION_TIMEOUT = 30.0
+"""Seconds that an operation waits for its turn on a paglet."""
+
+
+class Lifecycle:
+    """The durable life of paglets on one host, apart from moves between hosts."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        states: States,
+        residents: Residents,
+        supervisor: Supervisor,
+        delivery: Delivery,
+        beginnings: Beginnings,
+        claims: Claims,
+        events: Events,
+        here: Here,
+        limits: Limits,
+    ) -> None:
+        self._store = store
+        self._states = states
+        self._residents = residents
+        self._supervisor = supervisor
+        self._delivery = delivery
+        self._beginnings = beginnings
+        self._claims = claims
+        self._events = events
+        self._here = here
+        self._limits = limits
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- create
+
+    async def create(
+        self,
+        *,
+        class_name: str,
+        state_class_name: str = "",
+        state: Payload | None = None,
+        state_json: msgspec.Raw = NULL,
+        init: Any = None,
+        agent_id: str = "",
+    ) -> Resident:
+        """A new paglet, durable, its ``on_creation`` returned. ``HostError`` when the id is taken.
+
+        When the hook raises, its error is raised here and no paglet is left.
+        """
+        agent_id = agent_id or uuid.uuid4().hex
+        if not _AGENT_ID.fullmatch(agent_id):
+            raise HostError(f"{agent_id!r} is no paglet id: use up to 128 letters, digits and . _ : -")
+        async with self._residents.claim(agent_id, OPERATION_TIMEOUT):
+            resident = await self._create(class_name, state_class_name, state, state_json, init, agent_id)
+        try:
+            await self._beginnings.begin(resident)
+        except PagletError:
+            await self._discard(resident)
+            raise
+        return resident
+
+    async def _create(
+        self,
+        class_name: str,
+        state_class_name: str,
+        state: Payload | None,
+        state_json: msgspec.Raw,
+        init: Any,
+        agent_id: str,
+    ) -> Resident:
+        self._residents.check_room()
+        standing = await self._store.read(lambda tx: tx.paglet(agent_id))
+        if standing is not None and standing.phase is not Phase.TOMBSTONE:
+            raise HostError(f"there is a paglet {agent_id} already; choose another id or leave it out")
+        incarnation = standing.incarnation.next() if standing else Incarnation()
+        child, admitted = await self._supervisor.start(
+            agent_id=agent_id,
+            incarnation=incarnation,
+            class_name=class_name,
+            state_class_name=state_class_name,
+            state=state,
+            state_json=state_json,
+        )
+        try:
+            snapshot = await child.begin_departure(Departure(kind=DepartureKind.CHECKPOINT))
+            if snapshot.state is None:
+                raise HostError(f"paglet {agent_id} gave no state")
+            with snapshot.state as payload:
+                staged = await self._states.stage(payload)
+            now = time.time()
+            record = PagletRecord(
+                agent_id=agent_id,
+                birth=self._here.host_id,
+                phase=Phase.ACTIVE,
+                incarnation=incarnation,
+                class_name=admitted.class_name,
+                state_class_name=admitted.state_class_name,
+                code_version=self._here.code_version,
+                state=staged.ref,
+                pending=PendingHook(HookKind.CREATION, {"init": init}),
+                created_at=now,
+                changed_at=now,
+            )
+            try:
+                record = await self._store.commit(lambda tx: lifecycle.create(tx, record), blobs=[staged])
+            except JournalConflict:
+                raise HostError(
+                    f"there is a paglet {agent_id} already; choose another id or leave it out"
+                ) from None
+        except BaseException:
+            self._supervisor.end(child, grace=0)
+            raise
+        resident = self._residents.add(record)
+        resident.child = child
+        return resident
+
+    async def _discard(self, resident: Resident) -> None:
+        """Undo a creation whose hook raised: nobody was told of the paglet."""
+        self._residents.remove(resident)
+        await self._store.commit(
+            lambda tx: lifecycle.dispose(tx, resident.agent_id, resident.incarnation, at=time.time())
+        )
+
+    # --- wake
+
+    async def activate(self, agent_id: str) -> Resident:
+        """Wake a parked paglet, or start a failed or crashed one again; returns when its hook has returned.
+
+        Nothing happens to one that is active and well. ``InvalidAgentError`` when there is no such paglet here.
+        """
+        started: Started | None = None
+        async with self._residents.claim(agent_id, OPERATION_TIMEOUT):
+            resident = self._residents.get(agent_id)
+            if resident is None or (resident.child is None and resident.doubt is None) or resident.crashed:
+                record = await self.record(agent_id)
+                resident, started = await self.revive(record, reason="activate")
+        if started is not None:
+            await self._beginnings.begin(resident, started.messages)
+        else:
+            await asyncio.shield(resident.settled)
+        return resident
+
+    async def revive(self, record: PagletRecord, *, reason: str) -> tuple[Resident, Started]:
+        """Start the next life of a parked, failed or interrupted paglet: child, then commit, then table.
+
+        The caller holds its claim and runs ``begin``. The child is admitted first, so that a class that
+        cannot be imported leaves the record as it was.
+        """
+        if record.phase not in {Phase.ACTIVE, Phase.INACTIVE} or record.state is None:
+            raise LifecycleError(
+                f"paglet {record.agent_id} is {record.phase.value} here; it cannot be activated"
+            )
+        self._residents.check_room()
+        rule = lifecycle.activate if record.phase is Phase.INACTIVE else lifecycle.recover
+        with await self._states.load(record.state) as payload:
+            child, _ = await self._supervisor.start(
+                agent_id=record.agent_id,
+                incarnation=record.incarnation.next(),
+                class_name=record.class_name,
+                state_class_name=record.state_class_name,
+                state=payload,
+            )
+        event = {"reason": reason, "request": record.request or None, "policy": record.policy or None}
+        try:
+            started = await self._store.commit(
+                lambda tx: rule(tx, record.agent_id, record.incarnation, event=event, at=time.time())
+            )
+        except JournalConflict as conflict:
+            self._supervisor.end(child, grace=0)
+            raise LifecycleError(str(conflict)) from None
+        except BaseException:
+            self._supervisor.end(child, grace=0)
+            raise
+        earlier = self._residents.get(record.agent_id)
+        resident = self._residents.add(started.record)
+        resident.child = child
+        if earlier is not None:
+            self._delivery.reroute(earlier)
+        return resident, started
+
+    async def start_life(self, started: Started, *, replacing: Resident | None = None) -> None:
+        """Give a life that the journal has begun a process, and run its first hook.
+
+        A process that cannot be had leaves the paglet failed, which its record says.
+        """
+        record = started.record
+        if record.state is None:
+            raise LifecycleError(f"paglet {record.agent_id} has no stored state")
+        resident = self._residents.add(record)
+        if replacing is not None:
+            self._delivery.reroute(replacing)
+        try:
+            with await self._states.load(record.state) as payload:
+                resident.child, _ = await self._supervisor.start(
+                    agent_id=record.agent_id,
+                    incarnation=record.incarnation,
+                    class_name=record.class_name,
+                    state_class_name=record.state_class_name,
+                    state=payload,
+                )
+        except PagletError as error:
+            await self._fail(resident, str(error))
+            return
+        with contextlib.suppress(PagletError):  # told by the record
+            await self._beginnings.begin(resident, started.messages)
+        self._events.emit(
+            "recovered",
+            agent_id=record.agent_id,
+            class_name=record.class_name,
+            data={"epoch": record.incarnation.epoch},
+        )
+
+    async def recover(self, agent_id: str, *, replacing: Resident | None = None) -> None:
+        """Start an active paglet again from its checkpoint, its process or its host having died."""
+        async with self._residents.claim(agent_id, OPERATION_TIMEOUT):
+            record = await self.record(agent_id)
+            if record.phase is not Phase.ACTIVE:
+                return
+            event = {"reason": "recovered"}
+            started = await self._store.commit(
+                lambda tx: lifecycle.recover(tx, agent_id, record.incarnation, event=event, at=time.time())
+            )
+        await self.start_life(started, replacing=replacing)
+
+    async def _fail(self, resident: Resident, reason: str) -> None:
+        resident.record = await self._store.commit(
+            lambda tx: lifecycle.mark_failed(
+                tx, resident.agent_id, resident.incarnation, reason, at=time.time()
+            )
+        )
+        if not resident.settled.done():
+            resident.settled.set_exception(LifecycleError(reason))
+        self._delivery.fail_waiting(
+            resident, PagletCrashedError(f"paglet {resident.agent_id} has failed: {reason}")
+        )
+        self._events.emit(
+            "paglet-crashed", agent_id=resident.agent_id, class_name=resident.record.class_name, error=reason
+        )
+
+    # --- beside itself
+
+    async def move_here(self, resident: Resident, payload: Payload, event: dict[str, Any]) -> None:
+        """A move to the host it is on: a new process, one commit, no forward. The caller holds the claim."""
+        record = resident.record
+        child, _ = await self._supervisor.start(
+            agent_id=record.agent_id,
+            incarnation=record.incarnation.next(),
+            class_name=record.class_name,
+            state_class_name=record.state_class_name,
+            state=payload,
+        )
+        try:
+            staged = await self._states.stage(payload)
+            started = await self._store.commit(
+                lambda tx: lifecycle.move_here(
+                    tx, record.agent_id, record.incarnation, state=staged.ref, event=event, at=time.time()
+                ),
+                blobs=[staged],
+            )
+        except BaseException:
+            self._supervisor.end(child, grace=0)
+            raise
+        old = resident.child
+        successor = self._residents.add(started.record)
+        successor.child = child
+        if old is not None:
+            self._supervisor.end(old, grace=self._limits.end_grace)
+        self._delivery.reroute(resident)
+        self._own(self._begin_quietly(successor, started.messages))
+
+    async def settle_clone(self, clone: PagletRecord, payload: Payload, event: dict[str, Any]) -> None:
+        """A clone beside its original: one commit, its process, and then its hook."""
+        self._residents.check_room()
+        incarnation = clone.incarnation.next()
+        child, _ = await self._supervisor.start(
+            agent_id=clone.agent_id,
+            incarnation=incarnation,
+            class_name=clone.class_name,
+            state_class_name=clone.state_class_name,
+            state=payload,
+        )
+        try:
+            staged = await self._states.stage(payload)
+            record = msgspec.structs.replace(
+                clone,
+                phase=Phase.ACTIVE,
+                incarnation=incarnation,
+                state=staged.ref,
+                pending=PendingHook(HookKind.CLONE, event),
+            )
+            record = await self._store.commit(lambda tx: lifecycle.create(tx, record), blobs=[staged])
+        except BaseException:
+            self._supervisor.end(child, grace=0)
+            raise
+        resident = self._residents.add(record)
+        resident.child = child
+        self._own(self._begin_quietly(resident, ()))
+
+    async def _begin_quietly(self, resident: Resident, waiting: tuple[QueuedRecord, ...]) -> None:
+        with contextlib.suppress(PagletError):  # told by the record, and to whoever waits for the arrival
+            await self._beginnings.begin(resident, waiting)
+
+    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def aclose(self) -> None:
+        """Stop beginning lives; the records say where they were."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- park
+
+    async def deactivate(
+        self,
+        agent_id: str,
+        request: DeactivationRequest,
+        caller: Caller = PROGRAM,
+        *,
+        resume: bool = False,
+        timeout: float = OPERATION_TIMEOUT,
+    ) -> None:
+        """Park an active paglet: hooks, resources, state, one commit; its process ends afterwards.
+
+        Nothing happens to one that is parked already. A hook or resource that fails cancels it.
+        """
+        async with self._claims.take(agent_id, caller, timeout) as resident:
+            if resident is None:
+                record = await self.record(agent_id)
+                if record.phase is not Phase.INACTIVE:
+                    raise LifecycleError(
+                        f"paglet {agent_id} is {record.phase.value}; it cannot be deactivated"
+                    )
+                return
+            child = resident.need_child()
+            departure = Departure(
+                kind=DepartureKind.DEACTIVATE,
+                event={"reason": request.reason, "request": request.to_wire()},
+                call_id=caller.own_call(resident),
+                handler_wait=timeout,
+            )
+            async with asyncio.timeout(self._limits.hook_timeout):
+                snapshot = await child.begin_departure(departure)
+            try:
+                await self._park(resident, snapshot.state, snapshot.policy, request, resume=resume)
+            except BaseException:
+                await asyncio.shield(child.resume(None))
+                raise
+            self._residents.remove(resident)
+            self._supervisor.end(child, grace=self._limits.end_grace)
+        self._events.emit(
+            "deactivate",
+            agent_id=agent_id,
+            class_name=resident.record.class_name,
+            data={"reason": request.reason, "epoch": resident.incarnation.epoch},
+        )
+        self._delivery.reroute(resident)
+
+    async def _park(
+        self,
+        resident: Resident,
+        payload: Payload | None,
+        policy: dict[str, Any],
+        request: DeactivationRequest,
+        *,
+        resume: bool,
+    ) -> None:
+        if payload is None:
+            raise HostError(f"paglet {resident.agent_id} gave no state")
+        with payload:
+            staged = await self._states.stage(payload)
+        resident.record = await self._store.commit(
+            lambda tx: lifecycle.deactivate(
+                tx,
+                resident.agent_id,
+                resident.incarnation,
+                state=staged.ref,
+                policy=policy or DeactivationPolicy().to_wire(),
+                request=request.to_wire(),
+                at=time.time(),
+                resume=resume,
+            ),
+            blobs=[staged],
+        )
+
+    async def checkpoint(self, agent_id: str, caller: Caller) -> None:
+        """Make a paglet's current state what a restart comes back to; durable when this returns."""
+        resident = self._residents.get(agent_id)
+        if resident is None:
+            raise LifecycleError(f"paglet {agent_id} is not active on host {self._here.name}")
+        departure = Departure(
+            kind=DepartureKind.CHECKPOINT, call_id=caller.own_call(resident), handler_wait=OPERATION_TIMEOUT
+        )
+        async with asyncio.timeout(self._limits.hook_timeout):
+            snapshot = await resident.need_child().begin_departure(departure)
+        if snapshot.state is None:
+            raise HostError(f"paglet {agent_id} gave no state")
+        with snapshot.state as payload:
+            staged = await self._states.stage(payload)
+        try:
+            resident.record = await self._store.commit(
+                lambda tx: lifecycle.checkpoint(
+                    tx, agent_id, resident.incarnation, staged.ref, at=time.time()
+                ),
+                blobs=[staged],
+            )
+        except JournalConflict as conflict:
+            raise LifecycleError(str(conflict)) from None
+        self._events.emit("checkpoint", agent_id=agent_id, class_name=resident.record.class_name)
+
+    # --- dispose
+
+    async def dispose(self, agent_id: str, caller: Caller = PROGRAM) -> None:
+        """End a paglet for good, wherever in its life it is, except on its way to another host.
+
+        ``on_disposing`` and the resources' clean-up run where there is a process; a hook or resource that
+        fails cancels it. A paglet that does not come to rest within five seconds is disposed of without.
+        """
+        try:
+            async with self._claims.take(agent_id, caller, _DISPOSE_PATIENCE) as resident:
+                await self._dispose(agent_id, resident, caller)
+        except LifecycleError:
+            resident = self._residents.get(agent_id)
+            if resident is None or caller.own_call(resident) is not None or resident.idle.is_set():
+                raise
+            async with self._residents.claim(agent_id, OPERATION_TIMEOUT):
+                await self._bury(resident.record)
+
+    async def _dispose(self, agent_id: str, resident: Resident | None, caller: Caller) -> None:
+        if resident is None or resident.child is None or resident.crashed:
+            await self._bury(resident.record if resident else await self.record(agent_id))
+            return
+        departure = Departure(
+            kind=DepartureKind.DISPOSE, call_id=caller.own_call(resident), handler_wait=_DISPOSE_PATIENCE
+        )
+        try:
+            async with asyncio.timeout(self._limits.hook_timeout):
+                await resident.child.begin_departure(departure)
+        except PagletCrashedError:
+            pass  # it has no process any more to be asked
+        await self._bury(resident.record)
+
+    async def _bury(self, record: PagletRecord) -> None:
+        try:
+            disposed = await self._store.commit(
+                lambda tx: lifecycle.dispose(tx, record.agent_id, record.incarnation, at=time.time())
+            )
+        except JournalConflict as conflict:
+            raise LifecycleError(str(conflict)) from None
+        resident = self._residents.get(record.agent_id)
+        if resident is not None:
+            self._residents.remove(resident)
+            if resident.child is not None:
+                self._supervisor.end(resident.child, grace=self._limits.end_grace)
+            gone = InvalidAgentError(
+                f"paglet {record.agent_id} was disposed of before it handled the message"
+            )
+            self._delivery.fail_waiting(resident, gone)
+        self._events.emit(
+            "dispose",
+            agent_id=record.agent_id,
+            class_name=record.class_name,
+            data={"epoch": record.incarnation.epoch, "unhandled_messages": len(disposed.messages)},
+        )
+
+    # --- looking things up
+
+    async def record(self, agent_id: str) -> PagletRecord:
+        """The record of a paglet that lives here; ``InvalidAgentError`` when there is none."""
+        record = await self._store.read(lambda tx: tx.paglet(agent_id))
+        if record is None or record.phase in {Phase.TOMBSTONE, Phase.DEPARTED}:
+            where = (
+                f"; it moved to {record.forward.name or record.forward.url}"
+                if record and record.forward
+                else ""
+            )
+            raise InvalidAgentError(f"there is no paglet {agent_id} on host {self._here.name}{where}")
+        return record
+
+    async def read_state(self, agent_id: str) -> tuple[bool, bytes]:
+        """Whether it is active, and its state as JSON text."""
+        resident = self._residents.get(agent_id)
+        if resident is not None and resident.child is not None and not resident.crashed:
+            async with asyncio.timeout(OPERATION_TIMEOUT):
+                return True, await resident.child.read_state()
+        record = await self.record(agent_id)
+        if record.state is None:
+            raise InvalidAgentError(f"there is no state of paglet {agent_id} here")
+        with await self._states.load(record.state) as payload:
+            return False, await self._supervisor.inspect(payload)

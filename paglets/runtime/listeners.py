@@ -1,0 +1,110 @@
+"""A program's listeners to a host's events, called on a thread of their own."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from typing import TYPE_CHECKING
+
+from paglets.core.errors import PagletError
+from paglets.core.resources import ResourceRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paglets.core.context_events import ContextEvent, ContextEventLog
+
+logger = logging.getLogger(__name__)
+
+MAX_WAITING = 10_000
+_JOIN = 5.0
+_LEAVING = frozenset({"dispatch", "retract", "deactivate", "dispose"})
+
+
+class ListenerThread:
+    """Passes events on to listeners, so that a slow one, or one that calls the host, blocks nobody.
+
+    The thread starts with the first listener. When more than 10 000 events wait, new ones are dropped and
+    that is logged.
+    """
+
+    def __init__(self, log: ContextEventLog, name: str) -> None:
+        self._source = log
+        self._name = name
+        self._listeners: list[Callable[[ContextEvent], None]] = []
+        self._queue: queue.Queue[ContextEvent | None] = queue.Queue(MAX_WAITING)
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._registries: dict[str, ResourceRegistry] | None = None
+
+    def add(self, listener: Callable[[ContextEvent], None]) -> None:
+        """Call ``listener`` for every event from now on."""
+        with self._lock:
+            self._listeners.append(listener)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._main, name=self._name, daemon=True)
+                self._thread.start()
+                self._source.add_listener(self._put)
+
+    def remove(self, listener: Callable[[ContextEvent], None]) -> None:
+        """Stop calling it; nothing happens when it is unknown."""
+        with self._lock:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+    def clean_up_with(self, registries: dict[str, ResourceRegistry]) -> None:
+        """From now on, clean up the registry of a paglet that leaves, is parked or disposed of."""
+        if self._registries is None:
+            self._registries = registries
+            self.add(self._clean_up)
+
+    def registry(self, registries: dict[str, ResourceRegistry], agent_id: str) -> ResourceRegistry:
+        """The registry of that paglet, made at first use."""
+        with self._lock:
+            return registries.setdefault(agent_id, ResourceRegistry())
+
+    def _clean_up(self, event: ContextEvent) -> None:
+        if event.kind not in _LEAVING or self._registries is None or event.agent_id is None:
+            return
+        with self._lock:
+            registry = self._registries.pop(event.agent_id, None)
+        if registry is not None:
+            registry.cleanup()
+
+    def _put(self, event: ContextEvent) -> None:
+        try:
+            self._queue.put_nowait(event)
+        except queue.Full:
+            logger.warning("listeners are too slow; an event was dropped", extra={"event_id": event.event_id})
+
+    def _main(self) -> None:
+        while (event := self._queue.get()) is not None:
+            with self._lock:
+                listeners = list(self._listeners)
+            for listener in listeners:
+                self._call(listener, event)
+
+    def _call(self, listener: Callable[[ContextEvent], None], event: ContextEvent) -> None:
+        try:
+            listener(event)
+        except PagletError as error:
+            logger.warning("a listener failed", extra={"event_kind": event.kind, "error": str(error)})
+        except Exception as error:
+            logger.exception("a listener raised")
+            if event.kind != "event-listener-failed":
+                self._source.emit(
+                    kind="event-listener-failed",
+                    host_name=event.host_name,
+                    host_address=event.host_address,
+                    data={"event_id": event.event_id, "event_kind": event.kind},
+                    error=f"{type(error).__name__}: {error}",
+                )
+
+    def close(self) -> None:
+        """Pass on what waits, then end the thread; bounded."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._source.remove_listener(self._put)
+            self._queue.put(None)
+            thread.join(_JOIN)

@@ -1,0 +1,83 @@
+"""Finds paglets by id, or by the beginning of one, here and on the other hosts of the mesh."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from paglets.core.errors import InvalidAgentError, PagletError
+from paglets.persistence.records import MoveKind, Phase
+from paglets.remote.api import PAGLETS_LOCATE, LocateParams
+
+if TYPE_CHECKING:
+    from paglets.persistence.store import Store
+    from paglets.remote.mesh_service import MeshService
+    from paglets.runtime.caller import Caller
+    from paglets.runtime.here import Here
+    from paglets.runtime.peers import Peers, Target
+
+_TIMEOUT = 5.0
+_MAX_PLACES = 100
+
+
+class Locator:
+    """Answers where a paglet is. Asks the whole mesh only when this host does not know."""
+
+    def __init__(self, *, store: Store, mesh: MeshService, peers: Peers, here: Here) -> None:
+        self._store = store
+        self._mesh = mesh
+        self._peers = peers
+        self._here = here
+
+    async def locate(self, _caller: Caller, params: LocateParams) -> Any:
+        """``{"places": [...]}``: here first; the other hosts when nothing is found here, or when one is named."""
+        limit = max(1, min(params.limit, _MAX_PLACES))
+        if params.host and not self._here.is_me(params.host):
+            target = await self._peers.find(params.host)
+            onward = LocateParams(prefix=params.prefix, limit=limit, mesh=False)
+            return await self._peers.call(
+                target.host_id, target.url, PAGLETS_LOCATE, onward, timeout=_TIMEOUT
+            )
+        places = await asyncio.to_thread(self._here_by_prefix, params.prefix, limit)
+        if not places and params.mesh and not params.host:
+            places = await self._elsewhere(params.prefix, limit)
+        return {"places": places[:limit]}
+
+    async def host_of(self, agent_id: str) -> Target:
+        """The host that has the paglet; ``InvalidAgentError`` when no host that can be reached does."""
+        found = await self._elsewhere(agent_id, 2)
+        exact = [place for place in found if place["agent_id"] == agent_id]
+        if not exact:
+            raise InvalidAgentError(f"no host of the mesh that can be reached has a paglet {agent_id}")
+        return await self._peers.find(exact[0]["host_url"])
+
+    def _here_by_prefix(self, prefix: str, limit: int) -> list[dict[str, str]]:
+        places: list[dict[str, str]] = []
+        exact = self._store.read_sync(lambda tx: tx.paglet(prefix))
+        batch = self._store.read_sync(lambda tx: tx.paglets(prefix, limit * 4))
+        for record in [*([exact] if exact else []), *batch]:
+            if not record.agent_id.startswith(prefix):
+                break
+            clone = record.outgoing is not None and record.outgoing.kind is MoveKind.CLONE
+            if record.phase in {Phase.ACTIVE, Phase.INACTIVE, Phase.PREPARED} and not clone:
+                places.append(self._place(record.agent_id))
+        return places[:limit]
+
+    def _place(self, agent_id: str) -> dict[str, str]:
+        return {"agent_id": agent_id, "host_url": self._here.address, "host_name": self._here.name}
+
+    async def _elsewhere(self, prefix: str, limit: int) -> list[dict[str, str]]:
+        params = LocateParams(prefix=prefix, limit=limit, mesh=False)
+
+        async def ask(host_id: str, url: str) -> list[dict[str, str]]:
+            with suppress(PagletError, msgspec.MsgspecError):
+                raw = await self._peers.call(host_id, url, PAGLETS_LOCATE, params, timeout=_TIMEOUT)
+                return msgspec.json.decode(raw)["places"]
+            return []
+
+        others = [seen for seen in self._mesh.view.others if seen.online and seen.facts.host_id]
+        found = await asyncio.gather(*(ask(seen.facts.host_id, seen.url) for seen in others))
+        return [place for places in found for place in places]

@@ -1,0 +1,116 @@
+"""A paglet's mailbox: what waits, in which order, and what may be handed over now. No I/O."""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING
+
+from paglets.core.errors import HostError
+from paglets.core.messages import UNQUEUED_PRIORITY
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from paglets.remote.api import MessageParams
+
+_FIRST = 1 << 40  # above every priority that a message can carry
+
+
+class Letter:
+    """One message on its way to a paglet, and who waits for the answer.
+
+    ``reply`` resolves to the raw JSON reply, or to the handler's error; None when nobody waits.
+    """
+
+    __slots__ = ("durable", "params", "reply")
+
+    def __init__(
+        self, params: MessageParams, reply: asyncio.Future[bytes] | None, *, durable: bool = False
+    ) -> None:
+        self.params = params
+        self.reply = reply
+        self.durable = durable
+        """It waits in the journal too, to be taken off there when it has been handled."""
+
+    def answer(self, reply: bytes) -> None:
+        """Give the reply, unless the one who waited has left."""
+        if self.reply is not None and not self.reply.done():
+            self.reply.set_result(reply)
+
+    def fail(self, error: Exception) -> None:
+        """Give the error, unless the one who waited has left."""
+        if self.reply is not None and not self.reply.done():
+            self.reply.set_exception(error)
+
+    @property
+    def abandoned(self) -> bool:
+        """The one who waited has given up before the message was handed over."""
+        return self.reply is not None and self.reply.done()
+
+
+class Mailbox:
+    """Orders by priority, then arrival; hands over one letter at a time; can be held back.
+
+    ``limit`` bounds what waits: a letter over it is refused with ``HostError``. Several parties can hold it
+    back at once; letters flow again when the last has let go.
+    """
+
+    __slots__ = ("_heap", "_holds", "_limit", "_sequence", "in_progress")
+
+    def __init__(self, limit: int = 10_000) -> None:
+        self._heap: list[tuple[int, int, Letter]] = []
+        self._sequence = 0
+        self._limit = limit
+        self._holds = 0
+        self.in_progress: Letter | None = None
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    @property
+    def held(self) -> bool:
+        """Whether anybody holds it back."""
+        return self._holds > 0
+
+    def hold(self) -> None:
+        """Hand nothing over until ``let_go`` was called as often as this."""
+        self._holds += 1
+
+    def let_go(self) -> None:
+        """End one hold."""
+        self._holds = max(0, self._holds - 1)
+
+    def put(self, letter: Letter) -> None:
+        """Add a letter; ``HostError`` when the mailbox is full."""
+        if len(self._heap) >= self._limit:
+            raise HostError(
+                f"the mailbox of {letter.params.agent_id} is full: {self._limit} messages wait; send more slowly"
+            )
+        priority = letter.params.priority
+        rank = _FIRST if priority == UNQUEUED_PRIORITY else priority
+        self._sequence += 1
+        heapq.heappush(self._heap, (-rank, self._sequence, letter))
+
+    def take(self) -> Letter | None:
+        """The next letter, now in progress; None while one is in progress, when held or empty.
+
+        Letters whose sender has given up waiting are dropped on the way.
+        """
+        if self._holds or self.in_progress is not None:
+            return None
+        while self._heap:
+            letter = heapq.heappop(self._heap)[2]
+            if not letter.abandoned:
+                self.in_progress = letter
+                return letter
+        return None
+
+    def done(self) -> None:
+        """The letter in progress has been handled."""
+        self.in_progress = None
+
+    def drain(self) -> list[Letter]:
+        """Take out everything that waits, in order; what is in progress stays."""
+        letters = [letter for _, _, letter in sorted(self._heap, key=lambda item: item[:2])]
+        self._heap.clear()
+        return letters

@@ -1,0 +1,228 @@
+"""Operations between hosts: greetings, heartbeats, verdicts, revocations."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from paglets.core.errors import HostError
+from paglets.persistence.journal.peers import Standing, note_floor, note_own_store, note_peer_store
+from paglets.persistence.records import PeerRecord
+from paglets.remote import api
+from paglets.remote.members import Gossip, ProbeParams
+from paglets.runtime.operations import MEMBERS, Entry
+
+if TYPE_CHECKING:
+    from paglets.persistence.store import Store
+    from paglets.remote.mesh_service import MeshService
+    from paglets.remote.trust.revocation import RevocationSet
+    from paglets.remote.wire.link import Link
+    from paglets.runtime.caller import Caller
+    from paglets.runtime.events import Events
+    from paglets.runtime.here import Here
+    from paglets.runtime.status import Status
+    from paglets.runtime.transfers.arrivals import Arrivals
+    from paglets.runtime.transfers.mover import Mover
+    from paglets.runtime.transfers.open_ids import OpenTransfers
+
+logger = logging.getLogger(__name__)
+
+_MAX_ENTRIES = 4096
+_EXCHANGE_TIMEOUT = 10.0
+
+
+class Greetings:
+    """What hosts tell each other first on every link, and what this host makes of it."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        mesh: MeshService,
+        here: Here,
+        status: Status,
+        open_transfers: OpenTransfers,
+        revocations: RevocationSet,
+        events: Events,
+        version: str,
+    ) -> None:
+        self._store = store
+        self._mesh = mesh
+        self._here = here
+        self._status = status
+        self._open_transfers = open_transfers
+        self._revocations = revocations
+        self._events = events
+        self._version = version
+        self._seen: dict[str, PeerRecord] = {}
+        self._noted: dict[str, tuple[int, str]] = {}
+        self.mover: Mover | None = None
+        """Set once, when the host is put together."""
+
+    def own(self, host_id: str) -> api.HelloParams:
+        """This host's greeting to another."""
+        seen = self._seen.get(host_id)
+        return api.HelloParams(
+            host_id=self._here.host_id,
+            name=self._here.name,
+            url=self._here.address,
+            addresses=list(self._status.addresses),
+            code_version=self._here.code_version,
+            product_version=self._version,
+            store_id=self._store.store_id,
+            commit=self._store.commit_number,
+            floor=self._open_transfers.floor(host_id),
+            revocations=self._revocations.digest(),
+            seen_store_id=seen.store_id if seen else "",
+            seen_commit=seen.commit if seen else 0,
+        )
+
+    async def recall(self) -> None:
+        """Read what is known of the peers' stores, before the doors open."""
+        for record in await self._store.read(lambda tx: tx.peers()):
+            self._seen[record.host_id] = record
+
+    async def greet(self, link: Link) -> None:
+        """Run first on each new link that this host opens to another."""
+        raw = await link.call(api.HOST_HELLO, self.own(link.peer.host_id), timeout=_EXCHANGE_TIMEOUT)
+        hello = msgspec.json.decode(raw, type=api.HelloParams)
+        await self.take(link.peer.host_id, hello)
+        if hello.revocations != self._revocations.digest():
+            await self._exchange(link)
+
+    async def _exchange(self, link: Link) -> None:
+        entries = [base64.b64encode(entry).decode("ascii") for entry in self._revocations.entries()]
+        params = api.RevocationsParams(entries=entries[:_MAX_ENTRIES])
+        raw = await link.call(api.REVOCATIONS_EXCHANGE, params, timeout=_EXCHANGE_TIMEOUT)
+        self._revocations.merge(_decoded(msgspec.json.decode(raw, type=api.RevocationsParams)))
+
+    async def take(self, peer_id: str, hello: api.HelloParams) -> None:
+        """Take in a peer's greeting; ``peer_id`` is the key of the connection. ``HostError`` when they differ."""
+        if hello.host_id != peer_id:
+            raise HostError("a greeting names another host than the key of its connection")
+        if hello.host_id == self._here.host_id:
+            return
+        await self._note(hello)
+        self._mesh.peer_hello(hello)
+        if self.mover is not None:
+            self.mover.peer_seen(hello.host_id)
+
+    async def _note(self, hello: api.HelloParams) -> None:
+        """Write down what must not be forgotten; an idle mesh writes nothing."""
+        peer, noted = hello.host_id, (hello.floor, hello.store_id)
+        own = PeerRecord(self._here.host_id, hello.seen_store_id, hello.seen_commit)
+        behind = bool(hello.seen_store_id) and (
+            hello.seen_store_id != self._store.store_id or hello.seen_commit > self._store.commit_number
+        )
+        known = self._seen.get(peer)
+        news = known is None or known.store_id != hello.store_id or hello.commit < known.commit
+        if not behind and not news and self._noted.get(peer) == noted:
+            return
+
+        def rule(tx: Any) -> tuple[Standing, Standing]:
+            note_floor(tx, peer, hello.floor)
+            mine = Standing.CURRENT
+            if behind:
+                mine = note_own_store(
+                    tx, self._here.host_id, self._store.store_id, self._store.commit_number, own
+                )
+            return mine, note_peer_store(tx, peer, hello.store_id, hello.commit)
+
+        mine, theirs = await self._store.commit(rule)
+        self._noted[peer] = noted
+        if theirs is Standing.CURRENT:
+            self._seen[peer] = PeerRecord(peer, hello.store_id, hello.commit)
+        else:
+            self._events.emit(
+                "security",
+                data={"what": "store", "peer": peer, "standing": theirs.value},
+                error=f"the store of host {hello.name} is {theirs.value}: it was seen further than it is now",
+            )
+        if mine is not Standing.CURRENT:
+            self._status.restored = (
+                f"host {hello.name} has seen this store further than it is: it was restored"
+            )
+            logger.error("this host's store was restored from a copy", extra={"peer": hello.name})
+
+
+class MeshOperations:
+    """The operations that only hosts of the mesh call."""
+
+    def __init__(
+        self,
+        *,
+        greetings: Greetings,
+        mesh: MeshService,
+        arrivals: Arrivals,
+        revocations: RevocationSet,
+    ) -> None:
+        self._greetings = greetings
+        self._mesh = mesh
+        self._arrivals = arrivals
+        self._revocations = revocations
+
+    def entries(self) -> dict[str, Entry]:
+        """The operations by name."""
+        table: dict[str, tuple[type[msgspec.Struct], Any]] = {
+            api.HOST_HELLO: (api.HelloParams, self.hello),
+            api.VERDICT_ASK: (api.VerdictAskParams, self.verdict),
+            api.MESH_PING: (Gossip, self.ping),
+            api.MESH_PROBE: (ProbeParams, self.probe),
+            api.MESH_GOODBYE: (api.GoodbyeParams, self.goodbye),
+            api.REVOCATIONS_EXCHANGE: (api.RevocationsParams, self.revocations),
+        }
+        return {
+            method: Entry(params, handler, MEMBERS, paglets=False)
+            for method, (params, handler) in table.items()
+        }
+
+    async def hello(self, caller: Caller, params: api.HelloParams) -> Any:
+        """The greeting of another host, answered with this one's."""
+        peer_id = _peer_id(caller)
+        await self._greetings.take(peer_id, params)
+        return self._greetings.own(peer_id)
+
+    async def verdict(self, caller: Caller, params: api.VerdictAskParams) -> Any:
+        """A source asks about one of its transfers."""
+        if caller.peer is None:
+            raise HostError("only hosts ask for verdicts")
+        return await self._arrivals.answer_query(caller.peer, params)
+
+    async def ping(self, caller: Caller, params: Gossip) -> Any:
+        """A heartbeat."""
+        return await self._mesh.on_ping(_peer_id(caller), params)
+
+    async def probe(self, caller: Caller, params: ProbeParams) -> Any:
+        """A heartbeat on behalf of another."""
+        return await self._mesh.on_probe(_peer_id(caller), params)
+
+    async def goodbye(self, caller: Caller, params: api.GoodbyeParams) -> Any:
+        """A host leaves."""
+        await self._mesh.on_goodbye(_peer_id(caller), params)
+        return {}
+
+    async def revocations(self, _caller: Caller, params: api.RevocationsParams) -> Any:
+        """The union of two revocation sets."""
+        self._revocations.merge(_decoded(params))
+        entries = [base64.b64encode(entry).decode("ascii") for entry in self._revocations.entries()]
+        return api.RevocationsParams(entries=entries[:_MAX_ENTRIES])
+
+
+def _peer_id(caller: Caller) -> str:
+    if caller.peer is None or not caller.peer.host_id:
+        raise HostError("only hosts of the mesh call this")
+    return caller.peer.host_id
+
+
+def _decoded(params: api.RevocationsParams) -> list[bytes]:
+    entries: list[bytes] = []
+    for entry in params.entries[:_MAX_ENTRIES]:
+        try:
+            entries.append(base64.b64decode(entry, validate=True))
+        except (binascii.Error, ValueError):
+            logger.warning("a revocation entry was no base64")
+    return entries

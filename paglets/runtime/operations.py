@@ -1,0 +1,100 @@
+"""The one table of operations that a host offers, behind all of its doors."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from paglets.core.errors import ForbiddenError, HostError, SerializationError
+from paglets.remote.moved import MovedReply
+from paglets.remote.wire.control_server import EVERYONE, Operation
+from paglets.remote.wire.peer import Peer, PeerKind
+from paglets.runtime.caller import PROGRAM, Caller
+
+if TYPE_CHECKING:
+    from paglets.runtime.child_specs import Call
+    from paglets.runtime.children.child import Child
+    from paglets.runtime.here import Here
+    from paglets.runtime.peers import Peers
+
+Handler = Callable[[Caller, Any], Awaitable[Any]]
+"""Answers raw JSON bytes, ``msgspec.Raw``, a struct or plain data."""
+MEMBERS = frozenset({PeerKind.MEMBER})
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One operation: its parameters, what answers, and whether paglets may ask for it."""
+
+    params: type[msgspec.Struct]
+    handler: Handler
+    who: frozenset[PeerKind] = EVERYONE
+    paglets: bool = True
+
+
+class Operations:
+    """Runs operations for children, for peers and for the program itself."""
+
+    def __init__(self, *, here: Here, peers: Peers) -> None:
+        self._here = here
+        self._peers = peers
+        self._entries: dict[str, tuple[Entry, msgspec.json.Decoder[Any]]] = {}
+
+    def add(self, entries: dict[str, Entry]) -> None:
+        """Put operations on the table, before the host opens its doors."""
+        for method, entry in entries.items():
+            self._entries[method] = (entry, msgspec.json.Decoder(entry.params))
+
+    def control_table(self) -> dict[str, Operation]:
+        """The table for the control links of the listener."""
+        return {
+            method: Operation(entry.params, _for_peers(entry.handler), entry.who)
+            for method, (entry, _) in self._entries.items()
+        }
+
+    async def call(self, child: Child, call: Call) -> bytes:
+        """Answer what a paglet asks for: here, or at the host that it names."""
+        entry, decoder = self._find(call.method)
+        if not entry.paglets:
+            raise ForbiddenError(f"a paglet may not call {call.method}")
+        try:
+            params = decoder.decode(call.params)
+        except msgspec.MsgspecError as error:
+            raise SerializationError(f"{call.method}: {error}") from None
+        caller = Caller(child=child, call=call)
+        if hasattr(params, "sender"):
+            params = msgspec.structs.replace(params, sender=child.agent_id)
+        if not self._here.is_me(call.host_url):
+            return await self._peers.call("", call.host_url, call.method, params, timeout=call.timeout)
+        return encoded(await entry.handler(caller, params))
+
+    async def call_here(self, method: str, params: msgspec.Struct) -> bytes:
+        """Run an operation for the program that embeds the host."""
+        entry, _ = self._find(method)
+        return encoded(await entry.handler(PROGRAM, params))
+
+    def _find(self, method: str) -> tuple[Entry, msgspec.json.Decoder[Any]]:
+        found = self._entries.get(method)
+        if found is None:
+            raise HostError(f"this host has no operation {method[:100]!r}")
+        return found
+
+
+def encoded(result: Any) -> bytes:
+    """A handler's result as JSON text."""
+    if isinstance(result, bytes):
+        return result
+    return msgspec.json.encode(result)
+
+
+def _for_peers(handler: Handler) -> Callable[[Peer, Any], Awaitable[Any]]:
+    async def answer(peer: Peer, params: Any) -> Any:
+        result = await handler(Caller(peer=peer), params)
+        if isinstance(result, bytes) and not isinstance(result, MovedReply):
+            return msgspec.Raw(result)
+        return result
+
+    return answer

@@ -1,0 +1,324 @@
+"""Operations on paglets: list, create, move, park, wake, dispose, message. They follow those that have left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from paglets.core.deactivation import DeactivationRequest
+from paglets.core.errors import HostError, InvalidAgentError, LifecycleError, SerializationError
+from paglets.core.incarnation import Incarnation, Lineage
+from paglets.core.messages import ONEWAY
+from paglets.persistence.records import MoveKind, Phase
+from paglets.remote import api
+from paglets.remote.transfer import TransferTicket
+from paglets.remote.wire.peer import PeerKind
+from paglets.runtime.caller import PROGRAM, Caller
+from paglets.runtime.operations import MEMBERS, Entry, encoded
+from paglets.serialization.values import from_json
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from paglets.persistence.records import Forward
+    from paglets.persistence.store import Store
+    from paglets.runtime.delivery import Delivery
+    from paglets.runtime.here import Here
+    from paglets.runtime.lifecycle import Lifecycle
+    from paglets.runtime.locating import Locator
+    from paglets.runtime.peers import Peers
+    from paglets.runtime.residents import Residents
+    from paglets.runtime.transfers.departures import Departures
+    from paglets.runtime.views import Views
+
+_MARGIN = 5.0
+"""Seconds that a host waits for another beyond the time that the operation itself may take."""
+_LONG = 120.0
+_MAX_BODY = 16 * 1024**2
+
+
+class PagletOperations:
+    """The paglets of this host, as operations."""
+
+    def __init__(
+        self,
+        *,
+        residents: Residents,
+        store: Store,
+        lifecycle: Lifecycle,
+        departures: Departures,
+        delivery: Delivery,
+        views: Views,
+        locator: Locator,
+        peers: Peers,
+        here: Here,
+    ) -> None:
+        self._residents = residents
+        self._store = store
+        self._lifecycle = lifecycle
+        self._departures = departures
+        self._delivery = delivery
+        self._views = views
+        self._locator = locator
+        self._peers = peers
+        self._here = here
+
+    def entries(self) -> dict[str, Entry]:
+        """The operations by name."""
+        return {
+            api.PAGLETS_LIST: Entry(api.PagletsListParams, self.list),
+            api.PAGLETS_INFO: Entry(api.PagletParams, self._following(api.PAGLETS_INFO, self.info)),
+            api.PAGLETS_STATE: Entry(api.PagletParams, self._following(api.PAGLETS_STATE, self.state)),
+            api.PAGLETS_LOCATE: Entry(api.LocateParams, self._locator.locate),
+            api.PAGLETS_CREATE: Entry(api.CreateParams, self.create),
+            api.PAGLETS_DISPATCH: Entry(
+                api.DispatchParams, self._following(api.PAGLETS_DISPATCH, self.dispatch)
+            ),
+            api.PAGLETS_CLONE: Entry(api.CloneParams, self._following(api.PAGLETS_CLONE, self.clone)),
+            api.PAGLETS_RETRACT: Entry(api.RetractParams, self.retract),
+            api.PAGLETS_SURRENDER: Entry(api.SurrenderParams, self.surrender, MEMBERS, paglets=False),
+            api.PAGLETS_ARRIVAL: Entry(api.ArrivalParams, self.arrival, MEMBERS, paglets=False),
+            api.PAGLETS_DEACTIVATE: Entry(
+                api.DeactivateParams, self._following(api.PAGLETS_DEACTIVATE, self.deactivate)
+            ),
+            api.PAGLETS_ACTIVATE: Entry(
+                api.PagletParams, self._following(api.PAGLETS_ACTIVATE, self.activate)
+            ),
+            api.PAGLETS_DISPOSE: Entry(api.PagletParams, self._following(api.PAGLETS_DISPOSE, self.dispose)),
+            api.PAGLETS_CHECKPOINT: Entry(api.PagletParams, self.checkpoint),
+            api.PAGLETS_NOTIFY: Entry(api.NotifyParams, self.notify),
+            api.MESSAGE_SEND: Entry(api.MessageParams, self.send),
+            api.MESSAGE_MULTICAST: Entry(api.MulticastParams, self.multicast),
+        }
+
+    # --- those that have left ----------------------------------------------------------------------------
+
+    def _following(
+        self, method: str, handler: Callable[[Caller, Any], Awaitable[Any]]
+    ) -> Callable[[Caller, Any], Awaitable[Any]]:
+        """The handler for paglets that are here; the next host's answer for those that have moved on."""
+
+        async def follow(caller: Caller, params: Any) -> Any:
+            if self._residents.get(params.agent_id) is None and (
+                forward := await self._forward(params.agent_id)
+            ):
+                return await self._peers.follow(forward, method, params, timeout=_LONG)
+            return await handler(caller, params)
+
+        return follow
+
+    async def _forward(self, agent_id: str) -> Forward | None:
+        record = await self._store.read(lambda tx: tx.paglet(agent_id))
+        return record.forward if record is not None and record.phase is Phase.DEPARTED else None
+
+    def _place(self, agent_id: str) -> api.Place:
+        return api.Place(self._here.address, agent_id)
+
+    # --- looking -----------------------------------------------------------------------------------------
+
+    async def list(self, _caller: Caller, params: api.PagletsListParams) -> Any:
+        """A page of this host's paglets."""
+        if params.state not in {"active", "inactive", "all"}:
+            raise HostError(f"state must be one of: active, inactive, all - not {params.state[:50]!r}")
+        return await self._views.list(params.state, params.limit, params.cursor, memory=params.memory)
+
+    async def info(self, _caller: Caller, params: api.PagletParams) -> Any:
+        """One paglet."""
+        resident = self._residents.get(params.agent_id)
+        record = resident.record if resident is not None else await self._lifecycle.record(params.agent_id)
+        return self._views.describe(record, memory=True)
+
+    async def state(self, _caller: Caller, params: api.PagletParams) -> Any:
+        """Its state, as JSON that a child made."""
+        active, state = await self._lifecycle.read_state(params.agent_id)
+        return {"active": active, "state": msgspec.Raw(state)}
+
+    # --- life --------------------------------------------------------------------------------------------
+
+    async def create(self, _caller: Caller, params: api.CreateParams) -> Any:
+        """A new paglet here, or at the host that is named."""
+        if params.target and not self._here.is_me(params.target):
+            target = await self._peers.find(params.target)
+            onward = msgspec.structs.replace(params, target="")
+            return await self._peers.call(
+                target.host_id, target.url, api.PAGLETS_CREATE, onward, timeout=_LONG
+            )
+        resident = await self._lifecycle.create(
+            class_name=params.class_name,
+            state_class_name=params.state_class_name,
+            state_json=params.state,
+            init=msgspec.json.decode(params.init),
+            agent_id=params.agent_id,
+        )
+        return self._place(resident.agent_id)
+
+    async def dispatch(self, caller: Caller, params: api.DispatchParams) -> Any:
+        """Move it."""
+        return await self._departures.dispatch(
+            params.agent_id, TransferTicket.from_wire(params.ticket), caller
+        )
+
+    async def clone(self, caller: Caller, params: api.CloneParams) -> Any:
+        """Copy it."""
+        ticket = TransferTicket.from_wire(params.ticket) if params.ticket else None
+        return await self._departures.clone(params.agent_id, ticket, caller)
+
+    async def retract(self, _caller: Caller, params: api.RetractParams) -> Any:
+        """Bring it here from where it is."""
+        here = self._residents.get(params.agent_id)
+        if here is not None:
+            return self._place(params.agent_id)
+        if params.source_url:
+            source = await self._peers.find(params.source_url)
+        else:
+            source = await self._locator.host_of(params.agent_id)
+        if source.host_id == self._here.host_id:
+            await self._lifecycle.record(params.agent_id)
+            return self._place(params.agent_id)
+        raw = await self._peers.call(
+            source.host_id,
+            source.url,
+            api.PAGLETS_INFO,
+            api.PagletParams(agent_id=params.agent_id),
+            timeout=params.timeout,
+        )
+        info = msgspec.json.decode(raw)
+        surrender = api.SurrenderParams(
+            agent_id=params.agent_id,
+            incarnation=Incarnation(Lineage(info["lineage"], info["adopter"]), info["epoch"]),
+            url=self._here.address,
+            timeout=params.timeout,
+        )
+        where = await self._peers.find(info["host_url"])
+        await self._peers.call(
+            where.host_id, where.url, api.PAGLETS_SURRENDER, surrender, timeout=params.timeout + _MARGIN
+        )
+        return self._place(params.agent_id)
+
+    async def surrender(self, caller: Caller, params: api.SurrenderParams) -> Any:
+        """Give a paglet to the host that asks for it."""
+        if caller.peer is None or caller.peer.kind is not PeerKind.MEMBER:
+            raise HostError("only a host of the mesh can ask for a paglet")
+        record = await self._lifecycle.record(params.agent_id)
+        if record.phase is Phase.PREPARED:
+            raise LifecycleError(
+                f"paglet {params.agent_id} is on its way or in doubt; it cannot be retracted now"
+            )
+        try:
+            target = await self._peers.find(caller.peer.host_id)
+        except HostError:
+            target = None
+        destination = target.url if target is not None else params.url
+        ticket = TransferTicket(destination=destination, timeout=params.timeout)
+        return await self._departures.dispatch(
+            params.agent_id, ticket, caller, kind=MoveKind.RETRACT, expected=params.incarnation
+        )
+
+    async def arrival(self, _caller: Caller, params: api.ArrivalParams) -> Any:
+        """Wait for a life's first hook."""
+        await self._departures.wait_arrival(params)
+        return {}
+
+    async def deactivate(self, caller: Caller, params: api.DeactivateParams) -> Any:
+        """Park it."""
+        request = DeactivationRequest.from_wire(params.request) if params.request else DeactivationRequest()
+        await self._lifecycle.deactivate(params.agent_id, request, caller)
+        return self._place(params.agent_id)
+
+    async def activate(self, _caller: Caller, params: api.PagletParams) -> Any:
+        """Wake it."""
+        await self._lifecycle.activate(params.agent_id)
+        return self._place(params.agent_id)
+
+    async def dispose(self, caller: Caller, params: api.PagletParams) -> Any:
+        """End it."""
+        await self._lifecycle.dispose(params.agent_id, caller)
+        return {}
+
+    async def checkpoint(self, caller: Caller, params: api.PagletParams) -> Any:
+        """Make its current state the durable one."""
+        await self._lifecycle.checkpoint(params.agent_id, caller)
+        return {}
+
+    async def notify(self, _caller: Caller, params: api.NotifyParams) -> Any:
+        """Wake those that wait for a message in it."""
+        resident = self._residents.get(params.agent_id)
+        if resident is None or resident.child is None:
+            raise InvalidAgentError(f"there is no active paglet {params.agent_id} on host {self._here.name}")
+        resident.child.wake(everyone=params.everyone)
+        return {}
+
+    # --- messages ----------------------------------------------------------------------------------------
+
+    async def send(self, caller: Caller, params: api.MessageParams) -> Any:
+        """Deliver a message; who sends is what the door knows, not what the sender wrote."""
+        if caller.peer is not None and caller.peer.kind is not PeerKind.MEMBER:
+            params = msgspec.structs.replace(params, sender=None)
+        if len(params.body) > _MAX_BODY:
+            raise SerializationError(
+                f"a message of {len(params.body)} bytes is over the bound of {_MAX_BODY}; send an artifact or a state"
+            )
+        return await self._delivery.send(params)
+
+    async def multicast(self, _caller: Caller, params: api.MulticastParams) -> Any:
+        """Whom a multicast reaches: the active paglets of this host."""
+        ids = sorted(each.agent_id for each in self._residents if each.running)
+        return {"agent_ids": [agent_id for agent_id in ids if agent_id != params.exclude]}
+
+    def reserved(self) -> dict[str, Callable[[api.MessageParams], Awaitable[bytes]]]:
+        """The message kinds that the runtime itself handles."""
+        return {
+            "_clone": self._as_message(self._clone_message),
+            "_dispatch": self._as_message(self._dispatch_message),
+            "_dispose": self._as_message(self._dispose_message),
+            "_deactivate": self._as_message(self._deactivate_message),
+            "_revert": self._as_message(self._revert_message),
+        }
+
+    def _as_message(
+        self, handler: Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+    ) -> Callable[[api.MessageParams], Awaitable[bytes]]:
+        async def answer(params: api.MessageParams) -> bytes:
+            body = from_json(bytes(params.body))
+            arguments = dict(body.get("args") or {})
+            if isinstance(body.get("arg"), str):
+                arguments.setdefault("target", body["arg"])
+            if self._residents.get(params.agent_id) is None and (
+                forward := await self._forward(params.agent_id)
+            ):
+                onward = msgspec.structs.replace(params, hops=params.hops + 1)
+                return await self._peers.follow(forward, api.MESSAGE_SEND, onward, timeout=params.timeout)
+            answered = await handler(params.agent_id, arguments)
+            return b'{"accepted":true}' if params.message_type == ONEWAY else encoded(answered)
+
+        return answer
+
+    async def _clone_message(self, agent_id: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        target = arguments.get("target")
+        ticket = TransferTicket(str(target)) if target else None
+        return {"cloned": True, "proxy": await self._departures.clone(agent_id, ticket, PROGRAM)}
+
+    async def _dispatch_message(self, agent_id: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        target = arguments.get("target")
+        if not target:
+            raise HostError("a _dispatch message names its target: args {'target': host name or URL}")
+        ticket = TransferTicket(str(target))
+        return {"dispatched": True, "proxy": await self._departures.dispatch(agent_id, ticket, PROGRAM)}
+
+    async def _revert_message(self, agent_id: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        target = arguments.get("target")
+        if not target:
+            raise HostError("a _revert message names where to: args {'target': host name or URL}")
+        ticket = TransferTicket(str(target))
+        place = await self._departures.dispatch(agent_id, ticket, PROGRAM, kind=MoveKind.RETRACT)
+        return {"reverted": True, "proxy": place}
+
+    async def _dispose_message(self, agent_id: str, _arguments: dict[str, Any]) -> dict[str, Any]:
+        await self._lifecycle.dispose(agent_id)
+        return {"disposed": True}
+
+    async def _deactivate_message(self, agent_id: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        request = DeactivationRequest.from_wire({"source": "message", **arguments})
+        await self._lifecycle.deactivate(agent_id, request)
+        return {"deactivated": True, "proxy": self._place(agent_id)}

@@ -1,0 +1,114 @@
+"""Other hosts as the parts of this one see them: found by name, URL or key, called over pooled links."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from paglets.core.errors import HostError, RemoteHostError, TransferError
+from paglets.remote.api import HOST_HELLO, HelloParams
+from paglets.remote.members import normal_url
+from paglets.remote.moved import MovedReply
+from paglets.remote.wire.addresses import HostAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from paglets.persistence.records import Forward
+    from paglets.remote.mesh_service import MeshService
+    from paglets.remote.mesh_view import SeenHost
+    from paglets.remote.wire.pool import LinkPool
+    from paglets.remote.wire.stream_client import OutgoingStream
+    from paglets.runtime.here import Here
+
+HELLO_TIMEOUT = 5.0
+
+
+class Target(NamedTuple):
+    """A host that something can be moved to: its key, where it is, and the code it runs."""
+
+    host_id: str
+    url: str
+    name: str
+    code_version: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.url})" if self.name else self.url
+
+
+class Peers:
+    """Finds and calls other hosts. Only keys identify: a URL that answers with another key is not talked to."""
+
+    def __init__(
+        self, *, pool: LinkPool, mesh: MeshService, here: Here, own_hello: Callable[[str], HelloParams]
+    ) -> None:
+        self._pool = pool
+        self._mesh = mesh
+        self._here = here
+        self._own_hello = own_hello
+
+    def address(self, host_id: str, url: str) -> HostAddress:
+        """Where to dial a host: what the mesh knows of its key now, and the URL it was last seen at."""
+        for seen in self._mesh.view.others:
+            if host_id and seen.facts.host_id == host_id:
+                return HostAddress(seen.url, host_id, tuple({*seen.urls, url} - {seen.url, ""}))
+        if not host_id:
+            found = self._by_url(url)
+            if found is not None:
+                return HostAddress(url, found.facts.host_id or None, tuple(set(found.urls) - {url}))
+        return HostAddress(url, host_id or None)
+
+    async def call(
+        self, host_id: str, url: str, method: str, params: msgspec.Struct, *, timeout: float | None
+    ) -> bytes:
+        """Call an operation of another host; the raw JSON result, or one of the API page's errors."""
+        return await self._pool.call(self.address(host_id, url), method, params, timeout=timeout)
+
+    async def follow(
+        self, forward: Forward, method: str, params: msgspec.Struct, *, timeout: float | None
+    ) -> MovedReply:
+        """Pass a call on to where a paglet has gone; the answer says where it was given."""
+        raw = await self.call(forward.host_id, forward.url, method, params, timeout=timeout)
+        if isinstance(raw, MovedReply):
+            return raw
+        return MovedReply.at(raw, self.address(forward.host_id, forward.url).url)
+
+    def stream(self, target: Target) -> AbstractAsyncContextManager[OutgoingStream]:
+        """A stream to the host, for one transfer; an asynchronous context manager."""
+        return self._pool.stream(self.address(target.host_id, target.url))
+
+    async def find(self, name_or_url: str) -> Target:
+        """The host of that name or URL, its key known, or asked for. ``TransferError`` when there is none."""
+        if self._here.is_me(name_or_url):
+            return Target(self._here.host_id, self._here.address, self._here.name, self._here.code_version)
+        url = normal_url(name_or_url)
+        seen = self._by_url(url) if url else self._by_name(name_or_url)
+        if seen is not None and seen.facts.host_id:
+            return Target(seen.facts.host_id, seen.url, seen.facts.name, seen.facts.code_version)
+        if not url:
+            known = ", ".join(sorted(other.facts.name for other in self._mesh.view.others)) or "none"
+            raise TransferError(f"no host of this mesh is called {name_or_url!r}; known: {known}")
+        try:
+            raw = await self._pool.call(
+                HostAddress(url), HOST_HELLO, self._own_hello(""), timeout=HELLO_TIMEOUT
+            )
+        except (RemoteHostError, HostError) as error:
+            raise TransferError(str(error)) from error
+        hello = msgspec.json.decode(raw, type=HelloParams)
+        return Target(hello.host_id, url, hello.name, hello.code_version)
+
+    def _by_url(self, url: str) -> SeenHost | None:
+        found = [seen for seen in self._mesh.view.others if url == seen.url or url in seen.urls]
+        return max(found, key=lambda seen: (seen.online, seen.last_seen), default=None)
+
+    def _by_name(self, name: str) -> SeenHost | None:
+        found = [
+            seen for seen in self._mesh.view.others if seen.facts.name == name or seen.facts.host_id == name
+        ]
+        online = [seen for seen in found if seen.online] or found
+        if len(online) > 1:
+            where = ", ".join(sorted(seen.url for seen in online))
+            raise TransferError(f"several hosts are called {name!r} ({where}); use the URL, or rename one")
+        return online[0] if online else None

@@ -1,0 +1,133 @@
+"""The table of paglets that have a process here or are on their way, and the locks of their life cycles."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from paglets.core.errors import HostError, LifecycleError
+from paglets.runtime.mailbox import Mailbox
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from paglets.core.errors import TransferInDoubtError
+    from paglets.core.incarnation import Incarnation
+    from paglets.persistence.records import PagletRecord
+    from paglets.runtime.children.child import Child
+
+
+class Resident:
+    """One paglet that is active here, starting, moving, in doubt or crashed.
+
+    ``record`` is its record as last committed. ``child`` is its process, None while it has none.
+    """
+
+    def __init__(self, record: PagletRecord, mailbox: Mailbox) -> None:
+        self.agent_id = record.agent_id
+        self.record = record
+        self.mailbox = mailbox
+        self.child: Child | None = None
+        self.crashed = ""
+        """What ended its process against its will; empty while it is well."""
+        self.exit_code: int | None = None
+        self.doubt: TransferInDoubtError | None = None
+        """Set when the process was ended because the verdict on its move did not come in time."""
+        self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Resolves when the hook that this life began with has returned, or with its error."""
+        self.settled.add_done_callback(_retrieve)
+        self.idle = asyncio.Event()
+        """Set while no handler runs."""
+        self.idle.set()
+        self.notified = asyncio.Event()
+
+    @property
+    def incarnation(self) -> Incarnation:
+        """Which life of the paglet this is."""
+        return self.record.incarnation
+
+    @property
+    def running(self) -> bool:
+        """Whether a process can take messages."""
+        return self.child is not None and not self.crashed
+
+    def need_child(self) -> Child:
+        """Its process; ``LifecycleError`` when it has none."""
+        if self.child is None:
+            why = self.crashed or self.record.failed or str(self.doubt or "")
+            raise LifecycleError(f"paglet {self.agent_id} has no process here{': ' + why if why else ''}")
+        return self.child
+
+
+def _retrieve(future: asyncio.Future[None]) -> None:
+    if not future.cancelled():
+        future.exception()  # nobody has to wait for it; the error is shown by the record
+
+
+class Residents:
+    """All residents by id, and one life-cycle lock for every id that somebody works on."""
+
+    def __init__(self, limit: int, mailbox_limit: int) -> None:
+        self._residents: dict[str, Resident] = {}
+        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._limit = limit
+        self._mailbox_limit = mailbox_limit
+
+    def __len__(self) -> int:
+        return len(self._residents)
+
+    def __iter__(self) -> Iterator[Resident]:
+        return iter(list(self._residents.values()))
+
+    def get(self, agent_id: str) -> Resident | None:
+        """The resident of that id, or None: then the store knows more."""
+        return self._residents.get(agent_id)
+
+    def check_room(self) -> None:
+        """``HostError`` when the host holds as many active paglets as it may."""
+        if len(self._residents) >= self._limit:
+            raise HostError(
+                f"this host already runs {self._limit} paglets; deactivate or move some, or raise its limit"
+            )
+
+    def add(self, record: PagletRecord) -> Resident:
+        """A new resident for the record, its mailbox held until its first hook has returned."""
+        resident = Resident(record, Mailbox(self._mailbox_limit))
+        resident.mailbox.hold()
+        self._residents[record.agent_id] = resident
+        return resident
+
+    def remove(self, resident: Resident) -> None:
+        """Take a resident off the table, unless a later life has taken its place."""
+        if self._residents.get(resident.agent_id) is resident:
+            del self._residents[resident.agent_id]
+
+    @contextlib.asynccontextmanager
+    async def claim(self, agent_id: str, timeout: float) -> AsyncIterator[None]:
+        """Hold the life-cycle lock of an id: one operation at a time changes what a paglet is.
+
+        ``LifecycleError`` when another operation on it does not end within ``timeout`` seconds.
+        """
+        lock, users = self._locks.get(agent_id, (None, 0))
+        if lock is None:
+            lock = asyncio.Lock()
+        self._locks[agent_id] = (lock, users + 1)
+        try:
+            try:
+                async with asyncio.timeout(timeout):
+                    await lock.acquire()
+            except TimeoutError:
+                raise LifecycleError(
+                    f"another operation on paglet {agent_id} did not end within {timeout:g} s; try again"
+                ) from None
+            try:
+                yield
+            finally:
+                lock.release()
+        finally:
+            lock, users = self._locks[agent_id]
+            if users == 1:
+                del self._locks[agent_id]
+            else:
+                self._locks[agent_id] = (lock, users - 1)

@@ -1,0 +1,64 @@
+"""What a host is told when it is made. One frozen value; nothing reads the environment below this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from paglets.persistence.storage import DEFAULT_PERSISTENT_STORAGE_QUOTA_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+GIB = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what paglets and peers can make grow. Sizes in bytes, times in seconds."""
+
+    state_bytes: int = GIB
+    """The largest state that is taken in or sent."""
+    mailbox_messages: int = 10_000
+    message_bytes: int = 16 * 1024**2
+    forwards: int = 16
+    """How many forwards one message follows."""
+    active_paglets: int = 5_000
+    child_memory_bytes: int = GIB
+    """Address space a child may use beyond the library's own, on top of a multiple of its state."""
+    start_timeout: float = 30.0
+    """From the request for a child until its class and state are loaded."""
+    hook_timeout: float = 60.0
+    """How long a lifecycle hook may take."""
+    reply_timeout: float = 3_600.0
+    """How long a sender that names no timeout waits for a reply."""
+    end_grace: float = 5.0
+    """How long the process of a paglet that moved on may take to end."""
+    concurrent_starts: int = 8
+    incoming_transfers: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class HostSettings:
+    """One host. Paths exist or are made by the parts that own them."""
+
+    name: str
+    data_dir: Path
+    bind: tuple[str, ...] = ("127.0.0.1",)
+    port: int = 0
+    public_url: str | None = None
+    socket_path: Path | None = None
+    """Where the local Unix socket is; None: no local door."""
+    mesh_version: str = ""
+    """Code version of the mesh; hosts of another one are visible, and not moved to."""
+    mesh: bool = True
+    peers: tuple[str, ...] = ()
+    gossip_interval: float = 1.0
+    offline_after: float = 10.0
+    code_paths: tuple[Path, ...] | None = None
+    """Directories that paglet classes may come from; None: any importable module."""
+    tags: tuple[str, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict[str, str])
+    storage_quota_bytes: int = DEFAULT_PERSISTENT_STORAGE_QUOTA_BYTES
+    limits: Limits = field(default_factory=Limits)

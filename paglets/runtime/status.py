@@ -1,0 +1,103 @@
+"""How a host is: for people, for probes, and for the mesh."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from paglets.remote.members import HostFacts
+
+if TYPE_CHECKING:
+    from paglets.persistence.store import Store
+    from paglets.runtime.here import Here
+    from paglets.runtime.settings import HostSettings
+    from paglets.runtime.views import Views
+
+CAPABILITIES = (
+    "agents:create",
+    "agents:receive",
+    "agents:clone",
+    "agents:retract",
+    "hosts:list",
+    "events:list",
+)
+
+
+class Status:
+    """Gathers what a host says of itself. ``version`` is the product's."""
+
+    def __init__(
+        self,
+        *,
+        here: Here,
+        settings: HostSettings,
+        views: Views,
+        store: Store,
+        properties: dict[str, Any],
+        version: str,
+        refused: Callable[[], dict[str, int]],
+    ) -> None:
+        self._here = here
+        self._settings = settings
+        self._views = views
+        self._store = store
+        self._properties = properties
+        self._version = version
+        self._refused = refused
+        self._started = time.time()
+        self.ready = False
+        """Whether the doors are open and what was interrupted has been taken up again."""
+        self.restored = ""
+        """Why this host's store counts as a restored copy; empty when it does not."""
+        self.addresses: tuple[str, ...] = ()
+        """Every URL that may reach this host."""
+
+    def status(self) -> dict[str, Any]:
+        """What ``paglets status`` shows."""
+        return {
+            "name": self._here.name,
+            "host_id": self._here.host_id,
+            "mesh_id": self._here.mesh_id,
+            "address": self._here.address,
+            "addresses": list(self.addresses),
+            "version": self._version,
+            "code_version": self._here.code_version,
+            "ready": self.ready,
+            "started_at": self._started,
+            "data_dir": str(self._settings.data_dir),
+            "store_id": self._store.store_id,
+            "commit": self._store.commit_number,
+            "active_count": self._views.active_count(),
+            "inactive_count": self._views.inactive_count(),
+            "damaged_records": len(self._store.damaged),
+            "refused_strangers": self._refused(),
+            "restored": self.restored,
+        }
+
+    def health(self) -> dict[str, Any]:
+        """``Host.health()`` and ``GET /health``."""
+        return {
+            "name": self._here.name,
+            "address": self._here.address,
+            "active_count": self._views.active_count(),
+            "inactive_count": self._views.inactive_count(),
+            "code_version": self._here.code_version,
+            "capabilities": list(CAPABILITIES),
+            "tags": list(self._settings.tags),
+            "properties": dict(self._properties),
+        }
+
+    def facts(self) -> HostFacts:
+        """What the mesh is told."""
+        return HostFacts(
+            host_id=self._here.host_id,
+            name=self._here.name,
+            url=self._here.address,
+            addresses=tuple(url for url in self.addresses if url != self._here.address)[:16],
+            code_version=self._here.code_version,
+            active_count=self._views.active_count(),
+            inactive_count=self._views.inactive_count(),
+            tags=self._settings.tags,
+            properties=dict(self._settings.properties),
+        )

@@ -1,0 +1,245 @@
+"""Makes the processes that paglets run in, and hears of their end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from paglets.core.errors import HostError, InvalidAgentError
+from paglets.runtime.child_specs import AdmitSpec, CodePolicy
+from paglets.runtime.child_specs import Limits as ChildLimits
+from paglets.runtime.children.child import Child
+from paglets.runtime.children.inspection import inspect_state
+from paglets.runtime.launchers.launcher import LaunchRequest
+from paglets.runtime.work_dirs import safe_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import msgspec
+
+    from paglets.core.incarnation import Incarnation
+    from paglets.runtime.child_specs import Admitted, Call, OutputLine
+    from paglets.runtime.children.outcomes import ChildOutcome
+    from paglets.runtime.events import Events
+    from paglets.runtime.here import Here
+    from paglets.runtime.launchers.launcher import Launcher
+    from paglets.runtime.memory_files import Payload
+    from paglets.runtime.outputs import Outputs
+    from paglets.runtime.residents import Residents
+    from paglets.runtime.settings import HostSettings
+    from paglets.runtime.work_dirs import WorkDirs
+
+logger = logging.getLogger(__name__)
+
+REFUSED_MODULES = ("__main__", "__mp_main__")
+
+
+class Switchboard(Protocol):
+    """Who answers what paglets ask for."""
+
+    async def call(self, child: Child, call: Call) -> bytes:
+        """Run the operation; raw JSON, or a ``PagletError``."""
+        ...
+
+
+class Supervisor:
+    """All child processes of a host. It owns them from launch to exit and is the owner they report to."""
+
+    def __init__(
+        self,
+        *,
+        launcher: Launcher,
+        residents: Residents,
+        events: Events,
+        outputs: Outputs,
+        here: Here,
+        settings: HostSettings,
+        properties: dict[str, object],
+        work_dirs: WorkDirs,
+        life_file: Path,
+    ) -> None:
+        self._launcher = launcher
+        self._residents = residents
+        self._events = events
+        self._outputs = outputs
+        self._here = here
+        self._settings = settings
+        self._properties = properties
+        self._work_dirs = work_dirs
+        self._life_file = life_file
+        self._starts = asyncio.Semaphore(settings.limits.concurrent_starts)
+        self._children: set[Child] = set()
+        self._ending: set[asyncio.Task[ChildOutcome]] = set()
+        self._closing = False
+        self.switchboard: Switchboard | None = None
+        """Set once, when the host is put together, before the first child is made."""
+        self.on_crash: Callable[[Child, ChildOutcome], None] | None = None
+        """Told of a resident's child that ended against its will, after the table was brought up to date."""
+
+    async def start(
+        self,
+        *,
+        agent_id: str,
+        incarnation: Incarnation,
+        class_name: str,
+        state_class_name: str,
+        state: Payload | None = None,
+        state_json: msgspec.Raw | None = None,
+    ) -> tuple[Child, Admitted]:
+        """A process that holds the paglet, its class imported and its state loaded; no hook has run.
+
+        Bounded by ``start_timeout``. Any failure is one of the API page's errors, and leaves no process.
+        """
+        if class_name.partition(":")[0] in REFUSED_MODULES:
+            raise InvalidAgentError(
+                f"{class_name} is defined in the program's main script, which a child process cannot import; "
+                "move the class into a module of its own and import it from there"
+            )
+        if self._closing:
+            raise HostError(f"host {self._here.name} is stopping")
+        spec = self._spec(agent_id, incarnation, class_name, state_class_name, state_json)
+        try:
+            async with asyncio.timeout(self._settings.limits.start_timeout), self._starts:
+                child = await Child.launch(
+                    self._launcher,
+                    self._request(),
+                    agent_id=agent_id,
+                    incarnation=incarnation,
+                    owner=self,
+                )
+                self._children.add(child)
+                try:
+                    return child, await child.admit(spec, state)
+                except BaseException:
+                    self.end(child, grace=0)
+                    raise
+        except TimeoutError:
+            raise HostError(
+                f"paglet {agent_id} of class {class_name} was not ready within "
+                f"{self._settings.limits.start_timeout:g} s; its module may be slow to import"
+            ) from None
+
+    async def inspect(self, state: Payload) -> bytes:
+        """A stored state as JSON text, made by a process of its own."""
+        try:
+            return await inspect_state(
+                self._launcher,
+                self._request(),
+                state,
+                limits=ChildLimits(memory_bytes=self._settings.limits.child_memory_bytes),
+                timeout=self._settings.limits.start_timeout,
+            )
+        except TimeoutError:
+            raise HostError(
+                "the state could not be read in time; it is very large, or the host very busy"
+            ) from None
+
+    def _request(self) -> LaunchRequest:
+        return LaunchRequest(life_file=str(self._life_file))
+
+    def _spec(
+        self,
+        agent_id: str,
+        incarnation: Incarnation,
+        class_name: str,
+        state_class_name: str,
+        state_json: msgspec.Raw | None,
+    ) -> AdmitSpec:
+        settings, limits = self._settings, self._settings.limits
+        code = CodePolicy()
+        if settings.code_paths is not None:
+            roots = tuple(str(path) for path in settings.code_paths)
+            code = CodePolicy(roots=roots, search=roots)
+        extra = {} if state_json is None else {"state_json": bytes(state_json)}
+        return AdmitSpec(
+            agent_id=agent_id,
+            incarnation=incarnation,
+            class_name=class_name,
+            state_class_name=state_class_name,
+            limits=ChildLimits(memory_bytes=limits.child_memory_bytes),
+            code=code,
+            host_name=self._here.name,
+            host_address=self._here.address,
+            work_dir=str(self._work_dirs.path(agent_id, incarnation)),
+            storage_dir=str(settings.data_dir / "storage" / safe_name(class_name)),
+            storage_quota_bytes=settings.storage_quota_bytes,
+            properties=self._properties,
+            **extra,
+        )
+
+    def end(self, child: Child, *, grace: float) -> None:
+        """Let a child finish within ``grace`` seconds, killed after; owned here until it is gone."""
+        if child.outcome is not None:
+            return
+        task = asyncio.create_task(child.finish(grace) if grace else child.kill())
+        self._ending.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[ChildOutcome]) -> None:
+        self._ending.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("ending a child failed", exc_info=error)
+
+    async def aclose(self) -> None:
+        """Kill every child and wait until they are gone, bounded."""
+        self._closing = True
+        for child in list(self._children):
+            self.end(child, grace=0)
+        if self._ending:
+            await asyncio.wait(self._ending, timeout=self._settings.limits.end_grace)
+        await self._launcher.aclose()
+
+    async def quiet(self, timeout: float) -> None:
+        """Wait until the children that were told to end are gone, at most ``timeout`` seconds."""
+        if self._ending:
+            await asyncio.wait(self._ending, timeout=timeout)
+
+    # --- what children report: the ChildOwner protocol
+
+    async def on_call(self, child: Child, call: Call) -> bytes:
+        """See ``ChildOwner``."""
+        if self.switchboard is None:
+            raise HostError("this host is not ready yet")
+        return await self.switchboard.call(child, call)
+
+    def on_run_ended(self, child: Child, error: BaseException | None) -> None:
+        """See ``ChildOwner``."""
+        if error is not None:
+            logger.warning("run() raised", extra={"agent_id": child.agent_id, "error": str(error)})
+            self._events.emit(
+                "message-failed",
+                agent_id=child.agent_id,
+                data={"where": "run"},
+                error=f"run() raised: {error}",
+            )
+
+    def on_output(self, child: Child, lines: list[OutputLine]) -> None:
+        """See ``ChildOwner``."""
+        self._outputs.add(child.agent_id, lines)
+
+    def on_exit(self, child: Child, outcome: ChildOutcome) -> None:
+        """See ``ChildOwner``."""
+        self._children.discard(child)
+        resident = self._residents.get(child.agent_id)
+        if resident is None or resident.child is not child:
+            return
+        resident.exit_code = outcome.status.code if outcome.status.signal is None else -outcome.status.signal
+        if self._closing or outcome.wanted:
+            return
+        resident.crashed = str(outcome)
+        logger.warning(
+            "a paglet's process ended", extra={"agent_id": child.agent_id, "outcome": str(outcome)}
+        )
+        self._events.emit(
+            "paglet-crashed",
+            agent_id=child.agent_id,
+            class_name=resident.record.class_name,
+            error=str(outcome),
+        )
+        if self.on_crash is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                self.on_crash(child, outcome)

@@ -1,0 +1,358 @@
+"""The target's side of moves: verify, admit, decide in one commit, answer - and only then begin the new life."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from paglets.core.deactivation import DeactivationPolicy
+from paglets.core.errors import (
+    AuthenticationError,
+    ForbiddenError,
+    HostError,
+    PagletError,
+    TransferError,
+)
+from paglets.core.incarnation import TransferId
+from paglets.core.runtime_values import ArrivalMode
+from paglets.persistence.journal import arrivals
+from paglets.persistence.journal.peers import note_floor, note_peer_store
+from paglets.persistence.records import Outcome, PagletRecord, PendingHook, Phase, VerdictRecord
+from paglets.remote.envelopes.header import EnvelopeHeader, SignedHeader, verify_header
+from paglets.remote.envelopes.trailer import verify_trailer
+from paglets.remote.envelopes.verdicts import VerdictAnswer, sign_verdict
+from paglets.remote.wire.peer import PeerKind
+from paglets.runtime.transfers.asking import VerdictReply
+from paglets.runtime.transfers.incoming_payload import IncomingPayload
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from paglets.persistence.store import Store
+    from paglets.remote.api import VerdictAskParams
+    from paglets.remote.trust.keys import HostKey
+    from paglets.remote.wire.peer import Peer
+    from paglets.remote.wire.stream_server import IncomingStream
+    from paglets.runtime.beginnings import Beginnings
+    from paglets.runtime.children.child import Child
+    from paglets.runtime.delivery import Delivery
+    from paglets.runtime.events import Events
+    from paglets.runtime.here import Here
+    from paglets.runtime.residents import Residents
+    from paglets.runtime.settings import Limits
+    from paglets.runtime.supervisor import Supervisor
+
+logger = logging.getLogger(__name__)
+
+_DECIDING = "deciding"
+
+
+class Arrivals:
+    """Takes envelopes from other hosts. A ``StreamHandler`` of the listener."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        residents: Residents,
+        supervisor: Supervisor,
+        beginnings: Beginnings,
+        delivery: Delivery,
+        events: Events,
+        here: Here,
+        key: HostKey,
+        limits: Limits,
+        is_revoked: Callable[[str], bool],
+        came_home: Callable[[TransferId], None],
+    ) -> None:
+        self._store = store
+        self._residents = residents
+        self._supervisor = supervisor
+        self._beginnings = beginnings
+        self._delivery = delivery
+        self._events = events
+        self._here = here
+        self._key = key
+        self._limits = limits
+        self._is_revoked = is_revoked
+        self._came_home = came_home
+        self._under_way: dict[TransferId, dict[str, Any]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- one transfer ----------------------------------------------------------------------------------
+
+    async def receive(self, peer: Peer, stream: IncomingStream) -> bytes:
+        """See ``StreamHandler``: the signed verdict on one envelope.
+
+        What is not genuine or not complete is refused by an error, and nothing of it is stored. A genuine,
+        complete envelope always gets a verdict; refusing one is FENCED, committed before it is said.
+        """
+        header = self._verified(peer, stream).header
+        if len(self._under_way) >= self._limits.incoming_transfers:
+            raise HostError("this host takes as many transfers as it may at once; try again in a moment")
+        self._under_way[header.transfer_id] = {
+            "transfer_id": str(header.transfer_id),
+            "agent_id": header.agent_id,
+            "peer": header.source_name or header.source,
+            "direction": "in",
+            "status": "receiving",
+        }
+        try:
+            return await self._take(peer, stream)
+        finally:
+            self._under_way.pop(header.transfer_id, None)
+
+    def _verified(self, peer: Peer, stream: IncomingStream) -> SignedHeader:
+        try:
+            if peer.kind is not PeerKind.MEMBER:
+                raise ForbiddenError(f"only hosts of the mesh send paglets, not a {peer.kind.value}")
+            return verify_header(
+                stream.header, mesh_id=self._here.mesh_id, destination=self._here.host_id, source=peer.host_id
+            )
+        except (AuthenticationError, ForbiddenError) as error:
+            self._alarm(peer, "envelope", error)
+            raise
+
+    def _alarm(self, peer: Peer, what: str, error: Exception) -> None:
+        logger.warning(
+            "an envelope was refused", extra={"peer": peer.name or peer.address, "error": str(error)}
+        )
+        self._events.emit(
+            "security",
+            data={"what": what, "peer": peer.host_id or peer.address, "address": peer.address},
+            error=str(error),
+        )
+
+    async def _take(self, peer: Peer, stream: IncomingStream) -> bytes:
+        signed = self._verified(peer, stream)
+        header = signed.header
+        stream.expect(header.payload_size)
+        await self._advise(header)
+        async with IncomingPayload(self._store, header.payload_size) as incoming:
+            async for chunk in stream:
+                await incoming.write(chunk)
+            try:
+                verify_trailer(
+                    stream.trailer, signed, payload_size=incoming.size, payload_digest=incoming.digest
+                )
+            except (AuthenticationError, ForbiddenError) as error:
+                self._alarm(peer, "trailer", error)
+                raise
+            # From here on the envelope is genuine and complete: whatever happens, it gets a verdict.
+            self._under_way[header.transfer_id]["status"] = _DECIDING
+            decided = await self._decide(header, incoming)
+        return await self._answer(decided)
+
+    async def _advise(self, header: EnvelopeHeader) -> None:
+        """Refuse early what would be refused anyway, before the payload has crossed the network."""
+        expected = header.ticket.get("expected_code_version")
+        if header.code_version != self._here.code_version and expected != self._here.code_version:
+            raise TransferError(
+                f"host {self._here.name} runs mesh code version {self._here.code_version!r}, the sender "
+                f"{header.code_version!r}; a ticket with expected_code_version={self._here.code_version!r} says that "
+                "it is meant"
+            )
+        if header.payload_size > self._limits.state_bytes:
+            raise TransferError(
+                f"a state of {header.payload_size} bytes is over this host's bound of {self._limits.state_bytes}"
+            )
+        self._residents.check_room()
+        if not await asyncio.to_thread(self._store.accepts_arrivals, header.payload_size):
+            raise TransferError(
+                f"the store of host {self._here.name} is nearly full; it takes no more paglets"
+            )
+        standing = await self._store.read(lambda tx: tx.paglet(header.agent_id))
+        reason = arrivals.refusal(standing, _record(header, b"", None))
+        if reason:
+            raise TransferError(reason)
+
+    async def _decide(self, header: EnvelopeHeader, incoming: IncomingPayload) -> _Decided:
+        parked = header.inactive is not None or header.ticket.get("arrival_mode") == ArrivalMode.INACTIVE
+        child: Child | None = None
+        if not parked:
+            try:
+                child, _ = await self._supervisor.start(
+                    agent_id=header.agent_id,
+                    incarnation=header.incarnation,
+                    class_name=header.class_name,
+                    state_class_name=header.state_class_name,
+                    state=await incoming.payload(),
+                )
+            except PagletError as error:
+                return await self._fence(header, f"{type(error).__name__}: {error}")
+        try:
+            return await self._commit(header, incoming, child)
+        except BaseException:
+            if child is not None:
+                self._supervisor.end(child, grace=0)
+            raise
+
+    async def _commit(
+        self, header: EnvelopeHeader, incoming: IncomingPayload, child: Child | None
+    ) -> _Decided:
+        staged = await incoming.staged()
+        verdict = VerdictRecord(
+            header.transfer_id, header.agent_id, header.incarnation, Outcome.ARRIVED, "", time.time()
+        )
+        receipt = sign_verdict(self._key, self._here.mesh_id, verdict).encode()
+        record = _record(header, receipt, staged.ref)
+
+        def rule(tx: Any) -> _Decided:
+            if self._is_revoked(header.source):
+                return arrivals.fence(
+                    tx,
+                    self._here.host_id,
+                    _crossing(header),
+                    "the sending host was revoked",
+                    at=verdict.at,
+                )
+            return arrivals.arrive(tx, self._here.host_id, header.transfer_id, record, at=verdict.at)
+
+        decided = await self._store.commit(rule, blobs=[staged])
+        if (
+            isinstance(decided, arrivals.Decided)
+            and decided.fresh
+            and decided.verdict.outcome is Outcome.ARRIVED
+        ):
+            self._arrived(record, decided, child)
+        elif child is not None:
+            self._supervisor.end(child, grace=0)
+        return decided
+
+    async def _fence(self, header: EnvelopeHeader, reason: str) -> _Decided:
+        return await self._store.commit(
+            lambda tx: arrivals.fence(
+                tx,
+                self._here.host_id,
+                _crossing(header),
+                reason,
+                at=time.time(),
+            )
+        )
+
+    def _arrived(self, record: PagletRecord, decided: arrivals.Decided, child: Child | None) -> None:
+        """The commit has decided: bring the table up to date, and begin the new life beside the answer."""
+        earlier = self._residents.get(record.agent_id)
+        if decided.came_home is not None:
+            self._came_home(decided.came_home.transfer_id)
+        if earlier is not None:
+            self._residents.remove(earlier)
+            if earlier.child is not None:
+                self._supervisor.end(earlier.child, grace=self._limits.end_grace)
+        if child is not None:
+            resident = self._residents.add(record)
+            resident.child = child
+            self._own(self._begin(resident, decided))
+        else:
+            self._events.emit(
+                "arrival", agent_id=record.agent_id, class_name=record.class_name, data={"parked": True}
+            )
+        if earlier is not None:
+            self._delivery.reroute(earlier)
+
+    async def _begin(self, resident: Any, decided: arrivals.Decided) -> None:
+        with contextlib.suppress(PagletError):  # shown by its record, and told to whoever asks about the hook
+            await self._beginnings.begin(resident, decided.messages)
+
+    # --- verdicts --------------------------------------------------------------------------------------
+
+    async def _answer(self, decided: _Decided) -> bytes:
+        if isinstance(decided, arrivals.Closed):
+            raise TransferError(
+                f"this host has been told that all transfers below {decided.floor} are settled"
+            )
+        if isinstance(decided, arrivals.Unsure):
+            raise TransferError(decided.reason)
+        signed = await asyncio.to_thread(sign_verdict, self._key, self._here.mesh_id, decided.verdict)
+        return VerdictAnswer(
+            verdict=signed.encode().decode("ascii"),
+            store_id=self._store.store_id,
+            commit=self._store.commit_number,
+        ).encode()
+
+    async def answer_query(self, peer: Peer, params: VerdictAskParams) -> VerdictReply:
+        """Tell a source this host's verdict on one of its transfers; "never heard of it" becomes FENCED first."""
+        if peer.kind is not PeerKind.MEMBER or peer.host_id != params.source:
+            raise ForbiddenError("a host asks for verdicts on its own transfers only")
+        transfer_id = _transfer_id(params)
+        if self._under_way.get(transfer_id, {}).get("status") == _DECIDING:
+            return VerdictReply(unsure="the envelope is being looked at right now; ask again")
+
+        crossing = arrivals.Crossing(transfer_id, params.agent_id, params.incarnation)
+
+        def rule(tx: Any) -> _Decided:
+            note_floor(tx, params.source, params.floor)
+            return arrivals.answer_query(tx, self._here.host_id, crossing, at=time.time())
+
+        decided = await self._store.commit(rule)
+        if isinstance(decided, arrivals.Closed):
+            return VerdictReply(closed=decided.floor)
+        if isinstance(decided, arrivals.Unsure):
+            return VerdictReply(unsure=decided.reason)
+        return VerdictReply(verdict=base64.b64encode(await self._answer(decided)).decode("ascii"))
+
+    async def note_hello(self, source: str, floor: int, store_id: str, commit: int) -> None:
+        """What a peer's greeting says durably: its floor, and a store that was replaced."""
+
+        def rule(tx: Any) -> None:
+            note_floor(tx, source, floor)
+            note_peer_store(tx, source, store_id, commit)
+
+        await self._store.commit(rule)
+
+    def under_way(self) -> list[dict[str, Any]]:
+        """The transfers that are coming in now, for people."""
+        return list(self._under_way.values())
+
+    # --- tasks -----------------------------------------------------------------------------------------
+
+    def _own(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def aclose(self) -> None:
+        """Stop beginning new lives; the records say where they were."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+_Decided = arrivals.Decided | arrivals.Closed | arrivals.Unsure
+
+
+def _crossing(header: EnvelopeHeader) -> arrivals.Crossing:
+    return arrivals.Crossing(header.transfer_id, header.agent_id, header.incarnation)
+
+
+def _transfer_id(params: VerdictAskParams) -> TransferId:
+    return TransferId(params.source, params.counter)
+
+
+def _record(header: EnvelopeHeader, receipt: bytes, state: Any) -> PagletRecord:
+    """What the paglet will be here, as its envelope says."""
+    now = time.time()
+    parked = header.inactive is not None or header.ticket.get("arrival_mode") == ArrivalMode.INACTIVE
+    pending = None if header.inactive is not None else PendingHook(header.hook, header.event)
+    policy = header.inactive.policy if header.inactive else DeactivationPolicy().to_wire()
+    return PagletRecord(
+        agent_id=header.agent_id,
+        birth=header.birth,
+        phase=Phase.INACTIVE if parked else Phase.ACTIVE,
+        incarnation=header.incarnation,
+        class_name=header.class_name,
+        state_class_name=header.state_class_name,
+        code_version=header.code_version,
+        state=state,
+        pending=pending,
+        receipt=receipt,
+        policy=policy if parked else {},
+        request=header.inactive.request if header.inactive else {},
+        created_at=now,
+        changed_at=now,
+    )

@@ -1,0 +1,384 @@
+"""Dispatch, retract and clone as this host's paglets and their callers ask for them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from paglets.core.errors import HostError, LifecycleError, PagletError, RemoteHostError, TransferError
+from paglets.core.incarnation import Incarnation, Lineage
+from paglets.persistence.records import HookKind, MoveKind, PagletRecord, Phase
+from paglets.remote import api
+from paglets.remote.envelopes.header import EnvelopeHeader, InactiveEntry
+from paglets.remote.envelopes.verdicts import receipt_digest
+from paglets.runtime.child_specs import Departure, DepartureKind
+
+if TYPE_CHECKING:
+    from paglets.remote.transfer import TransferTicket
+    from paglets.runtime.caller import Caller
+    from paglets.runtime.claims import Claims
+    from paglets.runtime.here import Here
+    from paglets.runtime.hook_waits import HookWaits
+    from paglets.runtime.lifecycle import Lifecycle
+    from paglets.runtime.memory_files import Payload
+    from paglets.runtime.peers import Peers, Target
+    from paglets.runtime.residents import Resident, Residents
+    from paglets.runtime.settings import Limits
+    from paglets.runtime.states import States
+    from paglets.runtime.transfers.mover import Mover
+
+_DEPARTURES = {MoveKind.DISPATCH: DepartureKind.DISPATCH, MoveKind.RETRACT: DepartureKind.RETRACT}
+_HOOK_PATIENCE = 0.5
+"""Seconds that the arrival hook is given even when the ticket's time is used up."""
+
+
+class _Aim(NamedTuple):
+    """Where a move wants to go: a host, or why there is none."""
+
+    target: Target | None
+    error: TransferError | None
+
+
+class Departures:
+    """Runs the leaving side of moves and clones: hooks, state, then the transfer, then the arrival's hook."""
+
+    def __init__(
+        self,
+        *,
+        residents: Residents,
+        states: States,
+        claims: Claims,
+        lifecycle: Lifecycle,
+        mover: Mover,
+        peers: Peers,
+        waits: HookWaits,
+        here: Here,
+        limits: Limits,
+    ) -> None:
+        self._residents = residents
+        self._states = states
+        self._claims = claims
+        self._lifecycle = lifecycle
+        self._mover = mover
+        self._peers = peers
+        self._waits = waits
+        self._here = here
+        self._limits = limits
+
+    # --- dispatch and retract --------------------------------------------------------------------------
+
+    async def dispatch(
+        self,
+        agent_id: str,
+        ticket: TransferTicket,
+        caller: Caller,
+        *,
+        kind: MoveKind = MoveKind.DISPATCH,
+        expected: Incarnation | None = None,
+    ) -> api.Place:
+        """Move a paglet; its new place when the arrival hook has returned there, within the ticket's time.
+
+        ``TransferError``: it did not move, durably, and goes on here. ``TransferInDoubtError``: nobody knows
+        yet. ``LifecycleError``: it moved, and its arrival hook raised there; or it could not leave.
+        """
+        deadline = asyncio.get_running_loop().time() + ticket.timeout
+        async with self._claims.take(agent_id, caller, ticket.timeout) as resident:
+            record = resident.record if resident is not None else await self._lifecycle.record(agent_id)
+            _check_movable(record, expected)
+            if resident is None:
+                target = await self._move_parked(record, ticket, kind)
+                return api.Place(target.url, agent_id)
+            incarnation = record.incarnation.next()
+            target = await self._move_active(resident, ticket, caller, kind)
+        await self._arrival(agent_id, target, incarnation, caller, deadline)
+        return api.Place(target.url, agent_id)
+
+    async def _aim(self, ticket: TransferTicket) -> _Aim:
+        """Find the host and see whether it may and can take the paglet, as often as the ticket says."""
+        error: TransferError | None = None
+        for attempt in range(ticket.retries + 1):
+            if attempt:
+                await asyncio.sleep(ticket.retry_interval)
+            try:
+                target = await self._peers.find(ticket.destination)
+                self._check_version(target, ticket)
+                if target.host_id != self._here.host_id and (ticket.required_capabilities or ticket.retries):
+                    await self._check_capabilities(target, ticket)
+                return _Aim(target, None)
+            except TransferError as failure:
+                error = failure
+            except PagletError as failure:
+                error = TransferError(str(failure))
+        return _Aim(None, error)
+
+    def _check_version(self, target: Target, ticket: TransferTicket) -> None:
+        wanted = (
+            self._here.code_version if ticket.expected_code_version is None else ticket.expected_code_version
+        )
+        if target.code_version != wanted:
+            raise TransferError(
+                f"host {target} runs mesh code version {target.code_version!r}, not {wanted!r}; a ticket with "
+                f"expected_code_version={target.code_version!r} says that it is meant"
+            )
+
+    async def _check_capabilities(self, target: Target, ticket: TransferTicket) -> None:
+        raw = await self._peers.call(
+            target.host_id, target.url, api.HOST_HEALTH, api.NoParams(), timeout=ticket.timeout
+        )
+        has = set(msgspec.json.decode(raw).get("capabilities", ()))
+        missing = sorted(set(ticket.required_capabilities) - has)
+        if missing:
+            raise TransferError(f"host {target} cannot {', '.join(missing)}, which the ticket requires")
+
+    async def _move_active(
+        self, resident: Resident, ticket: TransferTicket, caller: Caller, kind: MoveKind
+    ) -> Target:
+        child = resident.need_child()
+        call_id = caller.own_call(resident)
+        aim = await self._aim(ticket)
+        if aim.target is None and call_id is None:
+            raise aim.error or TransferError("there is no such host")
+        event = self._event(aim.target, ticket, kind)
+        departure = Departure(
+            kind=_DEPARTURES[kind], event=event, call_id=call_id, handler_wait=ticket.timeout
+        )
+        async with asyncio.timeout(self._limits.hook_timeout):
+            snapshot = await child.begin_departure(departure)
+        payload = snapshot.state
+        if aim.target is None or payload is None:
+            await child.resume(event)
+            raise aim.error or HostError(f"paglet {resident.agent_id} gave no state")
+        if aim.target.host_id == self._here.host_id:
+            await self._move_here(resident, payload, event)
+            return aim.target
+        try:
+            header = await self._header(resident.record, aim.target, ticket, kind, payload, event=event)
+            move = await self._mover.begin(
+                resident.record, aim.target, header, payload, timeout=ticket.timeout, resident=resident
+            )
+        except BaseException:
+            payload.close()
+            with suppress(PagletError):
+                await asyncio.shield(child.resume(event))
+            raise
+        await asyncio.shield(move.result)
+        return aim.target
+
+    async def _move_here(self, resident: Resident, payload: Payload, event: dict[str, Any]) -> None:
+        try:
+            with payload:
+                await self._lifecycle.move_here(resident, payload, event)
+        except PagletError as error:
+            with suppress(PagletError):
+                await resident.need_child().resume(event)
+            raise TransferError(f"paglet {resident.agent_id} did not move: {error}") from error
+
+    async def _move_parked(self, record: PagletRecord, ticket: TransferTicket, kind: MoveKind) -> Target:
+        aim = await self._aim(ticket)
+        if aim.target is None:
+            raise aim.error or TransferError("there is no such host")
+        if aim.target.host_id == self._here.host_id:
+            return aim.target
+        if record.state is None:
+            raise HostError(f"paglet {record.agent_id} has no stored state")
+        payload = await self._states.load(record.state)
+        resident = self._residents.add(record)
+        try:
+            header = await self._header(record, aim.target, ticket, kind, payload, parked=True)
+            move = await self._mover.begin(
+                record, aim.target, header, payload, timeout=ticket.timeout, resident=resident
+            )
+        except BaseException:
+            payload.close()
+            self._residents.remove(resident)
+            raise
+        await asyncio.shield(move.result)
+        return aim.target
+
+    async def _arrival(
+        self, agent_id: str, target: Target, incarnation: Incarnation, caller: Caller, deadline: float
+    ) -> None:
+        """Wait for the arrival hook, no longer than the ticket's time; a host that went away is not waited for."""
+        left = max(_HOOK_PATIENCE, deadline - asyncio.get_running_loop().time())
+        params = api.ArrivalParams(agent_id=agent_id, incarnation=incarnation, timeout=left)
+        if target.host_id == self._here.host_id:
+            answer = asyncio.ensure_future(self.wait_arrival(params))
+        else:
+            call = self._peers.call(
+                target.host_id, target.url, api.PAGLETS_ARRIVAL, params, timeout=left + _HOOK_PATIENCE
+            )
+            answer = asyncio.ensure_future(_unheard(call))
+        waiter = caller.agent_id if caller.agent_id != agent_id else None
+        with self._waits.wait(waiter=waiter, moved=agent_id) as released:
+            release = asyncio.ensure_future(released.wait())
+            try:
+                await asyncio.wait({answer, release}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                release.cancel()
+                if not answer.done():
+                    answer.cancel()
+        if answer.done() and not answer.cancelled() and (error := answer.exception()) is not None:
+            raise LifecycleError(f"paglet {agent_id} moved to {target}, but: {error}") from error
+
+    async def wait_arrival(self, params: api.ArrivalParams) -> None:
+        """Wait until the first hook of that life has returned here; ``LifecycleError`` with what it raised."""
+        resident = self._residents.get(params.agent_id)
+        if resident is None or resident.incarnation != params.incarnation:
+            return  # parked on arrival, or on its way again
+        with suppress(TimeoutError):
+            async with asyncio.timeout(params.timeout):
+                await asyncio.shield(resident.settled)
+
+    # --- clone -----------------------------------------------------------------------------------------
+
+    async def clone(self, agent_id: str, ticket: TransferTicket | None, caller: Caller) -> api.Place:
+        """Make a copy with an id of its own, here or at the ticket's host; the original goes on whatever happens."""
+        timeout = ticket.timeout if ticket else self._limits.hook_timeout
+        deadline = asyncio.get_running_loop().time() + timeout
+        clone_id = uuid.uuid4().hex
+        async with self._claims.take(agent_id, caller, timeout) as resident:
+            if resident is None:
+                await self._lifecycle.record(agent_id)
+                raise LifecycleError(f"paglet {agent_id} is parked; activate it before it is cloned")
+            child = resident.need_child()
+            aim = await self._aim(ticket) if ticket else await self._aim_here()
+            if aim.target is None:
+                raise aim.error or TransferError("there is no such host")
+            target = aim.target
+            event = self._clone_event(agent_id, clone_id, target)
+            departure = Departure(
+                kind=DepartureKind.CLONE, event=event, call_id=caller.own_call(resident), handler_wait=timeout
+            )
+            async with asyncio.timeout(self._limits.hook_timeout):
+                snapshot = await child.begin_departure(departure)
+            original = resident.record
+        if snapshot.state is None:
+            raise HostError(f"paglet {agent_id} gave no state")
+        incarnation = await self._place_clone(
+            original, clone_id, target, ticket, snapshot.state, event, timeout
+        )
+        with suppress(PagletError):
+            await child.cloned(event)
+        await self._arrival(clone_id, target, incarnation, caller, deadline)
+        return api.Place(target.url, clone_id)
+
+    async def _aim_here(self) -> _Aim:
+        return _Aim(await self._peers.find(self._here.host_id), None)
+
+    async def _place_clone(
+        self,
+        original: PagletRecord,
+        clone_id: str,
+        target: Target,
+        ticket: TransferTicket | None,
+        payload: Payload,
+        event: dict[str, Any],
+        timeout: float,
+    ) -> Incarnation:
+        now = time.time()
+        clone = PagletRecord(
+            agent_id=clone_id,
+            birth=self._here.host_id,
+            phase=Phase.PREPARED,
+            incarnation=Incarnation(Lineage(), 0),
+            class_name=original.class_name,
+            state_class_name=original.state_class_name,
+            code_version=original.code_version,
+            created_at=now,
+            changed_at=now,
+        )
+        if ticket is None or target.host_id == self._here.host_id:
+            with payload:
+                await self._lifecycle.settle_clone(clone, payload, event)
+            return clone.incarnation.next()
+        header = await self._header(
+            clone, target, ticket, MoveKind.CLONE, payload, event=event, clone_of=original.agent_id
+        )
+        move = await self._mover.begin(original, target, header, payload, timeout=timeout, clone=clone)
+        await asyncio.shield(move.result)
+        return header.incarnation
+
+    # --- what moves and events say ---------------------------------------------------------------------
+
+    def _event(self, target: Target | None, ticket: TransferTicket, kind: MoveKind) -> dict[str, Any]:
+        return {
+            "source_host_name": self._here.name,
+            "source_host_address": self._here.address,
+            "target_host_name": target.name if target else ticket.destination,
+            "target_host_address": target.url if target else "",
+            "reason": kind.value,
+        }
+
+    def _clone_event(self, agent_id: str, clone_id: str, target: Target) -> dict[str, Any]:
+        return {
+            "source_agent_id": agent_id,
+            "clone_agent_id": clone_id,
+            "source_host_name": self._here.name,
+            "source_host_address": self._here.address,
+            "target_host_name": target.name,
+            "target_host_address": target.url,
+        }
+
+    async def _header(
+        self,
+        record: PagletRecord,
+        target: Target,
+        ticket: TransferTicket,
+        kind: MoveKind,
+        payload: Payload,
+        *,
+        event: dict[str, Any] | None = None,
+        clone_of: str = "",
+        parked: bool = False,
+    ) -> EnvelopeHeader:
+        return EnvelopeHeader(
+            mesh_id=self._here.mesh_id,
+            kind=kind,
+            transfer_id=await self._mover.transfer_id(target.host_id),
+            agent_id=record.agent_id,
+            birth=record.birth,
+            incarnation=record.incarnation.next(),
+            source=self._here.host_id,
+            destination=target.host_id,
+            class_name=record.class_name,
+            state_class_name=record.state_class_name,
+            code_version=self._here.code_version,
+            payload_size=payload.size,
+            ticket=ticket.to_wire(),
+            previous_receipt=receipt_digest(record.receipt),
+            sent_at=time.time(),
+            source_name=self._here.name,
+            source_url=self._here.address,
+            target_name=target.name,
+            target_url=target.url,
+            clone_of=clone_of,
+            hook=HookKind.CLONE if clone_of else HookKind.ARRIVAL,
+            event=event or {},
+            inactive=InactiveEntry(policy=record.policy, request=record.request) if parked else None,
+        )
+
+
+def _check_movable(record: PagletRecord, expected: Incarnation | None) -> None:
+    if expected is not None and record.incarnation != expected:
+        raise LifecycleError(
+            f"paglet {record.agent_id} is in life {record.incarnation} now, not in {expected}; look again"
+        )
+    if record.phase is Phase.PREPARED:
+        raise LifecycleError(
+            f"paglet {record.agent_id} is in doubt: an earlier move of it is not settled yet"
+        )
+    if record.failed:
+        raise LifecycleError(
+            f"paglet {record.agent_id} has failed ({record.failed}); activate it before it is moved"
+        )
+
+
+async def _unheard(call: Any) -> None:
+    """The answer to a question that need not be answered: only an error of the paglet's own counts."""
+    with suppress(RemoteHostError):
+        await call

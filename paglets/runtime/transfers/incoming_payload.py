@@ -1,0 +1,83 @@
+"""A payload as it arrives: hashed, written towards the store, and at hand for the child, in one pass."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import TYPE_CHECKING, Self
+
+from paglets.core.errors import HostError
+from paglets.runtime.memory_files import INLINE_LIMIT, PayloadWriter
+
+if TYPE_CHECKING:
+    from paglets.persistence.blobs import BlobWriter, StagedBlob
+    from paglets.persistence.store import Store
+    from paglets.runtime.memory_files import Payload
+
+
+class IncomingPayload:
+    """Collects one payload; whatever is not claimed when the context ends is dropped.
+
+    Small ones are kept in memory, large ones in a memory file; nothing is durable before the commit that
+    adopts ``staged()``.
+    """
+
+    def __init__(self, store: Store, expected: int) -> None:
+        self.size = 0
+        self._store = store
+        self._hash = hashlib.sha256()
+        self._large = expected > INLINE_LIMIT
+        self._file = PayloadWriter()
+        self._writer: BlobWriter | None = None
+        self._staged: StagedBlob | None = None
+        self._claimed = False
+        self._payload: Payload | None = None
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of what has come so far."""
+        return self._hash.digest()
+
+    async def __aenter__(self) -> Self:
+        self._writer = await self._store.stage()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._file.close()
+        if self._payload is not None:
+            self._payload.close()
+        if self._staged is not None:
+            if not self._claimed:
+                await self._staged.discard()
+        elif self._writer is not None:
+            await self._writer.discard()
+
+    async def write(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+        if self._writer is None:
+            raise HostError("the payload was not opened")
+        self.size += len(chunk)
+        if self._large:
+            await asyncio.to_thread(self._absorb, chunk)
+        else:
+            self._absorb(chunk)
+        await self._writer.write(chunk)
+
+    def _absorb(self, chunk: bytes) -> None:
+        self._hash.update(chunk)
+        self._file.write(chunk)
+
+    async def payload(self) -> Payload:
+        """All of it, for the child; stays this object's to close."""
+        if self._payload is None:
+            self._payload = self._file.finish()
+        return self._payload
+
+    async def staged(self) -> StagedBlob:
+        """All of it, for the store; the caller commits or discards it."""
+        if self._writer is None:
+            raise HostError("the payload was not opened")
+        if self._staged is None:
+            self._staged = await self._writer.finish()
+        self._claimed = True
+        return self._staged

@@ -1,0 +1,109 @@
+"""Paglets as people and programs are shown them: plain values, made off the loop where there may be many."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from paglets.persistence.records import MoveKind, PagletRecord, Phase
+
+if TYPE_CHECKING:
+    from paglets.persistence.store import Store
+    from paglets.runtime.here import Here
+    from paglets.runtime.residents import Resident, Residents
+
+PAGE = 1000
+
+
+def status_of(record: PagletRecord, resident: Resident | None) -> str:
+    """``active``, ``inactive``, ``in-doubt`` or ``failed``."""
+    if record.phase is Phase.PREPARED or (resident is not None and resident.doubt is not None):
+        return "in-doubt" if resident is None or resident.child is None else "active"
+    if record.failed or (resident is not None and resident.crashed):
+        return "failed"
+    return "inactive" if record.phase is Phase.INACTIVE else "active"
+
+
+class Views:
+    """What a host tells of its paglets."""
+
+    def __init__(self, *, residents: Residents, store: Store, here: Here) -> None:
+        self._residents = residents
+        self._store = store
+        self._here = here
+
+    def describe(self, record: PagletRecord, *, memory: bool = False) -> dict[str, Any]:
+        """One paglet, as ``GET /agents/ID`` shows it. Sizes in bytes, times in seconds of wall clock."""
+        resident = self._residents.get(record.agent_id)
+        child = resident.child if resident is not None else None
+        if resident is not None:
+            record = resident.record
+        status = status_of(record, resident)
+        lineage = record.incarnation.lineage
+        return {
+            "agent_id": record.agent_id,
+            "class_name": record.class_name,
+            "state_class_name": record.state_class_name,
+            "host_name": self._here.name,
+            "host_url": self._here.address,
+            "active": status == "active",
+            "status": status,
+            "lineage": lineage.number,
+            "adopter": lineage.adopter,
+            "epoch": record.incarnation.epoch,
+            "pid": child.pid if child is not None and status == "active" else None,
+            "crashed": bool(resident is not None and resident.crashed) or bool(record.failed),
+            "exitcode": resident.exit_code if resident is not None else None,
+            "reason": (resident.crashed if resident is not None else "") or record.failed,
+            "waiting_messages": len(resident.mailbox) if resident is not None else 0,
+            "state_bytes": record.state.size if record.state else 0,
+            "memory_bytes": child.memory() if memory and child is not None else None,
+            "created_at": record.created_at,
+            "changed_at": record.changed_at,
+            "resident": record.host_scoped,
+        }
+
+    async def list(self, state: str, limit: int, cursor: str, *, memory: bool = False) -> dict[str, Any]:
+        """A page of paglets by id: ``{"agents": [...], "cursor": id of the last one, or None at the end}``."""
+        limit = max(1, min(limit, PAGE))
+        if state == "active":
+            records = sorted(
+                (each.record for each in self._residents if each.agent_id > cursor),
+                key=lambda each: each.agent_id,
+            )
+            shown = [
+                view for view in (self.describe(each, memory=memory) for each in records) if view["active"]
+            ]
+            page = shown[:limit]
+            return {"agents": page, "cursor": page[-1]["agent_id"] if len(shown) > limit else None}
+        page_records, last = await asyncio.to_thread(self._scan, state, limit, cursor)
+        return {"agents": [self.describe(each, memory=memory) for each in page_records], "cursor": last}
+
+    def _scan(self, state: str, limit: int, cursor: str) -> tuple[list[PagletRecord], str | None]:
+        found: list[PagletRecord] = []
+        while True:
+            batch = self._store.read_sync(lambda tx, after=cursor: tx.paglets(after, PAGE))
+            for record in batch:
+                cursor = record.agent_id
+                if _shown(record, state):
+                    found.append(record)
+                    if len(found) >= limit:
+                        return found, cursor
+            if len(batch) < PAGE:
+                return found, None
+
+    def active_count(self) -> int:
+        """How many paglets live here now."""
+        return sum(1 for each in self._residents if each.child is not None and not each.crashed)
+
+    def inactive_count(self) -> int:
+        """How many are parked here. Reads one number from the store's memory map."""
+        return self._store.read_sync(lambda tx: tx.phase_counts())[Phase.INACTIVE]
+
+
+def _shown(record: PagletRecord, state: str) -> bool:
+    if record.phase is Phase.PREPARED:
+        return state == "all" and (record.outgoing is None or record.outgoing.kind is not MoveKind.CLONE)
+    if state == "inactive":
+        return record.phase is Phase.INACTIVE
+    return record.phase in {Phase.ACTIVE, Phase.INACTIVE}
