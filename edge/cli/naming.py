@@ -1,0 +1,57 @@
+"""From what a person types to the one paglet that is meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from edge.cli.arguments import paglet_name
+from edge.cli.failures import CommandError
+from paglets.core.errors import InvalidAgentError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.cli.arguments import PagletName
+    from edge.cli.gateway import LocalHost
+
+_MOST_SHOWN = 8
+
+
+class Found(NamedTuple):
+    """A paglet, and the host that has it."""
+
+    agent_id: str
+    host_url: str
+    host_name: str
+
+
+def find(host: LocalHost, text: str) -> Found:
+    """The paglet of that id, the only one whose id begins so, or the one at the host that is named.
+
+    ``InvalidAgentError`` when there is none; ``CommandError`` with the candidates when there are several.
+    """
+    name = paglet_name(text)
+    places = [Found(**_fields(place)) for place in host.places(name.prefix, name.host)]
+    return choose(name, places)
+
+
+def choose(name: PagletName, places: Sequence[Found]) -> Found:
+    """The one that is meant among those whose id begins so; the asked host's own come first."""
+    exact = [place for place in places if place.agent_id == name.prefix]
+    if exact:
+        return exact[0]
+    ids = {place.agent_id for place in places}
+    if not ids:
+        where = f"on host {name.host}" if name.host else "on this mesh, as far as its hosts can be reached"
+        raise InvalidAgentError(
+            f"there is no paglet {name.prefix!r} {where}; `paglets ps --all` lists those there are"
+        )
+    if len(ids) > 1:
+        shown = ", ".join(sorted(ids)[:_MOST_SHOWN])
+        more = f" and {len(ids) - _MOST_SHOWN} more" if len(ids) > _MOST_SHOWN else ""
+        raise CommandError(f"{name.prefix!r} could be any of {shown}{more}; write more of the id")
+    return places[0]
+
+
+def _fields(place: dict[str, str]) -> dict[str, str]:
+    return {field: place[field] for field in Found._fields}
