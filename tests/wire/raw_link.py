@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,8 @@ from paglets.remote.wire.settings import CONTROL_PATH
 from paglets.remote.wire.strangers import Strangers, ignore_security
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from paglets.remote.wire.channel import Channel
     from paglets.remote.wire.peer import Peer, Trust
     from tests.wire.site import Rig
@@ -31,7 +32,7 @@ class RawLink:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, rig: Rig, trust: Trust, path: str = CONTROL_PATH) -> AsyncIterator[RawLink]:
+    async def open(cls, rig: Rig, trust: Trust, path: str = CONTROL_PATH) -> AsyncGenerator[RawLink]:
         dialer = Dialer(trust, Strangers(ignore_security), rig.settings)
         link = await dialer.open(rig.address, path, 64 * 1024 * 1024, cls)
         try:

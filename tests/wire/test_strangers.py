@@ -110,7 +110,9 @@ async def test_plain_http_on_the_tls_port_is_named_as_such(site: Site) -> None:
     await still_serves(site, rig)
 
 
-@pytest.mark.parametrize("garbage", [b"\x00" * 100, b"\xff" * 5000, b"SSH-2.0-x\r\n", b"\x16\x03\x01\xff\xff" * 9])
+@pytest.mark.parametrize(
+    "garbage", [b"\x00" * 100, b"\xff" * 5000, b"SSH-2.0-x\r\n", b"\x16\x03\x01\xff\xff" * 9]
+)
 async def test_garbage_is_refused(site: Site, garbage: bytes) -> None:
     rig = await site.rig(handshake_timeout=0.5)
     assert b"HTTP" not in await talk(rig, garbage)
@@ -235,16 +237,8 @@ async def test_a_peer_has_no_more_connections_than_it_may(site: Site) -> None:
     await still_serves(site, rig)  # another member is not kept out
     await pools[0].close()
 
-    async def again() -> bool:
-        try:
-            await pools[2].call(rig.address, "echo", NOTHING, timeout=5)
-        except HostError:
-            return False
-        return True
-
-    async with asyncio.timeout(5):
-        while not await again():
-            await asyncio.sleep(0.01)
+    await until(lambda: rig.listener.connections == 2)
+    await pools[2].call(rig.address, "echo", NOTHING, timeout=5)
 
 
 def test_reports_are_bounded_in_rate_and_say_how_many_they_stand_for() -> None:

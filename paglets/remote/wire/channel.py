@@ -229,8 +229,10 @@ class Channel(asyncio.Protocol):
             self._parse(data)
 
     def _request_received(self, data: bytes) -> None:
-        """Parse up to the end of the request; what follows counts only once the opener has made this a WebSocket."""
+        """Parse up to the end of the request; what follows counts once the opener has upgraded."""
         if self._request is None:
+            if self.protocol.state is not CONNECTING:
+                self._parse(data)
             return
         begun = len(self._request)
         self._request += data
@@ -242,7 +244,7 @@ class Channel(asyncio.Protocol):
         else:
             self._request = None
             self._parse(data[: end - begun])
-            if self._receiver is not None and end - begun < len(data):
+            if self.protocol.state is not CONNECTING and end - begun < len(data):
                 self._parse(data[end - begun :])
 
     def _parse(self, data: bytes) -> None:

@@ -17,6 +17,7 @@ from paglets.remote.wire.addresses import Endpoint, HostAddress, parse_host_url
 from paglets.remote.wire.channel import Channel, Receiver, websocket_logger
 from paglets.remote.wire.failures import explain, rejected
 from paglets.remote.wire.peer import Peer, PeerKind, Trust
+from paglets.remote.wire.quiet import quiet_future
 from paglets.remote.wire.settings import SUBPROTOCOL, WireSettings
 from paglets.remote.wire.strangers import Refusal, Strangers
 
@@ -36,6 +37,8 @@ class Dialled(Receiver, Protocol):
 
 
 R = TypeVar("R", bound=Dialled)
+
+_CLOSE_FRAME_BYTES = 125  # the most that a control frame may hold, RFC 6455, section 5.5
 
 
 class Dialer:
@@ -175,7 +178,7 @@ class _Opening(Generic[R]):
         self._url = url
         self._max_size = max_size
         self._receiver = receiver
-        self._opened: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._opened: asyncio.Future[R] = quiet_future()
         self._peer: Peer
 
     async def shake_hands(self, channel: Channel, peer: Peer) -> R:
@@ -193,7 +196,7 @@ class _Opening(Generic[R]):
         elif channel.protocol.handshake_exc is not None:
             self._opened.set_exception(explain(self._url, channel.protocol.handshake_exc))
         elif channel.protocol.subprotocol != SUBPROTOCOL:
-            channel.attach(_Farewell(self._url, self._opened), max_size=0)
+            channel.attach(_Farewell(self._url, self._opened), max_size=_CLOSE_FRAME_BYTES)
         else:
             receiver = self._receiver(channel, self._peer, self._url)
             channel.attach(receiver, max_size=self._max_size)
@@ -231,7 +234,10 @@ def _protocol(endpoint: Endpoint, path: str) -> ClientProtocol:
     host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
     uri = f"ws://localhost{path}" if endpoint.path else f"wss://{host}:{endpoint.port}{path}"
     return ClientProtocol(
-        parse_uri(uri), subprotocols=[Subprotocol(SUBPROTOCOL)], max_size=0, logger=websocket_logger
+        parse_uri(uri),
+        subprotocols=[Subprotocol(SUBPROTOCOL)],
+        max_size=_CLOSE_FRAME_BYTES,
+        logger=websocket_logger,
     )
 
 

@@ -13,6 +13,7 @@ from paglets.core.errors import PagletError, RemoteHostError
 from paglets.remote import api
 from paglets.remote.moved import MovedReply
 from paglets.remote.wire import frames
+from paglets.remote.wire.quiet import look_away
 from paglets.remote.wire.reports import error_of
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Link:
             if self._events.pop(number, None) is not None and self.is_open:
                 cancel = _encoder.encode(api.SubscriptionParams(subscription=number))
                 _, ignored = self.begin(request_prefix(api.SUBSCRIPTION_CANCEL), cancel)
-                ignored.add_done_callback(_ignore_outcome)
+                ignored.add_done_callback(look_away)
 
         return stop
 
@@ -208,8 +209,3 @@ def _error_of(error: frames.ErrorObject) -> PagletError:
         return error_of(bytes(error.data))
     except ValueError:
         return RemoteHostError(error.message)
-
-
-def _ignore_outcome(answer: asyncio.Future[bytes]) -> None:
-    if not answer.cancelled():
-        answer.exception()

@@ -115,6 +115,11 @@ class Listener:
         await self._control.settle()
 
     @property
+    def connections(self) -> int:
+        """How many connections there are: control links, streams, and reads that are being answered."""
+        return len(self._crowd)
+
+    @property
     def counts(self) -> dict[str, int]:
         """How many were turned away since the start, by reason."""
         return self.strangers.counts

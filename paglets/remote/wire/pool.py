@@ -12,6 +12,7 @@ from paglets.remote.wire.dialer import Dialer
 from paglets.remote.wire.http_get import fetch
 from paglets.remote.wire.link import Link, Receive
 from paglets.remote.wire.peer import PeerKind
+from paglets.remote.wire.quiet import look_away
 from paglets.remote.wire.settings import CONTROL_PATH, STREAM_PATH, WireSettings
 from paglets.remote.wire.strangers import SecurityCallback, Strangers, ignore_security
 from paglets.remote.wire.stream_client import OutgoingStream
@@ -177,8 +178,7 @@ class LinkPool:
 
     def _dialled(self, key: str, done: asyncio.Task[Link]) -> None:
         del self._dialling[key]
-        if not done.cancelled():
-            done.exception()  # every caller may have left
+        look_away(done)  # every caller may have left
 
     # --- keeping it small ----------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from paglets.core.errors import PagletError, RemoteHostError
+from paglets.remote.wire.quiet import quiet_future
 from paglets.remote.wire.reports import error_of
 from paglets.remote.wire.settings import CHUNK_BYTES, REFUSED_PREFIX
 
@@ -31,7 +32,7 @@ class OutgoingStream:
         self.idle_since = channel.now()
         self._channel = channel
         self._stall_timeout = stall_timeout
-        self._answer: asyncio.Future[bytes] = _quiet_future()
+        self._answer: asyncio.Future[bytes] = quiet_future()
 
     # --- what a sender does --------------------------------------------------------------------------
 
@@ -85,7 +86,7 @@ class OutgoingStream:
     def renew(self) -> OutgoingStream:
         """Make ready for the next transfer on the same connection."""
         self.trailer_left = False
-        self._answer = _quiet_future()
+        self._answer = quiet_future()
         return self
 
     def rest(self) -> None:
@@ -169,10 +170,3 @@ class OutgoingStream:
 
     def _lost(self, reason: str) -> RemoteHostError:
         return RemoteHostError(f"the stream to the host at {self.url} broke off: {reason}")
-
-
-def _quiet_future() -> asyncio.Future[bytes]:
-    """A future whose exception nobody needs to look at."""
-    answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-    answer.add_done_callback(lambda done: done.cancelled() or done.exception())
-    return answer
