@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MAX_PENDING = 256
+MAX_PENDING = 512
 """Instances that wait to be looked up; more are dropped, and found when they announce themselves again."""
 MAX_KNOWN = 512
 """Instances whose addresses are remembered."""
@@ -54,10 +54,9 @@ class Resolver:
         self._pending.pop(name, None)
 
     def repeat(self) -> None:
-        """Pass all hints on again: whoever could not be reached then may be now."""
-        for hints in list(self.known.values()):
-            for hint in hints:
-                self._on_hint(hint)
+        """Read all records again and pass them on: whoever could not be reached then may be now."""
+        for name in self.known:
+            self.seen(name)
 
     async def run(self, zeroconf: Zeroconf, own: Advertisement) -> None:
         """Look up what was seen, until cancelled."""
@@ -82,7 +81,11 @@ class Resolver:
                 "the records of a service cannot be read", extra={"instance": name[:80]}, exc_info=True
             )
             return
-        if not hints or (name not in self.known and len(self.known) >= MAX_KNOWN):
+        if not hints:
+            self.known.pop(name, None)
+            return
+        if name not in self.known and len(self.known) >= MAX_KNOWN:
+            self.dropped += 1
             return
         self.known[name] = hints
         for hint in hints:

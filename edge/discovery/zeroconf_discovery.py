@@ -45,13 +45,27 @@ class ZeroconfDiscovery:
         self._state: NetworkState = frozenset()
         self._changed = asyncio.Event()
         self._presence: Presence | None = None
+        self._resolver: Resolver | None = None
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def known(self) -> tuple[AddressHint, ...]:
+        """Where mDNS says that hosts of our mesh are: records that did not run out, nothing more."""
+        if self._resolver is None:
+            return ()
+        return tuple(hint for hints in self._resolver.known.values() for hint in hints)
+
+    @property
+    def announced(self) -> bool:
+        """Whether this host was announced on any interface."""
+        return self._presence is not None and self._presence.announced
 
     async def start(self, advertisement: Advertisement, on_hint: Callable[[AddressHint], None]) -> None:
         """Begin; everything that takes time happens in a task of its own."""
         if self._task is None:
             self._advertisement = advertisement
-            self._task = asyncio.create_task(self._run(advertisement, Resolver(on_hint)), name="mdns")
+            self._resolver = Resolver(on_hint)
+            self._task = asyncio.create_task(self._run(advertisement, self._resolver), name="mdns")
 
     async def update(self, advertisement: Advertisement) -> None:
         """Advertise this from now on."""
@@ -107,7 +121,7 @@ class ZeroconfDiscovery:
         if self._presence is None:
             if not interfaces:
                 return
-            self._presence = Presence(interfaces, resolver)
+            self._presence = Presence(interfaces, resolver, advertisement.host_id, self._changed.set)
         elif interfaces:
             await self._presence.follow(interfaces)
         await self._presence.look(advertisement)
