@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import tempfile
 from importlib import metadata
 from pathlib import Path
@@ -141,7 +142,7 @@ class Host:
         launcher: Launcher | None,
         discoveries: tuple[Discovery, ...],
     ) -> None:
-        self.settings = settings
+        self.settings = settings = _with_version(settings)
         self.name = settings.name
         self.tags = settings.tags
         self._properties: dict[str, Any] = dict(settings.properties)
@@ -435,6 +436,15 @@ class Host:
         """``name address active_count inactive_count code_version capabilities tags properties``."""
         return self._running().status.health()
 
+    def status(self) -> dict[str, Any]:
+        """What ``paglets status`` shows: ``name host_id mesh_id address version ready`` and more."""
+        return msgspec.json.decode(self._call(api.HOST_STATUS, api.NoParams()))
+
+    def network_changed(self) -> None:
+        """The machine's addresses or links have changed: look at them again. Any thread; does not wait."""
+        if self._core is not None:
+            self._thread.submit(self._core.refresh_addresses())
+
     def list_hosts(self, *, online_only: bool = False, include_self: bool = True) -> list[HostRef]:
         """The hosts of the mesh."""
         return self.mesh.hosts(online_only=online_only, include_self=include_self)
@@ -564,6 +574,12 @@ class Host:
     def _placed(self, method: str, params: msgspec.Struct) -> PagletProxy:
         place = msgspec.json.decode(self._call(method, params), type=api.Place)
         return PagletProxy(place.host_url, place.agent_id, self.client)
+
+
+def _with_version(settings: HostSettings) -> HostSettings:
+    """The mesh code version is the release's, without its last part, unless somebody said otherwise."""
+    version = settings.mesh_version or ".".join(product_version().split(".")[:2])
+    return dataclasses.replace(settings, mesh_version=version)
 
 
 def _names(agent_cls: type[Paglet[Any]], state: Any) -> tuple[str, str]:

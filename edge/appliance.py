@@ -1,0 +1,99 @@
+"""The appliance: a host, its zygote, discovery and the service manager, wired together and run until stopped."""
+
+# The zygote is forked before anything of the host is imported, so that it stays small, and before any thread
+# exists; therefore the imports within functions.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from edge.notify import Notifier
+from edge.signals import StopSignals
+from paglets.core.errors import PagletError
+from paglets.runtime.launchers.zygote import fork_zygote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge.discovery.zeroconf_discovery import ZeroconfDiscovery
+    from edge.settings import ApplianceSettings
+    from paglets.runtime.host import Host
+    from paglets.runtime.launchers.zygote import Zygote
+
+logger = logging.getLogger(__name__)
+
+_OPEN_FILES = 65_536
+"""What the soft limit is raised to, where the hard one allows: a paglet costs its host two descriptors."""
+
+
+def run(settings: ApplianceSettings) -> int:
+    """Run a host with these settings until SIGTERM or SIGINT; the exit code.
+
+    0: stopped cleanly, its active paglets parked until the next start. 1: it could not start; why is logged.
+    """
+    notifier = Notifier.from_environment()
+    zygote = fork_zygote()
+    with StopSignals() as signals:
+        try:
+            host = _start(settings, zygote)
+        except PagletError as error:
+            logger.critical("the host cannot start: %s", error)
+            zygote.close()
+            return 1
+        try:
+            settings.announce(host.status())
+            notifier.ready(f"host {host.name} at {host.address}")
+            logger.info("ready", extra={"host": host.name, "address": host.address, "host_id": host.host_id})
+            while not signals.wait(notifier.watchdog_seconds):
+                host.status()  # asks the loop, so that a host that hangs is not reported as well
+                notifier.watchdog()
+            logger.info("stopping", extra={"signal": signals.received})
+        finally:
+            notifier.stopping()
+            host.shutdown()
+    return 0
+
+
+def _start(settings: ApplianceSettings, zygote: Zygote) -> Host:
+    from paglets.runtime.host import Host
+    from paglets.runtime.launchers.zygote_launcher import launcher_of
+    from paglets.runtime.settings import HostSettings
+
+    _raise_file_limit()
+    discoveries = [_discovery(lambda: host.network_changed())] if settings.discovery else []
+    host = Host.from_settings(
+        HostSettings(
+            name=settings.name,
+            data_dir=settings.data_dir,
+            bind=settings.bind,
+            port=settings.port,
+            socket_path=settings.socket_path,
+            mesh_version=settings.mesh_version,
+            peers=settings.peers,
+            code_paths=settings.code_paths,
+            tags=settings.tags,
+            properties=settings.properties,
+        ),
+        mesh_dir=settings.mesh_dir,
+        launcher=launcher_of(zygote),
+        discoveries=discoveries,
+    )
+    host.start_background()
+    return host
+
+
+def _discovery(on_network_change: Callable[[], None]) -> ZeroconfDiscovery:
+    from edge.discovery.zeroconf_discovery import ZeroconfDiscovery
+
+    return ZeroconfDiscovery(on_network_change=on_network_change)
+
+
+def _raise_file_limit() -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
