@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from paglets.core.errors import ForbiddenError, HostError, SerializationError
+from paglets.remote.api import HOST_ASK, AskParams
 from paglets.remote.moved import MovedReply
 from paglets.remote.wire.control_server import EVERYONE, Operation
 from paglets.remote.wire.peer import Peer, PeerKind
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Handler = Callable[[Caller, Any], Awaitable[Any]]
 """Answers raw JSON bytes, ``msgspec.Raw``, a struct or plain data."""
 MEMBERS = frozenset({PeerKind.MEMBER})
+LOCAL = frozenset({PeerKind.LOCAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Operations:
         self._here = here
         self._peers = peers
         self._entries: dict[str, tuple[Entry, msgspec.json.Decoder[Any]]] = {}
+        self.add({HOST_ASK: Entry(AskParams, self._ask, LOCAL, paglets=False)})
 
     def add(self, entries: dict[str, Entry]) -> None:
         """Put operations on the table, before the host opens its doors."""
@@ -75,6 +78,24 @@ class Operations:
         """Run an operation for the program that embeds the host."""
         entry, _ = self._find(method)
         return encoded(await entry.handler(PROGRAM, params))
+
+    async def _ask(self, caller: Caller, params: AskParams) -> Any:
+        """Run an operation here, or at the host that is named, for somebody on this machine."""
+        entry, decoder = self._find(params.method)
+        if PeerKind.LOCAL not in entry.who:
+            raise ForbiddenError(f"{params.method} is for hosts to ask each other")
+        try:
+            onward = decoder.decode(params.params)
+        except msgspec.MsgspecError as error:
+            raise SerializationError(f"{params.method}: {error}") from None
+        if self._here.is_me(params.host_url):
+            return await entry.handler(caller, onward)
+        if hasattr(onward, "sender"):
+            onward = msgspec.structs.replace(onward, sender=None)
+        target = await self._peers.find(params.host_url)
+        return await self._peers.call(
+            target.host_id, target.url, params.method, onward, timeout=params.timeout
+        )
 
     def _find(self, method: str) -> tuple[Entry, msgspec.json.Decoder[Any]]:
         found = self._entries.get(method)
