@@ -13,6 +13,7 @@ import lmdb
 
 from paglets.persistence.damage import DamageLog
 from paglets.persistence.directory_lock import DirectoryLock
+from paglets.persistence.directory_sync import sync_directory
 from paglets.persistence.errors import StoreSchemaError
 from paglets.persistence.lmdb_errors import damaged, error_code, translate
 from paglets.persistence.phase_counts import repair_counts
@@ -63,6 +64,8 @@ class OpenedStore:
 def open_store(directory: Path, settings: StoreSettings) -> OpenedStore:
     """Open or create the store in a directory, locked against others; errors are ``StoreError``."""
     try:
+        # The names of what is created here are synced too, or a power cut could take the whole store.
+        unsynced = [place.parent for place in (directory, *directory.parents) if not place.exists()]
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = DirectoryLock(directory / LOCK_FILE)
     except OSError as error:
@@ -70,12 +73,16 @@ def open_store(directory: Path, settings: StoreSettings) -> OpenedStore:
     environment = None
     try:
         path = directory / DATA_FILE
-        if lock.left_behind and path.exists():
+        if not path.exists():
+            unsynced.append(directory)
+        elif lock.left_behind:
             verify(path)
         environment = _open_environment(path, settings)
         if is_too_short(environment, path):
             verify(path)
-        return _prepare(environment, directory, settings, lock)
+        opened = _prepare(environment, directory, settings, lock)
+        for place in unsynced:
+            sync_directory(place)
     except BaseException as error:
         if environment is not None:
             environment.close()
@@ -83,6 +90,7 @@ def open_store(directory: Path, settings: StoreSettings) -> OpenedStore:
         if isinstance(error, lmdb.Error | OSError):
             raise translate(error, directory) from error
         raise
+    return opened
 
 
 def _open_environment(path: Path, settings: StoreSettings) -> lmdb.Environment:

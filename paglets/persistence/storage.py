@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from paglets.core.errors import StorageQuotaError
 from paglets.persistence.directory_lock import wait_for_directory
+from paglets.persistence.directory_sync import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -150,7 +151,7 @@ class ManagedStorage:
                 Path(name).unlink()
             raise
         for directory in {target.parent, *(parent.parent for parent in created)}:
-            _sync_directory(directory)
+            sync_directory(directory)
 
 
 def _size(file: Path) -> int:
@@ -169,13 +170,3 @@ def _remove(place: Path) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _sync_directory(directory: Path) -> None:
-    if os.name == "nt":
-        return  # directories cannot be opened there, and renames are journaled
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
