@@ -45,7 +45,7 @@ class AdmitSpec(msgspec.Struct, frozen=True, kw_only=True):
     state_class_name: str = ""
     """Empty: the class's own ``State``."""
     state_json: bytes = b"null"
-    """JSON text: the fields of a new state as an object; null: the defaults. Unused when there is a payload."""
+    """JSON text: the fields of a new state as an object; null: the defaults. A payload goes first."""
     limits: Limits = Limits()
     code: CodePolicy = CodePolicy()
     host_name: str

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from paglets.runtime.launchers.keeper import ZygoteKeeper
-from paglets.runtime.launchers.launcher import Launcher
 from paglets.runtime.launchers.spawn_launcher import SpawnLauncher
 from paglets.runtime.launchers.zygote_launcher import ZygoteLauncher
 from tests.children.support import TestHost
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from paglets.runtime.launchers.launcher import Launcher
 
 
 @pytest.fixture(scope="session")

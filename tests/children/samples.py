@@ -5,17 +5,23 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from paglets.core.agent import NOT_HANDLED, Paglet, PagletState
 from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
 from paglets.core.errors import PagletError
-from paglets.core.events import CloneEvent, CreationEvent, MobilityEvent, PersistencyEvent
 from paglets.core.messages import Message
+
+if TYPE_CHECKING:
+    from paglets.core.events import CloneEvent, CreationEvent, MobilityEvent, PersistencyEvent
 
 
 @dataclass
@@ -62,7 +68,7 @@ class Notes(Paglet[NotesState]):
 
     def on_disposing(self, event: PersistencyEvent) -> None:
         self.note("disposing")
-        print("disposed", flush=True)
+        sys.stdout.write("disposed\n")
 
     def on_dispatch_failed(self, event: MobilityEvent) -> None:
         self.note(f"failed to reach {event.target_host_name} on {threading.current_thread().name}")
@@ -109,7 +115,7 @@ class Notes(Paglet[NotesState]):
         sys.stdout.flush()
 
     def do_warn(self, _message: Message) -> Any:
-        print("to stderr", file=sys.stderr)
+        sys.stderr.write("to stderr\n")
 
     def do_open(self, message: Message) -> Any:
         name = message.args["name"]
@@ -208,9 +214,7 @@ class Notes(Paglet[NotesState]):
 
     def do_wrong_descriptor(self, message: Message) -> Any:
         """Announce a payload in a memory file, and send something else."""
-        import msgspec
-
-        with open("/dev/zero", "rb") as zero:
+        with Path("/dev/zero").open("rb") as zero:
             frame = msgspec.msgpack.encode(["snapshot", message.args["seq"], [None, 10], {}])
             socket.send_fds(self.raw_link(), [struct.pack(">I", len(frame)) + frame], [zero.fileno()])
         time.sleep(30)
@@ -232,16 +236,16 @@ class Notes(Paglet[NotesState]):
 
     def do_descriptors(self, _message: Message) -> Any:
         found: dict[str, str] = {}
-        for name in os.listdir("/proc/self/fd"):
+        for each in Path("/proc/self/fd").iterdir():
             try:
-                found[name] = os.readlink(f"/proc/self/fd/{name}")
+                found[each.name] = str(each.readlink())
             except FileNotFoundError:
                 continue
         return found
 
     def do_surroundings(self, _message: Message) -> Any:
         return {
-            "cwd": os.getcwd(),
+            "cwd": str(Path.cwd()),
             "path": sys.path,
             "environ": dict(os.environ),
             "session": os.getsid(0),
@@ -250,8 +254,6 @@ class Notes(Paglet[NotesState]):
         }
 
     def do_grandchild(self, _message: Message) -> Any:
-        import subprocess
-
         return subprocess.Popen(["/bin/sleep", "300"]).pid
 
     def raw_link(self) -> socket.socket:
@@ -261,7 +263,7 @@ class Notes(Paglet[NotesState]):
         """The lowest descriptor that is a Unix stream socket: the link."""
         for number in range(3, 64):
             try:
-                if "socket" in os.readlink(f"/proc/self/fd/{number}"):
+                if "socket" in str(Path(f"/proc/self/fd/{number}").readlink()):
                     return number
             except FileNotFoundError:
                 continue

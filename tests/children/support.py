@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paglets.core.errors import HostError, InvalidAgentError
 from paglets.core.incarnation import Incarnation
 from paglets.persistence.records import HookKind
 from paglets.runtime.child_specs import AdmitSpec, Admitted, Call, Message, OutputLine
 from paglets.runtime.children.child import Child
-from paglets.runtime.children.outcomes import ChildOutcome
 from paglets.runtime.launchers.launcher import Launcher, LaunchRequest
-from paglets.runtime.memory_files import Payload
+
+if TYPE_CHECKING:
+    from paglets.runtime.children.outcomes import ChildOutcome
+    from paglets.runtime.memory_files import Payload
 
 SAMPLES = "tests.children.samples"
 BOUND = 10.0
@@ -146,9 +147,9 @@ async def send(child: Child, kind: str, arg: Any = None, **args: Any) -> Any:
         return json.loads(await child.deliver(Message(kind=kind, message_id="m", body=body)))
 
 
-def open_descriptors() -> int:
-    """How many descriptors this process has open."""
-    return len(os.listdir("/proc/self/fd"))
+def open_descriptors(pid: int | None = None) -> int:
+    """How many descriptors a process, or this one, has open."""
+    return sum(1 for _ in Path(f"/proc/{pid or 'self'}/fd").iterdir())
 
 
 def is_running(pid: int) -> bool:
@@ -162,5 +163,5 @@ def is_running(pid: int) -> bool:
 async def until(condition: Callable[[], object], bound: float = BOUND) -> None:
     """Wait, bounded, for something that tells nobody when it happens."""
     async with asyncio.timeout(bound):
-        while not condition():
-            await asyncio.sleep(0.005)
+        while not condition():  # noqa: ASYNC110 - see below
+            await asyncio.sleep(0.005)  # a process that ends tells only its parent

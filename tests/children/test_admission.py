@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +16,9 @@ from paglets.runtime.children.outcomes import ChildEnd
 from paglets.runtime.launchers.launcher import LaunchRequest
 from paglets.runtime.memory_files import Payload
 from tests.children.support import BOUND, SAMPLES, TestHost, is_running, send
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # A pickle of protocol 2: an empty dictionary, put into the memo under a number that makes the memo huge.
 MEMO_BOMB = b"\x80\x02}r\xff\xff\xff\x7f."
@@ -69,7 +72,8 @@ async def test_code_runs_from_the_allowed_places_only(zygote_host: TestHost, tmp
         "from paglets.core.agent import Paglet\n"
         "Path(__file__).with_suffix('.ran').touch()\n"
         "@dataclass\nclass S:\n    n: int = 1\n"
-        "class P(Paglet[S]):\n    State = S\n    def handle_message(self, message):\n        return self.state.n\n"
+        "class P(Paglet[S]):\n    State = S\n"
+        "    def handle_message(self, message):\n        return self.state.n\n"
     )
     for place, name in ((allowed, "mod_allowed"), (elsewhere, "mod_elsewhere")):
         place.mkdir()
@@ -78,11 +82,11 @@ async def test_code_runs_from_the_allowed_places_only(zygote_host: TestHost, tmp
     child = await zygote_host.admitted("mod_allowed:P", code=policy, state_json=b'{"n": 5}')
     assert await send(child, "n") == 5
     refused = await zygote_host.launch("other")
-    with pytest.raises(InvalidAgentError, match="not on this host's code paths"):
+    with pytest.raises(InvalidAgentError, match="on none of this host's code paths"):
         await refused.admit(zygote_host.spec("mod_elsewhere:P", "other", code=policy))
     assert not (elsewhere / "mod_elsewhere.ran").exists(), "it was not even imported"
     refused = await zygote_host.launch("third")
-    with pytest.raises(InvalidAgentError, match="not on this host's code paths"):
+    with pytest.raises(InvalidAgentError, match="on none of this host's code paths"):
         await refused.admit(zygote_host.spec(f"{SAMPLES}:Notes", "third", code=policy))
 
 

@@ -6,17 +6,19 @@ import asyncio
 import os
 import re
 import signal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
 from paglets.core.errors import HostError, PagletCrashedError
 from paglets.runtime.child_specs import Departure, DepartureKind, Limits
-from paglets.runtime.children.child import Child
 from paglets.runtime.children.outcomes import ChildEnd
 from paglets.runtime.frames import MAX_FRAME
-from tests.children.support import BOUND, TestHost, is_running, send, until
+from tests.children.support import BOUND, TestHost, is_running, open_descriptors, send, until
+
+if TYPE_CHECKING:
+    from paglets.runtime.children.child import Child
 
 
 async def crash(host: TestHost, kind: str, **args: Any) -> Child:
@@ -122,11 +124,11 @@ async def test_a_payload_that_is_no_sealed_memory_file_is_refused(zygote_host: T
 
 
 async def test_descriptors_without_end_are_refused(zygote_host: TestHost) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     child = await crash(zygote_host, "flood_descriptors")
     assert child.outcome is not None
     assert child.outcome.end is ChildEnd.LINK_VIOLATED
-    assert len(os.listdir("/proc/self/fd")) <= before
+    assert open_descriptors() <= before
 
 
 async def test_calls_without_end_are_held_back(zygote_host: TestHost) -> None:
@@ -184,7 +186,9 @@ async def test_calls_under_way_end_with_their_child(zygote_host: TestHost) -> No
         await waiting
 
 
-async def test_an_operation_that_fails_for_its_own_reasons_is_told_to_the_paglet(zygote_host: TestHost) -> None:
+async def test_an_operation_that_fails_for_its_own_reasons_is_told_to_the_paglet(
+    zygote_host: TestHost,
+) -> None:
     async def broken(_child: Child, _call: object) -> bytes:
         raise KeyError("a fault of the host")
 

@@ -1,10 +1,10 @@
-"""Hooks, resources and state in their order, on the thread that asked; and back again when it did not happen."""
+"""Hooks, resources and state in their order, on the thread that asked; and back when it did not happen."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,11 +12,13 @@ from paglets.core.errors import HostError, LifecycleError, ResourceCleanupError,
 from paglets.persistence.records import HookKind
 from paglets.remote.moved import MovedReply
 from paglets.runtime.child_specs import Call, CallThread, Departure, DepartureKind, Snapshot
-from paglets.runtime.children.child import Child
 from paglets.runtime.children.inspection import inspect_state
 from paglets.runtime.children.outcomes import ChildEnd
 from paglets.runtime.launchers.launcher import LaunchRequest
 from tests.children.support import BOUND, TestHost, send
+
+if TYPE_CHECKING:
+    from paglets.runtime.children.child import Child
 
 PLACE = b'{"host_url": "https://there:8765", "agent_id": "agent"}'
 
@@ -52,7 +54,9 @@ class Mover:
         return PLACE
 
     async def clone(self, child: Child, call: Call) -> bytes:
-        self.snapshots.append(await child.begin_departure(Departure(kind=DepartureKind.CLONE, call_id=call.id)))
+        self.snapshots.append(
+            await child.begin_departure(Departure(kind=DepartureKind.CLONE, call_id=call.id))
+        )
         await child.cloned({"clone_agent_id": "twin"})
         return b'{"host_url": "https://here:8765", "agent_id": "twin"}'
 
@@ -75,7 +79,12 @@ async def test_a_handler_moves_its_paglet_and_still_replies(host: TestHost) -> N
     assert host.calls[-1].thread is CallThread.HANDLER
     assert host.calls[-1].method == "paglets.dispatch", "the send after it did not reach the host"
     state = await state_of(host, mover.snapshots[0])
-    assert state["notes"] == ["creation None at here", "dispatching to there", "closed second", "closed first"]
+    assert state["notes"] == [
+        "creation None at here",
+        "dispatching to there",
+        "closed second",
+        "closed first",
+    ]
     outcome = await child.finish(5.0)
     assert outcome.end is ChildEnd.FINISHED
 
@@ -113,7 +122,9 @@ async def test_a_resource_that_cannot_be_cleaned_up_cancels_the_move(zygote_host
     await send(child, "open", name="good")
     await send(child, "open", name="stuck", fail=True)
     with pytest.raises(ResourceCleanupError) as caught:
-        await child.begin_departure(Departure(kind=DepartureKind.DISPATCH, event={"target_host_name": "there"}))
+        await child.begin_departure(
+            Departure(kind=DepartureKind.DISPATCH, event={"target_host_name": "there"})
+        )
     assert list(caught.value.failures) == ["stuck"]
     assert (await send(child, "notes"))[-3:] == [
         "closed stuck",

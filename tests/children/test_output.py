@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 
 import pytest
 from hypothesis import given
@@ -35,8 +36,6 @@ async def test_the_last_words_are_not_lost(host: TestHost) -> None:
 
 
 async def test_a_crash_leaves_its_traceback(zygote_host: TestHost) -> None:
-    import signal
-
     child = await zygote_host.created()
     with pytest.raises(Exception, match="ended"):
         await send(child, "suicide", signal=signal.SIGSEGV)

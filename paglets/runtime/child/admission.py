@@ -7,7 +7,7 @@ import importlib.util
 import sys
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from paglets.core.agent import Paglet
 from paglets.core.errors import InvalidAgentError, PagletError, SerializationError
@@ -39,7 +39,7 @@ def admit(spec: AdmitSpec, payload: Payload | None) -> Paglet[Any]:
             paglet = paglet_class(state, agent_id=spec.agent_id)
     except MemoryError as error:
         raise SerializationError(
-            f"the state of paglet {spec.agent_id} ({size} bytes) needs more memory than a child may use to decode it"
+            f"the state of paglet {spec.agent_id} ({size} bytes) takes more memory than it may have"
         ) from error
     if paglet.agent_id != spec.agent_id:
         raise InvalidAgentError(f"{spec.class_name} does not pass agent_id on to Paglet.__init__")
@@ -54,27 +54,30 @@ def load_payload(payload: Payload) -> dict[str, Any]:
         return load_state(file)
 
 
-def _wire(spec: AdmitSpec, payload: Payload | None) -> object:
+def _wire(spec: AdmitSpec, payload: Payload | None) -> dict[str, Any] | None:
     if payload is not None:
         return load_payload(payload)
-    return from_json(spec.state_json)
+    fields: object = from_json(spec.state_json)
+    if fields is not None and not isinstance(fields, dict):
+        raise SerializationError("a state is given as a JSON object, one member for each field")
+    return cast("dict[str, Any] | None", fields)
 
 
 def _paglet_class(spec: AdmitSpec) -> type[Paglet[Any]]:
     found = _resolve(spec.class_name, spec.code)
     if not (isinstance(found, type) and issubclass(found, Paglet)):
         raise InvalidAgentError(f"{spec.class_name} is no subclass of Paglet")
-    return found
+    return cast("type[Paglet[Any]]", found)
 
 
 def _state_class(spec: AdmitSpec, paglet_class: type[Paglet[Any]]) -> type[Any]:
-    own = getattr(paglet_class, "State", None)
+    own: object = getattr(paglet_class, "State", None)
     if not isinstance(own, type) or not is_dataclass(own):
         raise InvalidAgentError(f"{spec.class_name} has no dataclass as its State")
     if not spec.state_class_name or spec.state_class_name == qualified_name(own):
         return own
     found = _resolve(spec.state_class_name, spec.code)
-    if not (isinstance(found, type) and is_dataclass(found) and issubclass(found, own)):
+    if not (isinstance(found, type) and is_dataclass(found) and own in found.__mro__):
         raise InvalidAgentError(
             f"{spec.state_class_name} is no state of {spec.class_name}: {own.__qualname__} is"
         )
@@ -94,7 +97,7 @@ def _resolve(name: str, policy: CodePolicy) -> object:
     sys.path.extend(path for path in policy.search if path not in sys.path)
     if not _may_run(module_name, policy):
         raise InvalidAgentError(
-            f"module {module_name} is not on this host's code paths ({', '.join(policy.roots or ()) or 'there are none'})"
+            f"module {module_name} is on none of this host's code paths ({', '.join(policy.roots or ())})"
         )
     try:
         found: object = importlib.import_module(module_name)
@@ -106,7 +109,7 @@ def _resolve(name: str, policy: CodePolicy) -> object:
         raise
     except AttributeError as error:
         raise InvalidAgentError(f"module {module_name} has no {qualified}") from error
-    except Exception as error:  # noqa: BLE001 - an author's module may raise anything when it is imported
+    except Exception as error:
         raise InvalidAgentError(
             f"module {module_name} cannot be imported: {type(error).__name__}: {error}"
         ) from error

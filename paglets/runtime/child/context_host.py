@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -104,9 +104,11 @@ class ChildContextHost:
         agent_id: str | None = None,
     ) -> PagletProxy:
         """Create a paglet on another host, given by URL or mesh name."""
+        own_class: type[Any] = type(state)
+        state_class_name = "" if state is None else qualified_name(own_class)
         params = api.CreateParams(
-            class_name=qualified_name(agent_cls),
-            state_class_name="" if state is None else qualified_name(type(state)),
+            class_name=qualified_name(cast("type", agent_cls)),
+            state_class_name=state_class_name,
             state=api.NULL if state is None else msgspec.Raw(to_json(dataclass_to_wire(state))),
             init=msgspec.Raw(to_json(init)),
             agent_id=agent_id or "",

@@ -1,9 +1,9 @@
-"""Packing up: the leaving hook, the resources, the state - on the thread that asked, or between two messages.
+r"""Packing up: the leaving hook, the resources, the state - where it was asked for, or between two messages.
 
 ::
 
     HERE --depart (dispatch, retract, deactivate, dispose)--> AWAY --resume--> HERE
-      \\--depart (clone, checkpoint)--> HERE                    \\--finish--> the process ends
+      \--depart (clone, checkpoint)--> HERE                     \--finish--> the process ends
 
 AWAY: the handler thread takes no message, and calls of the paglet on its context raise ``LifecycleError``.
 """
@@ -25,7 +25,7 @@ from paglets.serialization.codec import dataclass_to_wire
 from paglets.serialization.state_pickle import dump_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from paglets.core.agent import Paglet
     from paglets.runtime.child.calls import Calls
@@ -43,6 +43,7 @@ class Departures:
 
     def __init__(
         self,
+        *,
         paglet: Paglet[Any],
         host: ChildContextHost,
         calls: Calls,
@@ -136,7 +137,7 @@ class Departures:
             self._link.send(SnapshotTaken(seq, None if state is None else head_of(state), policy), state)
 
     @contextmanager
-    def _snapshot(self, kind: DepartureKind) -> Iterator[Payload | None]:
+    def _snapshot(self, kind: DepartureKind) -> Generator[Payload | None]:
         if kind is DepartureKind.DISPOSE:
             yield None
             return
@@ -148,18 +149,18 @@ class Departures:
                 yield payload
 
     @contextmanager
-    def _handler_kept_out(self, wait: float = 5.0) -> Iterator[None]:
+    def _handler_kept_out(self, wait: float = 5.0) -> Generator[None]:
         """No message is handled inside; the handler thread's own work is not waited for."""
         if self._calls.role() is CallThread.HANDLER:
             yield
             return
         if self._paglet.holds_lock():
             raise LifecycleError(
-                f"paglet {self._paglet.agent_id} cannot move inside locked(): a handler may be waiting for the lock"
+                f"paglet {self._paglet.agent_id} cannot move inside locked(): a handler may wait for the lock"
             )
         if not self._gate.acquire(timeout=wait):
             raise LifecycleError(
-                f"paglet {self._paglet.agent_id} cannot move from run(): a handler did not return within {wait:g} s"
+                f"paglet {self._paglet.agent_id} cannot move now: a handler did not return within {wait:g} s"
             )
         try:
             yield

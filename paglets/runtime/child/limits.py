@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from paglets.runtime.child_specs import Limits
 
@@ -27,7 +27,7 @@ def apply_limits(limits: Limits) -> None:
 
 
 @contextmanager
-def decoding(limits: Limits, payload_bytes: int) -> Iterator[None]:
+def decoding(limits: Limits, payload_bytes: int) -> Generator[None]:
     """Bound memory and wall time while a state is decoded.
 
     Memory: ``MemoryError`` inside. Time: the process is killed, for what takes this long may not come back.

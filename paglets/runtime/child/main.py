@@ -7,6 +7,7 @@ import gc
 import logging
 import socket
 import sys
+from typing import Any, cast
 
 from paglets.core.agent import Paglet
 from paglets.core.errors import HostError
@@ -45,13 +46,15 @@ def _admit(link: ChildLink, frame: Admit) -> Session | None:
     payload = link.payload_of(frame)
     try:
         paglet = admit(frame.spec, payload)
+        paglet_class = type(paglet)
+        state_class: type[Any] = type(paglet.state)
         session = Session(link, paglet, frame.spec)
         admitted = Admitted(
-            class_name=qualified_name(type(paglet)),
-            state_class_name=qualified_name(type(paglet.state)),
-            checkpoint=type(paglet).CHECKPOINT.to_wire(),
-            restart=type(paglet).RESTART.to_wire(),
-            has_run=type(paglet).run is not Paglet.run,
+            class_name=qualified_name(paglet_class),
+            state_class_name=qualified_name(state_class),
+            checkpoint=paglet_class.CHECKPOINT.to_wire(),
+            restart=paglet_class.RESTART.to_wire(),
+            has_run=cast("object", paglet_class.run) is not Paglet[Any].run,
         )
     except Exception as error:  # noqa: BLE001 - whatever an author's class raises is why it cannot run here
         link.answer(frame.seq, error=error)

@@ -3,7 +3,7 @@
 - the main thread handles: hooks, messages, snapshots asked for from outside, one after the other
 - a thread reads the link, and never waits for anything else
 - ``run()`` has a thread of its own
-- what listens (callbacks of futures) and what looks (the state for a reader outside) have another, when needed
+- what listens (callbacks of futures) and what looks (the state, for a reader outside) share another
 """
 
 from __future__ import annotations
@@ -66,7 +66,14 @@ class Session:
         self._run: threading.Thread | None = None
         self._calls = Calls(link, self._aside.put)
         self._host = ChildContextHost(paglet, spec, self._calls)
-        self._departures = Departures(paglet, self._host, self._calls, link, self._jobs.put, self._handling)
+        self._departures = Departures(
+            paglet=paglet,
+            host=self._host,
+            calls=self._calls,
+            link=link,
+            enqueue=self._jobs.put,
+            gate=self._handling,
+        )
         paglet.attach(PagletContext(self._host, paglet.agent_id))
 
     def serve(self) -> int:
@@ -141,7 +148,7 @@ class Session:
         return to_json(reply)
 
     def _state(self) -> bytes:
-        """The state as JSON text, read beside those who change it: again when it changed while it was read."""
+        """The state as JSON text, read beside those who change it: again when it has changed meanwhile."""
         for _ in range(_STATE_TRIES):
             try:
                 return to_json(dataclass_to_wire(self._paglet.state), for_people=True)

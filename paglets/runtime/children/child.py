@@ -116,7 +116,7 @@ class Child:
         incarnation: Incarnation,
         owner: ChildOwner,
     ) -> Child:
-        """A fresh process that holds no paglet yet; ``HostError`` when there is none to be had. Safe to cancel."""
+        """A fresh process that holds no paglet yet; ``HostError`` when there is none. Safe to cancel."""
         process = await launcher.launch(request)
         return cls(process, agent_id=agent_id, incarnation=incarnation, owner=owner)
 
@@ -141,7 +141,9 @@ class Child:
     async def inspect(self, state: Payload, limits: Limits) -> bytes:
         """Instead of ``admit``: the payload as JSON text; the child ends. See ``inspect_state``."""
         self._finishing = True
-        return await self._ask(bytes, lambda seq: Inspect(seq, limits, PayloadHead(state.data, state.size)), state)
+        return await self._ask(
+            bytes, lambda seq: Inspect(seq, limits, PayloadHead(state.data, state.size)), state
+        )
 
     async def run_hook(self, kind: HookKind, event: dict[str, Any], *, init: bytes = b"null") -> None:
         """Run ``on_creation``, ``on_arrival``, ``on_clone`` or ``on_activation``; raises what it raised.
@@ -201,10 +203,11 @@ class Child:
     async def begin_departure(self, departure: Departure) -> Snapshot:
         """Run the leaving hook, clean up resources, take the state; see ``Departure``.
 
-        An error of the hook, of a resource (``ResourceCleanupError``) or of the state (``SerializationError``)
-        cancels it: the paglet goes on, ``on_dispatch_failed`` has run if anything was cleaned up for a move,
-        and there is nothing to resume. Otherwise calls of the paglet on its context raise ``LifecycleError``
-        (but not after a clone or a checkpoint) until ``resume``. The snapshot's payload is the caller's to close.
+        An error of the hook, of a resource (``ResourceCleanupError``) or of the state
+        (``SerializationError``) cancels it: the paglet goes on, ``on_dispatch_failed`` has run if anything
+        was cleaned up for a move, and there is nothing to resume. Otherwise calls of the paglet on its
+        context raise ``LifecycleError`` (but not after a clone or a checkpoint) until ``resume``. The
+        snapshot's payload is the caller's to close.
         """
         return await self._ask(Snapshot, lambda seq: Depart(seq, departure))
 

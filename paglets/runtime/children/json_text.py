@@ -7,7 +7,7 @@ from paglets.runtime.frames import FrameError
 
 
 def check_json(text: bytes, what: str, *, is_object: bool = False) -> bytes:
-    """The same bytes, once it is sure that they are exactly one JSON value (an object); ``FrameError`` otherwise."""
+    """The same bytes, if they are exactly one JSON value (an object); ``FrameError`` otherwise."""
     try:
         one_json_value(text)
     except ValueError as error:

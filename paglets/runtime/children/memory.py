@@ -8,7 +8,7 @@ import sys
 
 
 def resident_memory(pid: int) -> int:
-    """Bytes: the proportional share (proc(5), ``smaps_rollup``) or, where that cannot be read, the resident size.
+    """Bytes: the proportional share (proc(5), ``smaps_rollup``), or the resident size where that is hidden.
 
     0 for a process that is gone, and where the system tells nothing.
     """

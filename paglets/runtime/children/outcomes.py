@@ -47,20 +47,26 @@ class ChildOutcome:
 
 
 def outcome_of(status: ExitStatus, *, finishing: bool, killed: bool, violation: str | None) -> ChildOutcome:
-    """Put together what is known. ``violation``: what the child sent, or ``""`` when it closed its link unasked."""
+    """Put together what is known.
+
+    ``violation``: what was wrong with what the child sent, or ``""`` when it closed its link unasked.
+    """
+    signalled = status.signal is not None
     if violation:
-        return ChildOutcome(ChildEnd.LINK_VIOLATED, status, violation)
-    if violation is not None:
-        return ChildOutcome(ChildEnd.LINK_CLOSED, status, "it closed its link to the host and went on")
-    if killed:
-        return ChildOutcome(ChildEnd.KILLED, status)
-    if status.code is None and status.signal is None:
-        return ChildOutcome(ChildEnd.LAUNCHER_LOST, status, "the process that it was forked from has died")
-    if finishing and status.code is not None:
-        return ChildOutcome(ChildEnd.FINISHED, status)
-    if status.signal is not None:
-        return ChildOutcome(ChildEnd.CRASHED, status, _WHY.get(status.signal, ""))
-    return ChildOutcome(ChildEnd.EXITED, status, "it ended by itself, while it was needed")
+        end, detail = ChildEnd.LINK_VIOLATED, violation
+    elif violation is not None:
+        end, detail = ChildEnd.LINK_CLOSED, "it closed its link to the host and went on"
+    elif killed:
+        end, detail = ChildEnd.KILLED, ""
+    elif status == ExitStatus():
+        end, detail = ChildEnd.LAUNCHER_LOST, "the process that it was forked from has died"
+    elif finishing and not signalled:
+        end, detail = ChildEnd.FINISHED, ""
+    elif signalled:
+        end, detail = ChildEnd.CRASHED, _WHY.get(status.signal or 0, "")
+    else:
+        end, detail = ChildEnd.EXITED, "it ended by itself, while it was needed"
+    return ChildOutcome(end, status, detail)
 
 
 _WHY: dict[int, str] = {

@@ -50,7 +50,7 @@ class OutputRing:
 
 
 class OutputReader:
-    """Reads the pipe on the loop; one read a turn, so that a child that floods it does not hold up the others."""
+    """Reads the pipe on the loop; one read a turn, so that a flood from one does not hold up the others."""
 
     def __init__(self, descriptor: int, agent_id: str, on_lines: Callable[[list[OutputLine]], None]) -> None:
         self._descriptor = descriptor

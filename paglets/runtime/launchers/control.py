@@ -54,9 +54,19 @@ Order = Launch | Kill
 Report = Launched | Refused | Ended
 
 encode = msgspec.msgpack.Encoder().encode
-decode_order = msgspec.msgpack.Decoder(Order).decode
-decode_report = msgspec.msgpack.Decoder(Report).decode
+_decode_order = msgspec.msgpack.Decoder(Order).decode
+_decode_report = msgspec.msgpack.Decoder(Report).decode
 _decode_request = msgspec.msgpack.Decoder(LaunchRequest).decode
+
+
+def decode_order(packet: bytes) -> Order:
+    """What a launcher sent."""
+    return _decode_order(packet)
+
+
+def decode_report(packet: bytes) -> Report:
+    """What a zygote sent."""
+    return _decode_report(packet)
 
 
 def encode_launch(seq: int, request: LaunchRequest) -> tuple[bytes, int | None]:
@@ -76,7 +86,7 @@ def read_request(descriptor: int) -> LaunchRequest:
 
 
 def receive(channel: socket.socket) -> tuple[bytes, list[int]]:
-    """One packet and its descriptors, close-on-exec; ``b""`` at the end. ``BlockingIOError`` when none is there."""
+    """One packet and its descriptors, close-on-exec; ``b""`` at the end. ``BlockingIOError``: none there."""
     room = socket.CMSG_SPACE(MAX_DESCRIPTORS * array.array("i").itemsize)
     data, ancillary, _flags, _address = channel.recvmsg(2 * MAX_PACKET, room, socket.MSG_CMSG_CLOEXEC)
     descriptors = array.array("i")

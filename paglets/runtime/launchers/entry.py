@@ -33,7 +33,7 @@ def maybe_run(argv: Sequence[str]) -> bool:
 
     In a hidden way it does its work and never returns.
     """
-    match argv[1:]:
+    match list(argv[1:]):
         case [way, root, program, "--", *path] if way == ZYGOTE:
             from paglets.runtime.launchers.zygote_process import run_zygote  # noqa: PLC0415 - an ordinary start is fast
 
@@ -45,4 +45,5 @@ def maybe_run(argv: Sequence[str]) -> bool:
             sys.path[:] = path
             run_spawned(int(link), int(parent), life_file)
         case _:
-            return False
+            pass
+    return False

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class ZygoteKeeper:
-    """Holds a zygote while somebody uses it. Any thread may call; each ``acquire`` is paired by a ``release``.
+    """Holds a zygote while somebody uses it, from ``acquire`` to ``release``. Any thread may call.
 
     Without a first one it starts its own when the first connection is asked for.
     """
@@ -46,7 +46,7 @@ class ZygoteKeeper:
             zygote.close()
 
     def attach(self) -> socket.socket:
-        """A connection to the zygote, a new one if the last has died. Blocks; ``HostError`` when there is none."""
+        """A connection to the zygote, to a new one if it has died. Blocks; ``HostError``: there is none."""
         with self._lock:
             if not self._users:
                 raise HostError("this launcher is closed; a host needs one of its own")
@@ -69,5 +69,5 @@ _shared = ZygoteKeeper()
 
 
 def shared_keeper() -> ZygoteKeeper:
-    """The keeper that hosts of this program share unless they are given a launcher. Holds nothing while unused."""
+    """The keeper that the hosts of this program share by default. It holds nothing while nobody uses it."""
     return _shared

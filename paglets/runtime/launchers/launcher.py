@@ -21,10 +21,10 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     sys_path: list[str] = msgspec.field(default_factory=lambda: list(sys.path))
     cwd: str = msgspec.field(default_factory=os.getcwd)
-    """Absolute. A child whose working directory is gone starts in the root directory."""
+    """A child whose working directory is gone starts in the root directory."""
     environ: dict[str, str] = msgspec.field(default_factory=lambda: dict(os.environ))
     life_file: str = ""
-    """A file of the host that its children hold a lock on while they live, see ``orphans``; empty for none."""
+    """A file of the host that its children hold a lock on while they live (``orphans``); empty for none."""
 
 
 class ExitStatus(msgspec.Struct, frozen=True):

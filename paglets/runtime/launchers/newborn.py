@@ -127,10 +127,10 @@ def _take_descriptors(link: int, output: int) -> None:
 
 
 def open_streams() -> None:
-    """Fresh text streams on the three standard descriptors, whatever those lead to by the time they are used."""
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115, PTH123 - lives as long as the process
+    """Fresh text streams on the three standard descriptors, whatever those lead to by the time of use."""
+    sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     sys.stdout, sys.stderr = (
-        open(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: PTH123
+        os.fdopen(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
         for number in (1, 2)
     )
 

@@ -1,8 +1,8 @@
 """Children that outlived a killed host: found by a lock that they hold, and ended.
 
-Every child (and zygote child) holds a shared ``fcntl`` lock on its host's life file for as long as it lives. The
-kernel tells the holder's process id (``F_GETLK``, fcntl(2)), drops the lock with the process, and passes it on to
-nobody: there is nothing to write down, nothing to go stale, and no recycled process id to hit.
+Every child holds a shared ``fcntl`` lock on its host's life file for as long as it lives. The kernel tells
+the holder's process id (``F_GETLK``, fcntl(2)), drops the lock with the process, and passes it on to nobody:
+there is nothing to write down, nothing to go stale, and no recycled process id to hit.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ import struct
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from paglets.core.errors import HostError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +39,8 @@ def hold_life(path: str) -> None:
 def end_orphans(path: Path | str, *, timeout: float = 5.0) -> list[int]:
     """Kill whoever still holds the life file, with its process group; their process ids.
 
-    For a host to call before it launches anything, once it knows that it alone uses the file. Blocks for at most
-    ``timeout`` seconds; ``HostError`` when a process is still there then.
+    For a host to call before it launches anything, once it knows that it alone uses the file. Blocks for at
+    most ``timeout`` seconds; ``HostError`` when a process is still there then.
     """
     ended: list[int] = []
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -80,7 +83,7 @@ def _kill(descriptor: int, pid: int) -> None:
             return
         handle = os.pidfd_open(pid)
         try:
-            # The handle is of the holder and of no successor to its number, if the number still holds the lock.
+            # The handle is of the holder, and of no successor to its number, if that number holds the lock.
             if _holder(descriptor) == pid:
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(pid, signal.SIGKILL)

@@ -19,7 +19,7 @@ _END_SECONDS = 5.0
 
 
 class SpawnLauncher:
-    """See ``Launcher``. Slow (an interpreter start each), POSIX only: Windows cannot hand a Unix socket down."""
+    """See ``Launcher``. Slow (an interpreter start each); POSIX only: Windows hands no Unix socket down."""
 
     def __init__(self) -> None:
         self._starter: ThreadPoolExecutor | None = None
@@ -31,8 +31,8 @@ class SpawnLauncher:
     async def start(self) -> None:
         """Start the thread that starts processes.
 
-        The parent-death signal comes when the *thread* that made a process ends, so one thread makes them all,
-        and it lives as long as the launcher.
+        The parent-death signal comes when the *thread* that made a process ends, so one thread makes them
+        all, and it lives as long as the launcher.
         """
         if self._closed:
             raise HostError("this launcher is closed; a host needs one of its own")
@@ -57,8 +57,8 @@ class SpawnLauncher:
             os.close(readable)
             starting.add_done_callback(_end_unwanted)
             raise
-        ours.setblocking(False)
-        os.set_blocking(readable, False)  # noqa: FBT003 - the standard library's signature
+        ours.settimeout(0.0)
+        os.set_blocking(readable, False)
         exited = self._children[process.pid] = loop.create_future()
         self._processes[process.pid] = process
         watch = loop.create_task(self._watch(process, exited))
@@ -119,7 +119,7 @@ def _spawn(request: LaunchRequest, link: socket.socket, output: int) -> subproce
         CHILD, str(link.fileno()), str(os.getpid()), request.life_file, path=request.sys_path
     )
     try:
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S603 - this program itself
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,

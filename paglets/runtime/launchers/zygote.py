@@ -36,7 +36,7 @@ class Zygote:
             except OSError:
                 ours.close()
                 raise
-        ours.setblocking(False)
+        ours.settimeout(0.0)
         return ours
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ def exec_zygote() -> Zygote:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         try:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 - this program itself
                 own_command(ZYGOTE, str(theirs.fileno()), str(os.getpid())),
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),

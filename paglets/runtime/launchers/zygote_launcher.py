@@ -43,7 +43,7 @@ def launcher_of(zygote: Zygote) -> ZygoteLauncher:
     return ZygoteLauncher(ZygoteKeeper(zygote))
 
 
-class _ZygoteLost(HostError):
+class _ZygoteLostError(HostError):
     """The zygote went while a launch was waiting."""
 
 
@@ -65,7 +65,7 @@ class ZygoteLauncher:
         """Fork a child. A zygote that turns out to be dead is replaced, once."""
         try:
             return await (await self._connect()).launch(request)
-        except _ZygoteLost:
+        except _ZygoteLostError:
             return await (await self._connect()).launch(request)
 
     async def aclose(self) -> None:
@@ -114,8 +114,8 @@ class _Connection:
     async def launch(self, request: LaunchRequest) -> LaunchedProcess:
         ours, theirs = socket.socketpair()
         readable, writable = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        os.set_blocking(writable, True)  # noqa: FBT003 - the standard library's signature
-        ours.setblocking(False)
+        os.set_blocking(writable, True)
+        ours.settimeout(0.0)
         try:
             with theirs:
                 try:
@@ -148,7 +148,7 @@ class _Connection:
         async with self._sending:
             while True:
                 if not self.alive:
-                    raise _ZygoteLost("the process that children are forked from has died")
+                    raise _ZygoteLostError("the process that children are forked from has died")
                 try:
                     socket.send_fds(self._channel, [packet], descriptors)
                 except BlockingIOError:
@@ -215,7 +215,7 @@ class _Connection:
         self._room.set()
         for asked in self._launching.values():
             if not asked.done():
-                asked.set_exception(_ZygoteLost("the process that children are forked from has died"))
+                asked.set_exception(_ZygoteLostError("the process that children are forked from has died"))
         for exited in self._exits.values():
             if not exited.done():
                 exited.set_result(ExitStatus())

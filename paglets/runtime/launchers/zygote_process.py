@@ -67,7 +67,7 @@ class _Zygote:
         self._poll = select.poll()
         self._woken, waker = socket.socketpair()
         for end in (root, self._woken, waker):
-            end.setblocking(False)
+            end.settimeout(0.0)
         self._waker = waker
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
@@ -106,7 +106,7 @@ class _Zygote:
                 return False
             for descriptor in descriptors:
                 connection = socket.socket(fileno=descriptor)
-                connection.setblocking(False)
+                connection.settimeout(0.0)
                 self._channels[descriptor] = _Channel(connection)
                 self._poll.register(descriptor, select.POLLIN)
 
