@@ -32,6 +32,10 @@ MESSAGES = st.sampled_from(["m1", "m2", "m3"])
 PHASES = st.sampled_from(list(Phase))
 
 
+# Thousands of commits: where there is a file system in memory, they need not wait for a disk.
+IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
 class RefusedError(Exception):
     """What a rule of the test raises."""
 
@@ -52,7 +56,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory = Path(tempfile.mkdtemp())
+        self.directory = Path(tempfile.mkdtemp(dir=IN_MEMORY))
         self.store = Store(self.directory)
         self.model = Model()
 
