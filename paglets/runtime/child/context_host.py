@@ -104,11 +104,9 @@ class ChildContextHost:
         agent_id: str | None = None,
     ) -> PagletProxy:
         """Create a paglet on another host, given by URL or mesh name."""
-        own_class: type[Any] = type(state)
-        state_class_name = "" if state is None else qualified_name(own_class)
         params = api.CreateParams(
             class_name=qualified_name(cast("type", agent_cls)),
-            state_class_name=state_class_name,
+            state_class_name="" if state is None else qualified_name(state),
             state=api.NULL if state is None else msgspec.Raw(to_json(dataclass_to_wire(state))),
             init=msgspec.Raw(to_json(init)),
             agent_id=agent_id or "",

@@ -47,11 +47,10 @@ def _admit(link: ChildLink, frame: Admit) -> Session | None:
     try:
         paglet = admit(frame.spec, payload)
         paglet_class = type(paglet)
-        state_class: type[Any] = type(paglet.state)
         session = Session(link, paglet, frame.spec)
         admitted = Admitted(
-            class_name=qualified_name(paglet_class),
-            state_class_name=qualified_name(state_class),
+            class_name=qualified_name(paglet),
+            state_class_name=qualified_name(paglet.state),
             checkpoint=paglet_class.CHECKPOINT.to_wire(),
             restart=paglet_class.RESTART.to_wire(),
             has_run=cast("object", paglet_class.run) is not Paglet[Any].run,
