@@ -1,7 +1,7 @@
 """Three hosts, one travelling surveyor, one pulled plug: the main job, shown as it happens.
 
-Run it with `make demo` (from source) or `make demo-binary` (the frozen program). Every step is a command that a
-person could type; the demo prints it, runs it, and checks what it did. Exit status 0 only if all of it held.
+Run it with `make demo` (from source) or `make demo-binary` (the frozen program). Every step is a command that
+a person could type; the demo prints it, runs it, and checks what it did. Exit status 0 only if all of it held.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FILES_PER_HOST = 120
 WAIT = 30.0
 
 
-class DemoFailed(Exception):
+class DemoFailedError(Exception):
     """Something that should have held did not."""
 
 
@@ -107,7 +107,7 @@ class Stage:
             command, env=self.environ, capture_output=True, text=True, timeout=WAIT, check=False
         )
         if done.returncode != 0:
-            raise DemoFailed(
+            raise DemoFailedError(
                 f"`paglets {' '.join(words)}` on {box.name} ended with {done.returncode}: {done.stderr}"
             )
         return json.loads(done.stdout)
@@ -120,7 +120,7 @@ class Stage:
         done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=WAIT, check=False)
         self.show(done.stdout + done.stderr)
         if done.returncode != 0:
-            raise DemoFailed(f"`paglets {' '.join(words)}` on {box.name} ended with {done.returncode}")
+            raise DemoFailedError(f"`paglets {' '.join(words)}` on {box.name} ended with {done.returncode}")
 
     def wait(self, what: str, condition: Callable[[], Any], seconds: float = WAIT) -> Any:
         """Wait until something holds; its value."""
@@ -129,12 +129,12 @@ class Stage:
         while time.monotonic() < deadline:
             try:
                 value = condition()
-            except DemoFailed as error:
+            except DemoFailedError as error:
                 last, value = error, None
             if value:
                 return value
             time.sleep(0.1)
-        raise DemoFailed(f"waited {seconds:.0f} s in vain until {what}" + (f" ({last})" if last else ""))
+        raise DemoFailedError(f"waited {seconds:.0f} s in vain until {what}" + (f" ({last})" if last else ""))
 
     def close(self) -> None:
         """Stop what still runs; politely first."""
@@ -171,7 +171,7 @@ def share_out_files(boxes: list[Box]) -> None:
                 shutil.copyfile(path, box.folder / f"{taken:04d}-{path.name}")
                 taken += 1
     if taken < len(boxes):
-        raise DemoFailed("found no readable files on this machine to survey")
+        raise DemoFailedError("found no readable files on this machine to survey")
 
 
 def hosts_seen(stage: Stage, box: Box) -> set[str]:
@@ -250,7 +250,8 @@ def play(stage: Stage) -> None:
     stage.wait("the surveyor is home", lambda: is_at(stage, alpha, agent_id, "alpha"))
     stage.say("The surveyor went through gamma and is home at alpha.")
 
-    stage.run(alpha, "send", agent_id, "merge", json.dumps({"findings": helper}))
+    stage.show(f"alpha$ paglets send {agent_id} merge '{{the clone's findings}}'")
+    stage.run(alpha, "send", agent_id, "merge", json.dumps({"findings": helper}), shown=False)
     report = stage.wait(
         "the report is done",
         lambda: (
@@ -266,11 +267,11 @@ def play(stage: Stage) -> None:
     stage.show(f"reported: {_summary(reported)}")
     stage.show(f"directly: {_summary(direct)}")
     if asdict(direct) != asdict(reported) or report["hosts"] != sorted(HOSTS):
-        raise DemoFailed(f"the report differs: {asdict(reported)} is not {asdict(direct)}")
+        raise DemoFailedError(f"the report differs: {asdict(reported)} is not {asdict(direct)}")
 
     copies = [line for line in stage.run(alpha, "ps", "--all", shown=False) if line["agent_id"] == agent_id]
     if len(copies) != 1:
-        raise DemoFailed(f"{len(copies)} copies of the surveyor: {copies}")
+        raise DemoFailedError(f"{len(copies)} copies of the surveyor: {copies}")
     stage.display(alpha, "ps", "--all")
     for paglet in (clone_id, agent_id):
         stage.run(alpha, "dispose", paglet)
@@ -298,7 +299,7 @@ def stage_for(program: list[str], *, keep: bool) -> Iterator[Stage]:
     stage = Stage(program, root)
     try:
         yield stage
-    except (DemoFailed, subprocess.TimeoutExpired, AssertionError) as error:
+    except (DemoFailedError, subprocess.TimeoutExpired, AssertionError) as error:
         print(f"\nThe demo failed: {error}", file=sys.stderr)
         for box in stage.boxes:
             if box.log.exists():

@@ -65,7 +65,10 @@ class Surveyor(Paglet[SurveyorState]):
         here = self.context.name
         if here not in self.state.findings and (self.state.stops or self.state.helper_of):
             self._survey(here)
-        self._travel()
+        if self.state.findings and not self.state.stops and not self.state.helper_of:
+            self.state.done = True
+        else:
+            self._travel()
 
     def handle_message(self, message: Message) -> Any:
         if message.kind == "go":
@@ -113,10 +116,6 @@ class Surveyor(Paglet[SurveyorState]):
         while self.state.stops:
             target = self.state.stops[0]
             rest = self.state.stops[1:]
-            if target == here:
-                self.state.stops = rest
-                self.state.done = not rest
-                continue
             self.state.stops = rest
             try:
                 self.dispatch(target)
