@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,10 @@ from paglets.core.wire_fields import checked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+MAX_SECONDS = 24 * 3600
+"""The longest timeout and interval of a ticket: what remembers moves has to outlive them."""
+MAX_RETRIES = 1000
 
 _KINDS: dict[str, tuple[type, ...]] = {
     "destination": (str,),
@@ -52,13 +55,9 @@ class TransferTicket:
             _require_kind("required_capabilities", capability, (str,))
         require_enum(self.arrival_mode, ArrivalMode, "arrival_mode")
         _require_value("destination", self.destination, bool(self.destination.strip()))
-        _require_value("timeout", self.timeout, math.isfinite(self.timeout) and self.timeout > 0)
-        _require_value(
-            "retry_interval",
-            self.retry_interval,
-            math.isfinite(self.retry_interval) and self.retry_interval >= 0,
-        )
-        _require_value("retries", self.retries, self.retries >= 0)
+        _require_value("timeout", self.timeout, 0 < self.timeout <= MAX_SECONDS)
+        _require_value("retry_interval", self.retry_interval, 0 <= self.retry_interval <= MAX_SECONDS)
+        _require_value("retries", self.retries, 0 <= self.retries <= MAX_RETRIES)
         object.__setattr__(self, "required_capabilities", capabilities)
 
     @classmethod
