@@ -85,6 +85,7 @@ def _wrong_use(error: typer.TyperException) -> int:
         return error.exit_code
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else PROGRAM
-    text = error.format_message().rstrip(".")
-    warn(f"{text}. `{command} --help` shows how it is used." if "--help" not in text else text)
+    text = error.format_message()
+    end = "" if text.endswith(("?", ".")) else "."
+    warn(f"{text}{end} `{command} --help` shows how it is used." if "--help" not in text else text)
     return error.exit_code

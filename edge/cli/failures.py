@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 from paglets.core.errors import (
-    InvalidAgentError,
     PagletCrashedError,
     PagletError,
     ResourceCleanupError,
@@ -28,7 +27,6 @@ INTERRUPTED = 130
 
 _MAX_SENTENCE = 2000
 _HINTS: dict[type[PagletError], str] = {
-    InvalidAgentError: "`paglets ps --all` lists those that are there.",
     PagletCrashedError: "`paglets logs ID` shows what it printed last.",
     ResourceCleanupError: "The paglet stays as it was.",
     TransferInDoubtError: "`paglets transfers` shows when it is settled.",

@@ -101,7 +101,9 @@ def info(
     if out.as_json:
         out.document(facts)
         return
-    out.pairs((key.replace("_", " "), _readable(key, value)) for key, value in facts.items())
+    out.pairs(
+        (key.replace("_", " "), _readable(key, value)) for key, value in facts.items() if value is not None
+    )
 
 
 def state(

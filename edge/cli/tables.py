@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _UNBOUNDED = 10_000  # columns; nobody looks at it, so nothing is cut
+_GAP = 2
+_LEAST = 6  # characters; the beginning of an id still names a paglet
 STATUS_STYLES = {
     "active": "green",
     "inactive": "dim",
@@ -49,8 +51,7 @@ class Table:
 
 def print_table(table: Table, stream: TextIO) -> None:
     """Draw the table on ``stream``: as wide as the terminal (or ``COLUMNS``), cut nowhere when it is none."""
-    from rich.box import Box  # noqa: PLC0415 - rich takes longer to load than most commands run
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415 - rich takes longer to load than most commands run
     from rich.table import Table as RichTable  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
@@ -67,19 +68,35 @@ def print_table(table: Table, stream: TextIO) -> None:
     if not table.rows:
         console.print(Text(table.empty, style="dim"))
         return
-    drawn = RichTable(
-        box=Box("    \n" * 8), show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold"
-    )
-    for column in table.columns:
+    widths = fitted(table, console.width)
+    drawn = RichTable(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    for column, width in zip(table.columns, widths, strict=True):
         drawn.add_column(
-            column.title, justify=column.align, no_wrap=True, overflow="ellipsis",
-            min_width=_min_width(table, column) if column.keep else 4,
-        )  # fmt: skip
+            column.title,
+            justify=column.align,
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=width,
+            max_width=width,
+        )
     for row in table.rows:
         drawn.add_row(*(Text(printable(cell), style=STATUS_STYLES.get(cell, "")) for cell in row))
     console.print(drawn)
 
 
-def _min_width(table: Table, column: Column) -> int:
-    place = list(table.columns).index(column)
-    return max(len(column.title), *(len(row[place]) for row in table.rows))
+def fitted(table: Table, available: int) -> list[int]:
+    """The width of each column, so that a line has at most ``available`` characters if that can be had.
+
+    The widest of the columns that may be cut gives way first, down to a bound at which it is still useful.
+    """
+    widths = [
+        max(len(column.title), *(len(printable(row[place])) for row in table.rows))
+        for place, column in enumerate(table.columns)
+    ]
+    flexible = [place for place, column in enumerate(table.columns) if not column.keep]
+    while sum(widths) + _GAP * (len(widths) - 1) > available:
+        widest = max(flexible, key=lambda place: widths[place], default=None)
+        if widest is None or widths[widest] <= _LEAST:
+            break
+        widths[widest] -= 1
+    return widths
