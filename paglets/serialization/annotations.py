@@ -14,7 +14,7 @@ import msgspec
 from paglets.core.errors import PagletError, SerializationError
 from paglets.serialization.dataclass_shapes import fill
 from paglets.serialization.hints import field_hints, substitute
-from paglets.serialization.mismatch import Mismatch, expected
+from paglets.serialization.mismatch import MismatchError, expected
 from paglets.serialization.plain import to_plain
 from paglets.serialization.shapes import (
     ANY,
@@ -219,7 +219,9 @@ def _own_shape(cls: type[Any]) -> Shape:
         try:
             return cls.from_wire(value)
         except (PagletError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-            raise Mismatch(f"no {cls.__qualname__} can be read: {type(error).__name__}: {error}") from error
+            raise MismatchError(
+                f"no {cls.__qualname__} can be read: {type(error).__name__}: {error}"
+            ) from error
 
     return Shape(cls.__qualname__, encode, decode, _ALL_KINDS, accepts)
 
@@ -234,6 +236,6 @@ def _struct_shape(cls: type[Any]) -> Shape:
         try:
             return msgspec.convert(value, cls, builtin_types=(bytes, bytearray), str_keys=True)
         except (msgspec.ValidationError, TypeError) as error:
-            raise Mismatch(str(error)) from None
+            raise MismatchError(str(error)) from None
 
     return Shape(cls.__qualname__, encode, decode, frozenset({dict, list}), lambda value: type(value) is cls)

@@ -11,16 +11,14 @@ a ``defaultdict``) is refused then, and not when the first paglet moves.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import is_dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from paglets.core.errors import SerializationError
 from paglets.serialization.annotations import dataclass_shape
-from paglets.serialization.mismatch import Mismatch
+from paglets.serialization.mismatch import MismatchError
 from paglets.serialization.names import qualified_name, resolve_qualified_name
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["dataclass_from_wire", "dataclass_to_wire", "qualified_name", "resolve_qualified_name"]
 
@@ -39,25 +37,27 @@ def dataclass_to_wire(instance: object) -> dict[str, Any]:
     shape = dataclass_shape(cls)
     try:
         return shape.encode(instance)
-    except Mismatch as mismatch:
+    except MismatchError as mismatch:
         raise mismatch.as_error(cls.__qualname__) from mismatch.__cause__
     except RecursionError:
         raise SerializationError(f"{cls.__qualname__} is nested too deeply, or holds itself") from None
 
 
-def dataclass_from_wire(cls: type[T], payload: Mapping[str, Any]) -> T:
+def dataclass_from_wire(cls: type[T], payload: object) -> T:
     """An instance of the dataclass ``cls`` from what ``dataclass_to_wire``, or JSON, made of one.
 
-    Unknown fields are ignored, missing ones take their defaults. Raises ``SerializationError``, naming class,
-    field and type, for a value that does not fit and for a missing field without a default. The payload
-    belongs to the instance from here on.
+    The payload is a mapping by field name, and belongs to the instance from here on. Unknown fields are
+    ignored, missing ones take their defaults. Raises ``SerializationError``, naming class, field and type,
+    for a value that does not fit and for a missing field without a default.
     """
     if not is_dataclass(cls):
         raise SerializationError(f"{cls.__qualname__} is no dataclass")
     shape = dataclass_shape(cls)
     try:
-        return shape.decode(payload if type(payload) is dict else dict(payload))
-    except Mismatch as mismatch:
+        if isinstance(payload, Mapping):
+            payload = dict(cast("Mapping[Any, Any]", payload))
+        return shape.decode(payload)
+    except MismatchError as mismatch:
         raise mismatch.as_error(cls.__qualname__) from mismatch.__cause__
     except RecursionError:
         raise SerializationError(f"{cls.__qualname__} is nested too deeply") from None

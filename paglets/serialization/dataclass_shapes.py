@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import MISSING
 from typing import TYPE_CHECKING, Any, cast
 
-from paglets.serialization.mismatch import Mismatch, expected
+from paglets.serialization.mismatch import MismatchError, expected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ def _encoder(cls: type[Any], fields: list[tuple[str, Shape]]) -> Callable[[Any],
     def encode(value: Any) -> dict[str, Any]:
         if type(value) is not cls:
             if isinstance(value, cls):
-                raise Mismatch(
+                raise MismatchError(
                     f"a {type(value).__qualname__} would come back as a {cls.__qualname__}, without what it "
                     f"adds; annotate the subclass, or a union of both"
                 )
@@ -40,12 +40,12 @@ def _encoder(cls: type[Any], fields: list[tuple[str, Shape]]) -> Callable[[Any],
             for name, shape in fields:
                 part = getattr(value, name)
                 result[name] = part if type(part) in shape.same else shape.encode(part)
-        except Mismatch as mismatch:
+        except MismatchError as mismatch:
             raise mismatch.at(f".{name}") from None
         except AttributeError:
             if hasattr(value, name):
                 raise
-            raise Mismatch("the field was never set", f".{name}") from None
+            raise MismatchError("the field was never set", f".{name}") from None
         return result
 
     return encode
@@ -72,12 +72,14 @@ def _decoder(cls: type[Any], fields: Fields) -> Callable[[Any], Any]:
                     (arguments if init else later)[name] = fit
                 elif required and init:
                     raise _missing()
-        except Mismatch as mismatch:
+        except MismatchError as mismatch:
             raise mismatch.at(f".{name}") from None
         try:
             instance = cls(**arguments)
         except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-            raise Mismatch(f"{cls.__qualname__} cannot be built: {type(error).__name__}: {error}") from error
+            raise MismatchError(
+                f"{cls.__qualname__} cannot be built: {type(error).__name__}: {error}"
+            ) from error
         for name, part in later.items():
             object.__setattr__(instance, name, part)  # frozen ones, too
         return instance
@@ -85,5 +87,5 @@ def _decoder(cls: type[Any], fields: Fields) -> Callable[[Any], Any]:
     return decode
 
 
-def _missing() -> Mismatch:
-    return Mismatch("the field is missing, and has no default")
+def _missing() -> MismatchError:
+    return MismatchError("the field is missing, and has no default")

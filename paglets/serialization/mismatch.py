@@ -7,15 +7,15 @@ from paglets.core.errors import SerializationError
 _LONGEST_PATH = 200
 
 
-class Mismatch(Exception):  # noqa: N818 - never leaves this package, where it is no error yet
-    """A value does not fit. Containers put their part of the path in front while it passes through."""
+class MismatchError(Exception):
+    """A value does not fit. Never leaves this package; containers put their part of the path in front."""
 
     def __init__(self, problem: str, path: str = "") -> None:
         super().__init__(problem, path)
         self.problem = problem
         self.path = path
 
-    def at(self, part: str) -> Mismatch:
+    def at(self, part: str) -> MismatchError:
         """The same, seen from one level further out; ``part`` is ``.field`` or ``[key]``."""
         self.path = part + self.path
         return self
@@ -28,6 +28,6 @@ class Mismatch(Exception):  # noqa: N818 - never leaves this package, where it i
         return SerializationError(f"{owner}{path}: {self.problem}")
 
 
-def expected(what: str, value: object) -> Mismatch:
+def expected(what: str, value: object) -> MismatchError:
     """The misfit of a value that is of the wrong type."""
-    return Mismatch(f"expected {what}, got {type(value).__qualname__}")
+    return MismatchError(f"expected {what}, got {type(value).__qualname__}")

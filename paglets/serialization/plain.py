@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from paglets.serialization.mismatch import Mismatch, expected
+from paglets.serialization.mismatch import MismatchError, expected
 from paglets.serialization.trees import CONTAINERS, levels
 
 LEAVES = frozenset({str, int, float, bool, type(None), bytes})
@@ -34,7 +34,7 @@ def to_plain(value: Any) -> Any:
 
     Sets become sorted lists, tuples lists, enums their values, paths strings; datetimes, UUIDs and decimals
     their standard text; dataclasses dicts of their fields; whatever has a ``to_wire`` method what that
-    returns. Raises ``Mismatch`` for anything else, ``RecursionError`` for what holds itself.
+    returns. Raises ``MismatchError`` for anything else, ``RecursionError`` for what holds itself.
     """
     if type(value) in LEAVES:
         return value
@@ -67,13 +67,13 @@ def _walk(value: Any) -> Any:
             return encode(value)
     if not is_class and is_dataclass(value):
         return {each.name: _walk_at(getattr(value, each.name), each.name) for each in fields(value)}
-    raise Mismatch(f"a value of type {type(value).__qualname__} cannot be turned into data")
+    raise MismatchError(f"a value of type {type(value).__qualname__} cannot be turned into data")
 
 
 def _walk_at(value: Any, field: str) -> Any:
     try:
         return _walk(value)
-    except Mismatch as mismatch:
+    except MismatchError as mismatch:
         raise mismatch.at(f".{field}") from None
 
 
@@ -82,7 +82,7 @@ def plain_list(items: Iterable[Any], encode: Callable[[Any], Any]) -> list[Any]:
     result: list[Any] = []
     try:
         result.extend(map(encode, items))
-    except Mismatch as mismatch:
+    except MismatchError as mismatch:
         raise mismatch.at(f"[{len(result)}]") from None
     return result
 
@@ -98,10 +98,10 @@ def plain_dict(
             if type(plain_key) not in LEAVES:
                 raise expected("a key that is a single value", key)
             result[plain_key] = encode(value)
-        except Mismatch as mismatch:
+        except MismatchError as mismatch:
             raise mismatch.at(f"[{shown(key)}]") from None
     if len(result) != len(items):
-        raise Mismatch("two keys become the same on the wire")
+        raise MismatchError("two keys become the same on the wire")
     return result
 
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import msgspec
 
-from paglets.serialization.mismatch import Mismatch, expected
+from paglets.serialization.mismatch import MismatchError, expected
 from paglets.serialization.plain import (
     LEAVES,
     duration_text,
@@ -31,7 +31,7 @@ NONE = type(None)
 
 @dataclass(slots=True, eq=False)
 class Shape:
-    """One annotation, ready for use. ``encode`` and ``decode`` raise ``Mismatch`` for what does not fit."""
+    """One annotation, ready for use. ``encode`` and ``decode`` raise ``MismatchError`` on a misfit."""
 
     name: str
     """The annotation, for people."""
@@ -139,7 +139,7 @@ def text_shape(
         try:
             return decode(value)
         except (ValueError, ArithmeticError, msgspec.ValidationError):
-            raise Mismatch(f"{shown(value)} is no {kind.__name__}") from None
+            raise MismatchError(f"{shown(value)} is no {kind.__name__}") from None
 
     return Shape(kind.__name__, to_text, from_text, frozenset({str}), accepts)
 
@@ -172,7 +172,7 @@ def enum_shape(kind: type[Enum]) -> Shape:
                 if type(plain) is type(value) and plain == value:
                     return member
         allowed = ", ".join(shown(plain) for plain, _ in members)
-        raise Mismatch(f"{_typed(value)} is no value of {kind.__name__}; it has {allowed}")
+        raise MismatchError(f"{_typed(value)} is no value of {kind.__name__}; it has {allowed}")
 
     return Shape(kind.__name__, encode, decode, _types(members), lambda value: isinstance(value, kind))
 
@@ -186,13 +186,13 @@ def literal_shape(values: tuple[Any, ...]) -> Shape:
         for plain, member in plains:
             if type(value) is type(member) and value == member:
                 return plain
-        raise Mismatch(f"{_typed(value)} is not one of {name}")
+        raise MismatchError(f"{_typed(value)} is not one of {name}")
 
     def decode(value: Any) -> Any:
         for plain, member in plains:
             if type(plain) is type(value) and plain == value:
                 return member
-        raise Mismatch(f"{_typed(value)} is not one of {name}")
+        raise MismatchError(f"{_typed(value)} is not one of {name}")
 
     def accepts(value: Any) -> bool:
         return any(type(value) is type(member) and value == member for member in values)
@@ -246,7 +246,7 @@ def list_shape(name: str, item: Shape, kind: type[Any], make: Callable[[list[Any
                 return make(list(value))
             return make(plain_list(value, item.decode))
         except TypeError as error:  # an unhashable item of a set
-            raise Mismatch(str(error)) from None
+            raise MismatchError(str(error)) from None
 
     return Shape(name, encode, decode, frozenset({list}), lambda value: isinstance(value, kind))
 
@@ -259,7 +259,7 @@ def tuple_shape(name: str, items: list[Shape], kind: type[Any] = tuple) -> Shape
 
     def each(value: Any, steps: list[Callable[[Any], Any]]) -> list[Any]:
         if len(value) != len(items):
-            raise Mismatch(f"expected {name} with {len(items)} items, got {len(value)}")
+            raise MismatchError(f"expected {name} with {len(items)} items, got {len(value)}")
         return plain_list(zip(steps, value, strict=True), lambda pair: pair[0](pair[1]))
 
     def encode(value: Any) -> list[Any]:
@@ -292,7 +292,7 @@ def dict_shape(name: str, key: Shape, item: Shape, kind: type[Any], make: Callab
         for each, part in entries.items():
             try:
                 result[decode_key(each)] = item.decode(part)
-            except Mismatch as mismatch:
+            except MismatchError as mismatch:
                 raise mismatch.at(f"[{shown(each)}]") from None
         return make(result)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from paglets.core.errors import SerializationError
-from paglets.serialization.mismatch import Mismatch, expected
+from paglets.serialization.mismatch import MismatchError, expected
 from paglets.serialization.shapes import FLOAT, INT, Shape
 
 TAG = "__paglets_class__"
@@ -71,7 +71,7 @@ def _tagged_shape(name: str, dataclasses: list[Shape]) -> Shape:
         tag = value.get(TAG)
         member = next((each for each in dataclasses if each.name == tag), None)
         if member is None:
-            raise Mismatch(f"an object of {name} must say which one it is under {TAG!r}")
+            raise MismatchError(f"an object of {name} must say which one it is under {TAG!r}")
         return member.decode(value)
 
     def accepts(value: Any) -> bool:

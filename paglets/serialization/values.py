@@ -19,7 +19,7 @@ from typing import Any, cast
 import msgspec
 
 from paglets.core.errors import SerializationError
-from paglets.serialization.mismatch import Mismatch
+from paglets.serialization.mismatch import MismatchError
 from paglets.serialization.plain import shown, to_plain
 from paglets.serialization.trees import levels
 
@@ -32,7 +32,7 @@ MAX_DEPTH = 200
 _JSON_TYPES = frozenset({str, int, float, bool, type(None), dict, list})
 _KEY_TYPES = frozenset({str})
 _MARKS = (b"__paglets_binary__", b"\\u")  # an escape may hide the key
-_BINARY: dict[object, type[bytes | bytearray]] = {"bytes": bytes, "bytearray": bytearray}
+_BINARY: dict[str, type[bytes | bytearray]] = {"bytes": bytes, "bytearray": bytearray}
 
 
 def to_json(value: Any, *, for_people: bool = False) -> bytes:
@@ -45,8 +45,8 @@ def to_json(value: Any, *, for_people: bool = False) -> bytes:
     try:
         raw = _encoded(value)
         if raw is None or _MARKS[0] in raw or not _is_json(value):
-            raw = msgspec.json.encode(_json_ready(to_plain(value), for_people, 0))
-    except Mismatch as mismatch:
+            raw = msgspec.json.encode(_json_ready(to_plain(value), 0, for_people=for_people))
+    except MismatchError as mismatch:
         raise mismatch.as_error("value") from None
     except RecursionError:
         raise SerializationError("value: nested too deeply, or holds itself") from None
@@ -95,47 +95,49 @@ def _is_json(value: Any) -> bool:
     return True
 
 
-def _json_ready(value: Any, for_people: bool, depth: int) -> Any:  # noqa: FBT001 - private
+def _json_ready(value: Any, depth: int, *, for_people: bool) -> Any:
     if depth > MAX_DEPTH:
-        raise Mismatch(f"nested more than {MAX_DEPTH} deep")
+        raise MismatchError(f"nested more than {MAX_DEPTH} deep")
     if isinstance(value, (bytes, bytearray)):
         return {BINARY_KEY: type(value).__name__, "base64": base64.b64encode(value).decode()}
     if isinstance(value, float) and not math.isfinite(value):
         if not for_people:
-            raise Mismatch(f"{_number_name(value)} cannot be sent as JSON; send None or a string instead")
+            raise MismatchError(
+                f"{_number_name(value)} cannot be sent as JSON; send None or a string instead"
+            )
         return _number_name(value)
     if isinstance(value, list):
         items = cast("list[Any]", value)
-        return [_part(item, f"[{index}]", for_people, depth) for index, item in enumerate(items)]
+        return [_part(item, f"[{index}]", depth, for_people=for_people) for index, item in enumerate(items)]
     if isinstance(value, dict):
-        return _json_object(cast("dict[Any, Any]", value), for_people, depth)
+        return _json_object(cast("dict[Any, Any]", value), depth, for_people=for_people)
     return value
 
 
-def _json_object(value: dict[Any, Any], for_people: bool, depth: int) -> dict[str, Any]:  # noqa: FBT001
+def _json_object(value: dict[Any, Any], depth: int, *, for_people: bool) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, item in value.items():
         name = key if isinstance(key, str) else _key(key)
         if name == BINARY_KEY:
-            raise Mismatch(
+            raise MismatchError(
                 f"the key {BINARY_KEY!r} means bytes in JSON, and cannot be used for anything else"
             )
         if name in result:
-            raise Mismatch(f"two keys become {name!r} in JSON")
-        result[name] = _part(item, f"[{shown(key)}]", for_people, depth)
+            raise MismatchError(f"two keys become {name!r} in JSON")
+        result[name] = _part(item, f"[{shown(key)}]", depth, for_people=for_people)
     return result
 
 
-def _part(value: Any, where: str, for_people: bool, depth: int) -> Any:  # noqa: FBT001
+def _part(value: Any, where: str, depth: int, *, for_people: bool) -> Any:
     try:
-        return _json_ready(value, for_people, depth + 1)
-    except Mismatch as mismatch:
+        return _json_ready(value, depth + 1, for_people=for_people)
+    except MismatchError as mismatch:
         raise mismatch.at(where) from None
 
 
 def _key(key: Any) -> str:
     if isinstance(key, bytes) or (isinstance(key, float) and not math.isfinite(key)):
-        raise Mismatch(f"{shown(key)} cannot be a key in JSON")
+        raise MismatchError(f"{shown(key)} cannot be a key in JSON")
     return msgspec.json.encode(key).decode()
 
 
@@ -151,7 +153,8 @@ def _binary_again(value: Any) -> Any:
     fields = cast("dict[str, Any]", value)
     if BINARY_KEY not in fields:
         return {key: _binary_again(item) for key, item in fields.items()}
-    kind, text = _BINARY.get(fields[BINARY_KEY]), fields.get("base64")
+    name, text = fields[BINARY_KEY], fields.get("base64")
+    kind = _BINARY.get(name) if isinstance(name, str) else None
     if kind is None or not isinstance(text, str) or len(fields) != 2:
         raise SerializationError(f"an object with {BINARY_KEY!r} in this JSON stands for no bytes")
     try:
