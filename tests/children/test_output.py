@@ -42,6 +42,17 @@ async def test_a_crash_leaves_its_traceback(zygote_host: TestHost) -> None:
     assert any("Segmentation fault" in line for line in zygote_host.lines)
 
 
+async def test_a_flood_reaches_the_ring_and_not_the_log(
+    zygote_host: TestHost, caplog: pytest.LogCaptureFixture
+) -> None:
+    child = await zygote_host.created()
+    with caplog.at_level(logging.INFO, "paglets.runtime.children.output"):
+        await send(child, "print", text="\n" * 60_000 + "done\n")
+        await zygote_host.until(lambda: zygote_host.lines[-1:] == ["done"])
+    assert len(zygote_host.lines) == 60_001
+    assert 1000 <= len(caplog.records) < 5000
+
+
 async def test_long_lines_and_floods_are_bounded(zygote_host: TestHost) -> None:
     child = await zygote_host.created()
     await send(child, "print", text="x" * (3 * MAX_LINE + 7) + "\n")

@@ -21,7 +21,11 @@ MAX_LINE = 8 * 1024
 MAX_LINES = 1000
 MAX_BYTES = 256 * 1024
 """Kept of each child, whichever is reached first."""
-_READ = 64 * 1024
+LOG_BURST = 1000
+LOG_RATE = 200
+"""Lines of one child that go to the log at once, and per second from then on; the ring still gets all."""
+_READ = 16 * 1024
+_PIPE = 64 * 1024
 
 
 class OutputRing:
@@ -49,6 +53,33 @@ class OutputRing:
         return [line for line in self._lines if line.seq > seq][: max(limit, 0)]
 
 
+class _LogBudget:
+    """How much of what one child prints goes to the log: a flood there is everybody's."""
+
+    def __init__(self, burst: float, rate: float) -> None:
+        self._burst = burst
+        self._rate = rate
+        self._left = burst
+        self._since = time.monotonic()
+        self._dropped = 0
+
+    def take(self) -> bool:
+        """Whether one more line may be logged."""
+        now = time.monotonic()
+        self._left = min(self._burst, self._left + (now - self._since) * self._rate)
+        self._since = now
+        if self._left < 1:
+            self._dropped += 1
+            return False
+        self._left -= 1
+        return True
+
+    def take_dropped(self) -> int:
+        """How many lines were refused since this was last asked."""
+        dropped, self._dropped = self._dropped, 0
+        return dropped
+
+
 class OutputReader:
     """Reads the pipe on the loop; one read a turn, so that a flood from one does not hold up the others."""
 
@@ -59,13 +90,14 @@ class OutputReader:
         self._loop = asyncio.get_running_loop()
         self._rest = b""
         self._open = True
+        self._budget = _LogBudget(LOG_BURST, LOG_RATE)
         self.ring = OutputRing()
         self._loop.add_reader(descriptor, self._readable)
 
     def close(self) -> None:
-        """Take what is in the pipe still, at most one read's worth, and let go of it."""
+        """Take what is in the pipe still, at most as much as a pipe holds, and let go of it."""
         if self._open:
-            self._take(self._read() or b"")
+            self._take(self._read(_PIPE) or b"")
             self._end()
 
     def _readable(self) -> None:
@@ -75,9 +107,9 @@ class OutputReader:
         elif data is not None:
             self._end()
 
-    def _read(self) -> bytes | None:
+    def _read(self, size: int = _READ) -> bytes | None:
         try:
-            return os.read(self._descriptor, _READ)
+            return os.read(self._descriptor, size)
         except BlockingIOError:
             return None
 
@@ -104,7 +136,12 @@ class OutputReader:
     def _tell(self, lines: list[bytes]) -> None:
         kept = [self.ring.append(line.decode("utf-8", "backslashreplace").rstrip("\r")) for line in lines]
         for line in kept:
-            logger.info(
-                "%s: %s", self._agent_id, line.line, extra={"agent_id": self._agent_id, "seq": line.seq}
-            )
+            self._log(line)
         self._on_lines(kept)
+
+    def _log(self, line: OutputLine) -> None:
+        if not self._budget.take():
+            return
+        if dropped := self._budget.take_dropped():
+            logger.warning("lines were not logged", extra={"agent_id": self._agent_id, "lines": dropped})
+        logger.info("%s: %s", self._agent_id, line.line, extra={"agent_id": self._agent_id, "seq": line.seq})
