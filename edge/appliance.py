@@ -1,7 +1,7 @@
 """The appliance: a host, its zygote, discovery and the service manager, wired together and run until stopped."""
 
-# The zygote is forked before anything of the host is imported, so that it stays small, and before any thread
-# exists; therefore the imports within functions.
+# The zygote is forked before anything of the host is imported, so that it stays small, and before any
+# thread exists; therefore the imports within functions.
 # ruff: noqa: PLC0415
 
 from __future__ import annotations
@@ -62,7 +62,11 @@ def _start(settings: ApplianceSettings, zygote: Zygote) -> Host:
     from paglets.runtime.settings import HostSettings
 
     _raise_file_limit()
-    discoveries = [_discovery(lambda: host.network_changed())] if settings.discovery else []
+
+    def on_network_change() -> None:
+        host.network_changed()
+
+    discoveries = [_discovery(on_network_change)] if settings.discovery else []
     host = Host.from_settings(
         HostSettings(
             name=settings.name,

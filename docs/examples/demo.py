@@ -16,15 +16,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 EXAMPLES = Path(__file__).resolve().parent
 sys.path.append(str(EXAMPLES))
 
 from surveyor.survey import Findings, merge, survey_folder  # noqa: E402 - the example lies beside this script
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
 
 HOSTS = ("alpha", "beta", "gamma")
 KEYWORDS = ["license", "copyright", "warranty"]
@@ -195,7 +197,17 @@ def is_at(
 
 def play(stage: Stage) -> None:
     """The story, step by step."""
-    alpha, beta, gamma = stage.boxes
+    meet(stage)
+    agent_id = set_out(stage)
+    helper, clone_id = park_and_clone(stage, agent_id)
+    pull_the_plug(stage, agent_id)
+    compare(stage, agent_id, helper)
+    clear_away(stage, agent_id, clone_id)
+
+
+def meet(stage: Stage) -> None:
+    """Three hosts find each other."""
+    alpha = stage.boxes[0]
     share_out_files(stage.boxes)
     counts = ", ".join(f"{box.name} {sum(1 for _ in box.folder.iterdir())}" for box in stage.boxes)
     stage.say(f"Real files of this machine now lie on three boxes: {counts}.")
@@ -221,6 +233,12 @@ def play(stage: Stage) -> None:
     )
     stage.display(alpha, "ps", "--all")
 
+    return agent_id
+
+
+def park_and_clone(stage: Stage, agent_id: str) -> tuple[Any, str]:
+    """It is parked, woken and cloned; what the clone found, and the clone's id."""
+    alpha, beta, _ = stage.boxes
     stage.say("At beta it is parked on disk, has no process any more, and is woken again.")
     stage.run(beta, "deactivate", agent_id)
     parked = stage.wait("it is parked", lambda: is_at(stage, beta, agent_id, "beta", "inactive"))
@@ -236,6 +254,12 @@ def play(stage: Stage) -> None:
         lambda: stage.run(alpha, "send", clone_id, "findings", shown=False)["reply"],
     )
 
+    return helper, clone_id
+
+
+def pull_the_plug(stage: Stage, agent_id: str) -> None:
+    """Its next host is killed, and comes back."""
+    alpha, beta, gamma = stage.boxes
     stage.say("The plug of gamma is pulled (kill -9), and the surveyor is told to go on - to gamma.")
     assert gamma.process is not None
     gamma.process.kill()
@@ -249,6 +273,11 @@ def play(stage: Stage) -> None:
     stage.start(gamma)
     stage.wait("the surveyor is home", lambda: is_at(stage, alpha, agent_id, "alpha"))
     stage.say("The surveyor went through gamma and is home at alpha.")
+
+
+def compare(stage: Stage, agent_id: str, helper: Any) -> None:
+    """Its report is the one that reading the files directly gives."""
+    alpha = stage.boxes[0]
 
     stage.show(f"alpha$ paglets send {agent_id} merge '{{the clone's findings}}'")
     stage.run(alpha, "send", agent_id, "merge", json.dumps({"findings": helper}), shown=False)
@@ -269,6 +298,10 @@ def play(stage: Stage) -> None:
     if asdict(direct) != asdict(reported) or report["hosts"] != sorted(HOSTS):
         raise DemoFailedError(f"the report differs: {asdict(reported)} is not {asdict(direct)}")
 
+
+def clear_away(stage: Stage, agent_id: str, clone_id: str) -> None:
+    """There is one surveyor and its clone; both are disposed of."""
+    alpha = stage.boxes[0]
     copies = [line for line in stage.run(alpha, "ps", "--all", shown=False) if line["agent_id"] == agent_id]
     if len(copies) != 1:
         raise DemoFailedError(f"{len(copies)} copies of the surveyor: {copies}")
@@ -293,7 +326,7 @@ def _summary(found: Findings) -> str:
 
 
 @contextlib.contextmanager
-def stage_for(program: list[str], *, keep: bool) -> Iterator[Stage]:
+def stage_for(program: list[str], *, keep: bool) -> Generator[Stage]:
     """A stage in a temporary directory, cleared away afterwards."""
     root = Path(tempfile.mkdtemp(prefix="paglets-demo-"))
     stage = Stage(program, root)

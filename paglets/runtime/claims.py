@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from paglets.core.errors import LifecycleError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from paglets.runtime.caller import Caller
     from paglets.runtime.delivery import Delivery
@@ -29,7 +29,7 @@ class Claims:
         self._delivery = delivery
 
     @contextlib.asynccontextmanager
-    async def take(self, agent_id: str, caller: Caller, timeout: float) -> AsyncIterator[Resident | None]:
+    async def take(self, agent_id: str, caller: Caller, timeout: float) -> AsyncGenerator[Resident | None]:
         """The paglet's resident, its mailbox held, for this operation alone; None when it has no process here.
 
         ``LifecycleError`` when it is not to be had within ``timeout`` seconds.
@@ -65,7 +65,7 @@ class Claims:
             yield resident
 
     @contextlib.asynccontextmanager
-    async def _held(self, resident: Resident) -> AsyncIterator[None]:
+    async def _held(self, resident: Resident) -> AsyncGenerator[None]:
         resident.mailbox.hold()
         try:
             yield

@@ -8,15 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from paglets.core.context_events import ContextEventLog
 from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
 from paglets.core.errors import HostError, PagletCrashedError, PagletError
 from paglets.persistence.journal.counters import open_transfers
 from paglets.persistence.records import MoveKind, PagletRecord, Phase
 from paglets.remote.discovery import Advertisement
+from paglets.remote.membership_effects import MembershipSettings, MeshEvent, MeshEventKind
 from paglets.remote.mesh import MeshRegistry
 from paglets.remote.mesh_service import MeshService
-from paglets.remote.membership_effects import MembershipSettings, MeshEvent, MeshEventKind
 from paglets.remote.trust.revocation import RevocationSet
 from paglets.remote.wire.listener import Listener
 from paglets.remote.wire.member_trust import MemberTrust
@@ -52,6 +51,7 @@ from paglets.runtime.views import Views
 from paglets.runtime.work_dirs import WorkDirs
 
 if TYPE_CHECKING:
+    from paglets.core.context_events import ContextEventLog
     from collections.abc import Coroutine, Iterable, Sequence
 
     from paglets.persistence.store import Store
@@ -119,7 +119,7 @@ class HostCore:
         trust = MemberTrust(credentials, self.revocations)
         self.pool = LinkPool(trust, hello=self._greet, security=self._on_security)
         self.mesh = MeshService(
-            self,
+            self.pool,
             self.status.facts,
             MembershipSettings(period=settings.gossip_interval, offline_after=settings.offline_after),
             on_event=self._on_mesh_event,
@@ -389,10 +389,6 @@ class HostCore:
         await self.supervisor.quiet(self.settings.limits.end_grace + 1.0)
 
     # --- what the parts tell -----------------------------------------------------------------------------
-
-    async def call(self, address: Any, method: str, params: Any, timeout: float) -> bytes:
-        """The mesh's way to other hosts: a ``MeshTransport``."""
-        return await self.pool.call(address, method, params, timeout=timeout)
 
     async def _greet(self, link: Any) -> None:
         await self.greetings.greet(link)

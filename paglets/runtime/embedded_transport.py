@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import threading
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from paglets.core.errors import HostError
 from paglets.remote.wire.transport import PoolTransport
 
 if TYPE_CHECKING:
+    import concurrent.futures
     from collections.abc import Callable
 
     import msgspec

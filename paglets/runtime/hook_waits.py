@@ -7,7 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 
 class HookWaits:
@@ -21,7 +21,7 @@ class HookWaits:
         self._waits: dict[tuple[str, str], asyncio.Event] = {}
 
     @contextlib.contextmanager
-    def wait(self, *, waiter: str | None, moved: str) -> Iterator[asyncio.Event]:
+    def wait(self, *, waiter: str | None, moved: str) -> Generator[asyncio.Event]:
         """Declare a wait; the event is set when it has to end."""
         event = asyncio.Event()
         if waiter is None:

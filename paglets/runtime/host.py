@@ -8,7 +8,7 @@ import dataclasses
 import tempfile
 from importlib import metadata
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, Self, cast
 
 import msgspec
 
@@ -93,8 +93,13 @@ class Host:
         launcher: Launcher | None = None,
         discoveries: Sequence[Discovery] = (),
         code_paths: Iterable[str | Path] | None = None,
+        settings: HostSettings | None = None,
+        store: Store | None = None,
     ) -> None:
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        if settings is not None:
+            self._open(settings, client, mesh_dir, launcher, tuple(discoveries), store)
+            return
         if persistence_dir is None:
             self._temporary = tempfile.TemporaryDirectory(prefix=f"paglets-{safe_name(name)}-")
             persistence_dir = self._temporary.name
@@ -108,7 +113,7 @@ class Host:
             public_url=public_url,
             mesh_version=mesh_version or "",
             mesh=mesh,
-            peers=tuple([*seeds, *(peers or ())]),
+            peers=(*seeds, *(peers or ())),
             gossip_interval=mesh_gossip_interval,
             offline_after=mesh_offline_after,
             code_paths=None if code_paths is None else tuple(Path(path) for path in code_paths),
@@ -116,7 +121,7 @@ class Host:
             properties=dict(properties or {}),
             storage_quota_bytes=persistent_storage_quota_bytes,
         )
-        self._open(settings, client, mesh_dir, launcher, tuple(discoveries) if finds else ())
+        self._open(settings, client, mesh_dir, launcher, tuple(discoveries) if finds else (), store)
 
     @classmethod
     def from_settings(
@@ -128,11 +133,9 @@ class Host:
         discoveries: Sequence[Discovery] = (),
     ) -> Host:
         """A host of complete settings, as a composition root makes them."""
-        host = cls.__new__(cls)
-        host._temporary = None
-        require_name(settings.name)
-        host._open(settings, None, mesh_dir, launcher, tuple(discoveries))
-        return host
+        return cls(
+            settings.name, mesh_dir=mesh_dir, launcher=launcher, discoveries=discoveries, settings=settings
+        )
 
     def _open(
         self,
@@ -141,6 +144,7 @@ class Host:
         mesh_dir: str | Path | None,
         launcher: Launcher | None,
         discoveries: tuple[Discovery, ...],
+        store: Store | None,
     ) -> None:
         self.settings = settings = _with_version(settings)
         self.name = settings.name
@@ -156,7 +160,7 @@ class Host:
         self._registries: dict[str, ResourceRegistry] = {}
         self._stopped = False
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._store = Store(settings.data_dir / "store")
+        self._store = store if store is not None else Store(settings.data_dir / "store")
         try:
             key = HostKey.load_or_create(settings.data_dir / "host.key")
             directory = MeshDirectory(Path(mesh_dir) if mesh_dir is not None else default_mesh_path())
@@ -271,7 +275,7 @@ class Host:
         if self._temporary is not None:
             self._temporary.cleanup()
 
-    def __enter__(self) -> Host:
+    def __enter__(self) -> Self:
         self.start_background()
         return self
 
@@ -288,7 +292,7 @@ class Host:
         init: Any = None,
         agent_id: str | None = None,
     ) -> PagletProxy:
-        """Create a paglet here; durable, and its ``on_creation`` has returned. ``HostError`` for a taken id."""
+        """Create a paglet here; durable, its ``on_creation`` returned. ``HostError`` for a taken id."""
         core = self._running()
         class_name, state_name = _names(agent_cls, state)
         payload = None if state is None else _payload(state)
@@ -582,16 +586,17 @@ def _with_version(settings: HostSettings) -> HostSettings:
     return dataclasses.replace(settings, mesh_version=version)
 
 
-def _names(agent_cls: type[Paglet[Any]], state: Any) -> tuple[str, str]:
+def _names(agent_cls: Any, state: Any) -> tuple[str, str]:
     """The class's name and the state's; ``HostError`` for what is no paglet class with a dataclass state."""
     if not (isinstance(agent_cls, type) and issubclass(agent_cls, Paglet)):
         raise InvalidAgentError(f"{agent_cls!r} is no subclass of Paglet")
-    state_cls = agent_cls.state_class()
+    paglet_cls = cast("type[Paglet[Any]]", agent_cls)
+    state_cls = paglet_cls.state_class()
     if state is not None and not isinstance(state, state_cls):
         raise HostError(
-            f"a state of {agent_cls.__name__} is a {state_cls.__name__}, not a {type(state).__name__}"
+            f"a state of {paglet_cls.__name__} is a {state_cls.__name__}, not a {type(state).__name__}"
         )
-    return qualified_name(agent_cls), "" if state is None else qualified_name(type(state))
+    return qualified_name(paglet_cls), "" if state is None else qualified_name(cast("type[Any]", type(state)))
 
 
 def _payload(state: Any) -> Payload:

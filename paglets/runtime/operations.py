@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from paglets.core.errors import ForbiddenError, HostError, SerializationError
+from paglets.core.errors import ForbiddenError, HostError, InvalidAgentError, SerializationError
 from paglets.remote.api import HOST_ASK, AskParams
 from paglets.remote.moved import MovedReply
 from paglets.remote.wire.control_server import EVERYONE, Operation
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 Handler = Callable[[Caller, Any], Awaitable[Any]]
 """Answers raw JSON bytes, ``msgspec.Raw``, a struct or plain data."""
+AGENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 MEMBERS = frozenset({PeerKind.MEMBER})
 LOCAL = frozenset({PeerKind.LOCAL})
 
@@ -72,12 +74,12 @@ class Operations:
             params = msgspec.structs.replace(params, sender=child.agent_id)
         if not self._here.is_me(call.host_url):
             return await self._peers.call("", call.host_url, call.method, params, timeout=call.timeout)
-        return encoded(await entry.handler(caller, params))
+        return encoded(await entry.handler(caller, _checked(params)))
 
     async def call_here(self, method: str, params: msgspec.Struct) -> bytes:
         """Run an operation for the program that embeds the host."""
         entry, _ = self._find(method)
-        return encoded(await entry.handler(PROGRAM, params))
+        return encoded(await entry.handler(PROGRAM, _checked(params)))
 
     async def _ask(self, caller: Caller, params: AskParams) -> Any:
         """Run an operation here, or at the host that is named, for somebody on this machine."""
@@ -104,6 +106,22 @@ class Operations:
         return found
 
 
+def check_agent_id(agent_id: str) -> str:
+    """An id as it may be; ``InvalidAgentError`` otherwise."""
+    if not AGENT_ID.fullmatch(agent_id):
+        raise InvalidAgentError(
+            f"{agent_id[:200]!r} is no paglet id: use up to 128 letters, digits and the marks . _ : -"
+        )
+    return agent_id
+
+
+def _checked(params: Any) -> Any:
+    agent_id = getattr(params, "agent_id", "")
+    if agent_id:
+        check_agent_id(agent_id)
+    return params
+
+
 def encoded(result: Any) -> bytes:
     """A handler's result as JSON text."""
     if isinstance(result, bytes):
@@ -113,7 +131,7 @@ def encoded(result: Any) -> bytes:
 
 def _for_peers(handler: Handler) -> Callable[[Peer, Any], Awaitable[Any]]:
     async def answer(peer: Peer, params: Any) -> Any:
-        result = await handler(Caller(peer=peer), params)
+        result = await handler(Caller(peer=peer), _checked(params))
         if isinstance(result, bytes) and not isinstance(result, MovedReply):
             return msgspec.Raw(result)
         return result

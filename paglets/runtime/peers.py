@@ -64,7 +64,17 @@ class Peers:
         self, host_id: str, url: str, method: str, params: msgspec.Struct, *, timeout: float | None
     ) -> bytes:
         """Call an operation of another host; the raw JSON result, or one of the API page's errors."""
-        return await self._pool.call(self.address(host_id, url), method, params, timeout=timeout)
+        address = self.address(host_id, url)
+        try:
+            return await self._pool.call(address, method, params, timeout=timeout)
+        except RemoteHostError:
+            self.lost(address.host_id)
+            raise
+
+    def lost(self, host_id: str | None) -> None:
+        """A host could not be reached: the mesh looks at it now, not at its next turn."""
+        if host_id:
+            self._mesh.link_lost(host_id)
 
     async def follow(
         self, forward: Forward, method: str, params: msgspec.Struct, *, timeout: float | None
@@ -104,9 +114,7 @@ class Peers:
         return max(found, key=lambda seen: (seen.online, seen.last_seen), default=None)
 
     def _by_name(self, name: str) -> SeenHost | None:
-        found = [
-            seen for seen in self._mesh.view.others if seen.facts.name == name or seen.facts.host_id == name
-        ]
+        found = [seen for seen in self._mesh.view.others if name in {seen.facts.name, seen.facts.host_id}]
         online = [seen for seen in found if seen.online] or found
         if len(online) > 1:
             where = ", ".join(sorted(seen.url for seen in online))

@@ -10,7 +10,7 @@ from paglets.core.errors import HostError, LifecycleError
 from paglets.runtime.mailbox import Mailbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, Iterator
 
     from paglets.core.errors import TransferInDoubtError
     from paglets.core.incarnation import Incarnation
@@ -104,7 +104,7 @@ class Residents:
             del self._residents[resident.agent_id]
 
     @contextlib.asynccontextmanager
-    async def claim(self, agent_id: str, timeout: float) -> AsyncIterator[None]:
+    async def claim(self, agent_id: str, timeout: float) -> AsyncGenerator[None]:
         """Hold the life-cycle lock of an id: one operation at a time changes what a paglet is.
 
         ``LifecycleError`` when another operation on it does not end within ``timeout`` seconds.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from paglets.runtime.memory_files import INLINE_LIMIT, Payload, PayloadWriter
 
 if TYPE_CHECKING:
-    from paglets.persistence.records import BlobRef
     from paglets.persistence.blobs import StagedBlob
+    from paglets.persistence.records import BlobRef
     from paglets.persistence.store import Store
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from paglets.remote.members import HostFacts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from paglets.persistence.store import Store
     from paglets.runtime.here import Here
     from paglets.runtime.settings import HostSettings

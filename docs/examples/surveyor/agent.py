@@ -52,7 +52,7 @@ class Surveyor(Paglet[SurveyorState]):
         self._note(f"arrived from {event.source_host_name}")
 
     def on_dispatch_failed(self, event: MobilityEvent) -> None:
-        self._note(f"could not reach {event.target_host_name or 'the next stop'}")
+        self._note(f"could not reach {event.target_host_name}, staying here for now")
 
     def on_clone(self, event: CloneEvent) -> None:
         self.state.helper_of = event.source_agent_id
@@ -130,8 +130,13 @@ class Surveyor(Paglet[SurveyorState]):
             self.context.wait_for_host(target, timeout=30.0)
         except HostError:
             self._note(f"still waiting for {target}")
+        self.wait_state(
+            lambda: not self.state.stops, timeout=0.5
+        )  # a host that has just come may not be ready
 
     def _note(self, what: str) -> None:
-        clock = time.strftime("%H:%M:%S")
+        """Write into the diary, once for the same thing again and again."""
+        entry = f"{self.context.name}: {what}"
         with self.locked_state() as state:
-            state.diary.append(f"{clock} {self.context.name}: {what}")
+            if not state.diary or not state.diary[-1].endswith(entry):
+                state.diary.append(f"{time.strftime('%H:%M:%S')} {entry}")

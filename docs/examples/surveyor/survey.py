@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass
@@ -24,7 +27,7 @@ def survey_folder(folder: Path, keywords: list[str]) -> Findings:
     """Read every file below the folder where it lies."""
     found = Findings()
     suffixes: Counter[str] = Counter()
-    mentions: Counter[str] = Counter({word: 0 for word in keywords})
+    mentions: Counter[str] = Counter(dict.fromkeys(keywords, 0))
     for path in sorted(folder.rglob("*")):
         if not path.is_file():
             continue

@@ -150,7 +150,7 @@ class Arrivals:
     async def _advise(self, header: EnvelopeHeader) -> None:
         """Refuse early what would be refused anyway, before the payload has crossed the network."""
         expected = header.ticket.get("expected_code_version")
-        if header.code_version != self._here.code_version and expected != self._here.code_version:
+        if self._here.code_version not in {header.code_version, expected}:
             raise TransferError(
                 f"host {self._here.name} runs mesh code version {self._here.code_version!r}, the sender "
                 f"{header.code_version!r}; a ticket with expected_code_version={self._here.code_version!r} says that "

@@ -326,6 +326,8 @@ class Move:
                 await stream.send_chunk(chunk)
                 offset += len(chunk)
         except PagletError as error:
+            if isinstance(error, RemoteHostError):
+                self._parts.peers.lost(cargo.target.host_id)
             self.tell(_refusal(error))
         else:
             self.tell(on.PayloadSent())
