@@ -15,6 +15,7 @@ from paglets.core.errors import (
     HostError,
     InvalidAgentError,
     NotHandledError,
+    PagletError,
     RemoteHostError,
     SerializationError,
 )
@@ -55,7 +56,7 @@ class Switchboard:
         future: concurrent.futures.Future[bytes] = concurrent.futures.Future()
         try:
             future.set_result(self.call(host_url, method, params, timeout=timeout))
-        except Exception as error:
+        except PagletError as error:
             future.set_exception(error)
         return future
 
@@ -63,8 +64,12 @@ class Switchboard:
         return PagletProxy(host_url, agent_id, self)
 
 
-def proxy_with(answer: Any) -> tuple[PagletProxy, Switchboard]:
-    board = Switchboard(answer if callable(answer) else lambda method, params: answer)
+def proxy_with(result: Any) -> tuple[PagletProxy, Switchboard]:
+    return proxy_of(lambda method, params: result)
+
+
+def proxy_of(answer: Callable[[str, Any], Any]) -> tuple[PagletProxy, Switchboard]:
+    board = Switchboard(answer)
     return board.proxy_for(HERE, "a1"), board
 
 
@@ -108,7 +113,7 @@ def test_a_future_reply_raises_what_the_handler_raised() -> None:
     def fail(method: str, params: Any) -> Any:
         raise NotHandledError("x")
 
-    reply = proxy_with(fail)[0].send_future(Message("x"))
+    reply = proxy_of(fail)[0].send_future(Message("x"))
     with pytest.raises(NotHandledError):
         reply.get_reply(1)
 
@@ -130,7 +135,7 @@ def test_a_future_reply_that_is_given_up_is_given_up_below() -> None:
 
 
 def test_replies_can_be_collected() -> None:
-    proxy, _ = proxy_with(lambda method, params: params.kind)
+    proxy, _ = proxy_of(lambda method, params: params.kind)
     replies = ReplySet([proxy.send_future(Message(kind)) for kind in "abc"])
     assert replies.wait_for_all_replies(1)
     assert sorted(reply.get_reply() for reply in replies) == ["a", "b", "c"]
@@ -166,7 +171,7 @@ def test_a_clone_is_another_paglet_and_the_original_stays() -> None:
 
 
 def test_parking_waking_and_ending() -> None:
-    proxy, board = proxy_with(lambda method, params: {"host_url": HERE, "agent_id": "a1"})
+    proxy, board = proxy_of(lambda method, params: {"host_url": HERE, "agent_id": "a1"})
     policy = DeactivationPolicy(activate_on_message=False)
     proxy.deactivate(reason="night", policy=policy, metadata={"a": 1})
     assert proxy.activate() == proxy
@@ -205,7 +210,7 @@ def test_a_paglet_that_is_not_to_be_had_is_not_valid(error: Exception) -> None:
     def fail(method: str, params: Any) -> Any:
         raise error
 
-    proxy, _ = proxy_with(fail)
+    proxy, _ = proxy_of(fail)
     assert not proxy.is_valid()
     with pytest.raises(type(error)):
         proxy.is_active()

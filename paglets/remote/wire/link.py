@@ -57,6 +57,11 @@ class Link:
         return self._channel.is_open
 
     @property
+    def is_ready(self) -> bool:
+        """Whether a call can be sent without waiting for earlier output."""
+        return self._channel.is_open and not self._channel.stuck
+
+    @property
     def is_idle(self) -> bool:
         """Whether nobody waits for anything here."""
         return not self._waiting and not self._events
@@ -80,6 +85,25 @@ class Link:
             self._waiting.pop(request_id, None)
             if timer is not None:
                 timer.cancel()
+
+    def call_soon(self, method: str, params: bytes, timeout: float | None) -> asyncio.Future[bytes]:
+        """As ``call`` with parameters that are JSON already: sent now, answered in the future.
+
+        Cancel the future to give up. ``RemoteHostError`` when the call cannot be sent.
+        """
+        self.last_used = self._channel.now()
+        request_id, answer = self.begin(request_prefix(method), params)
+        timer = (
+            self._loop.call_later(timeout, self._expire, request_id, method) if timeout is not None else None
+        )
+
+        def ended(_: asyncio.Future[bytes]) -> None:
+            self._waiting.pop(request_id, None)
+            if timer is not None:
+                timer.cancel()
+
+        answer.add_done_callback(ended)
+        return answer
 
     def begin(self, prefix: bytes, params: bytes) -> tuple[int, asyncio.Future[bytes]]:
         """Send a call, now: its id, and the future of its raw JSON result. ``RemoteHostError`` if not."""

@@ -72,6 +72,11 @@ class LinkPool:
                 timeout -= asyncio.get_running_loop().time() - begun
         return await link.call(method, params, timeout=timeout)
 
+    def open_link(self, address: HostAddress) -> Link | None:
+        """The link to a host, if one is open and takes calls without waiting."""
+        link = self._links.get(address.host_id or address.url)
+        return link if link is not None and link.is_ready else None
+
     async def subscribe(
         self,
         address: HostAddress,

@@ -73,8 +73,40 @@ class PoolTransport:
         self, host_url: str, method: str, params: msgspec.Struct, *, timeout: float | None
     ) -> concurrent.futures.Future[bytes]:
         """Call an operation of a host: the raw JSON result."""
-        work = self._pool.call(self._resolve(host_url), method, params, timeout=timeout)
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        answer: concurrent.futures.Future[bytes] = concurrent.futures.Future()
+        try:
+            self._loop.call_soon_threadsafe(
+                self._begin, self._resolve(host_url), method, params, timeout, answer
+            )
+        except RuntimeError:
+            raise HostError("this client is closed") from None
+        return answer
+
+    def _begin(
+        self,
+        address: HostAddress,
+        method: str,
+        params: msgspec.Struct,
+        timeout: float | None,
+        answer: concurrent.futures.Future[bytes],
+    ) -> None:
+        """On the loop: over an open link without a task, otherwise with one that dials first."""
+        link = self._pool.open_link(address)
+        work: asyncio.Future[bytes]
+        try:
+            if link is not None:
+                work = link.call_soon(method, params, timeout)
+            else:
+                work = asyncio.ensure_future(self._pool.call(address, method, params, timeout=timeout))
+        except Exception as error:  # the caller's parameters, or a link that was lost just now
+            answer.set_exception(error)
+            return
+        answer.add_done_callback(lambda _: self._given_up(answer, work))
+        work.add_done_callback(lambda _: _pass_on(work, answer))
+
+    def _given_up(self, answer: concurrent.futures.Future[bytes], work: asyncio.Future[bytes]) -> None:
+        if answer.cancelled() and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(work.cancel)
 
     def fetch(self, host_url: str, resource: str, *, timeout: float) -> concurrent.futures.Future[bytes]:
         """GET path and query of a host: the JSON body."""
@@ -177,3 +209,16 @@ class ThreadTransport:
             await self._stop.wait()
         finally:
             await pool.close()
+
+
+def _pass_on(work: asyncio.Future[bytes], answer: concurrent.futures.Future[bytes]) -> None:
+    if work.cancelled():
+        answer.cancel()
+        return
+    error = work.exception()
+    if not answer.set_running_or_notify_cancel():
+        return  # the caller has given up
+    if error is not None:
+        answer.set_exception(error)
+    else:
+        answer.set_result(work.result())
