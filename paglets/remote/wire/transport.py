@@ -7,8 +7,9 @@ import concurrent.futures
 import threading
 from typing import TYPE_CHECKING, Protocol
 
-from paglets.core.errors import HostError
+from paglets.core.errors import HostError, PagletError
 from paglets.remote.wire.addresses import HostAddress
+from paglets.remote.wire.frames import encode_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,10 +75,9 @@ class PoolTransport:
     ) -> concurrent.futures.Future[bytes]:
         """Call an operation of a host: the raw JSON result."""
         answer: concurrent.futures.Future[bytes] = concurrent.futures.Future()
+        address, encoded = self._resolve(host_url), encode_value(params)
         try:
-            self._loop.call_soon_threadsafe(
-                self._begin, self._resolve(host_url), method, params, timeout, answer
-            )
+            self._loop.call_soon_threadsafe(self._begin, address, method, params, encoded, timeout, answer)
         except RuntimeError:
             raise HostError("this client is closed") from None
         return answer
@@ -87,6 +87,7 @@ class PoolTransport:
         address: HostAddress,
         method: str,
         params: msgspec.Struct,
+        encoded: bytes,
         timeout: float | None,
         answer: concurrent.futures.Future[bytes],
     ) -> None:
@@ -95,10 +96,10 @@ class PoolTransport:
         work: asyncio.Future[bytes]
         try:
             if link is not None:
-                work = link.call_soon(method, params, timeout)
+                work = link.call_soon(method, encoded, timeout)
             else:
                 work = asyncio.ensure_future(self._pool.call(address, method, params, timeout=timeout))
-        except Exception as error:  # the caller's parameters, or a link that was lost just now
+        except PagletError as error:  # the link is full, or was lost just now
             answer.set_exception(error)
             return
         answer.add_done_callback(lambda _: self._given_up(answer, work))
