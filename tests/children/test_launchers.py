@@ -80,6 +80,15 @@ async def test_launches_leave_no_descriptor_behind(zygote_host: TestHost, keeper
     assert open_descriptors(keeper.pid) == before_zygote
 
 
+def nobody_holds(life_file: Path) -> bool:
+    with life_file.open("w") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
 async def test_a_cancelled_launch_leaves_no_process(launcher: Launcher, tmp_path: Path) -> None:
     life_file = tmp_path / "life"
     before = open_descriptors()
@@ -94,8 +103,7 @@ async def test_a_cancelled_launch_leaves_no_process(launcher: Launcher, tmp_path
     process.socket.close()
     os.close(process.output)
     await asyncio.wait_for(process.exit, BOUND)
-    with life_file.open("w") as file:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    await until(lambda: nobody_holds(life_file))
 
 
 async def test_closing_a_launcher_ends_its_children_only(keeper: ZygoteKeeper, tmp_path: Path) -> None:
