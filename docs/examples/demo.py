@@ -220,6 +220,10 @@ def meet(stage: Stage) -> None:
     stage.say("They have found each other.")
     stage.display(alpha, "hosts")
 
+
+def set_out(stage: Stage) -> str:
+    """A surveyor is made and travels to beta; its id."""
+    alpha = stage.boxes[0]
     stage.say(
         "A surveyor is made at alpha and sent on its way: beta, gamma, and home. It shall rest at beta."
     )

@@ -51,9 +51,9 @@ from paglets.runtime.views import Views
 from paglets.runtime.work_dirs import WorkDirs
 
 if TYPE_CHECKING:
-    from paglets.core.context_events import ContextEventLog
     from collections.abc import Coroutine, Iterable, Sequence
 
+    from paglets.core.context_events import ContextEventLog
     from paglets.persistence.store import Store
     from paglets.remote.discovery import Discovery
     from paglets.remote.mesh import LoopRunner
