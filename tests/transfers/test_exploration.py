@@ -59,7 +59,7 @@ SLOW = {
         floors=True,
     ),
     "a ring, one crash": replace(RING, budget=Budget(moves=3, crashes=1)),
-    "a ring, forgetting": replace(RING, budget=Budget(moves=3, forgets=1), floors=True),
+    "a ring, forgetting": replace(RING, budget=Budget(moves=2, forgets=1), floors=True),
 }
 
 

@@ -13,7 +13,8 @@ from typing import TypeAlias
 class WritePrepared:
     """Commit ``moves.prepare`` (for a clone ``moves.prepare_clone``).
 
-    Answer: `PreparedWritten` once it is synced, `PreparedRefused` if nothing was written.
+    Answer: `PreparedWritten` once it is synced, `PreparedRefused` if it is certain that nothing was written,
+    `PreparedUnknown` if that is not certain.
     """
 
 

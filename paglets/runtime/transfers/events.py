@@ -23,6 +23,13 @@ class PreparedRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class PreparedUnknown:
+    """The store failed in a way that leaves open whether PREPARED is written; it has to be reopened."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class PayloadSent:
     """Header and payload were handed to the transport; nothing of the trailer was."""
 
@@ -118,6 +125,7 @@ class SettlementRefused:
 Event: TypeAlias = (
     PreparedWritten
     | PreparedRefused
+    | PreparedUnknown
     | PayloadSent
     | Refused
     | StreamLost

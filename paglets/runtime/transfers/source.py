@@ -158,8 +158,8 @@ def _streaming(move: SourceMove, event: on.Event, now: float) -> Step:
             return _trailer_if_due(replace(move, prepared=True), stream, now)
         case on.PayloadSent():
             return _trailer_if_due(replace(move, payload_sent=True), (), now)
-        case on.PreparedRefused(reason):
-            return _never_prepared(replace(move, reason=reason))
+        case on.PreparedRefused() | on.PreparedUnknown():
+            return _not_prepared(move, event, now)
         case on.Refused(reason) | on.StreamLost(reason) | on.StopWanted(reason):
             return _take_back(move, reason)
         case on.DeadlinePassed():
@@ -184,19 +184,24 @@ def _take_back(move: SourceMove, reason: str) -> Step:
     return Step(then.move, (do.CloseStream(), *then.effects))
 
 
-def _stopping(move: SourceMove, event: on.Event, _now: float) -> Step:
+def _stopping(move: SourceMove, event: on.Event, now: float) -> Step:
     match event:
         case on.PreparedWritten():
             return _abort(replace(move, prepared=True))
-        case on.PreparedRefused():
-            return _never_prepared(move)
+        case on.PreparedRefused() | on.PreparedUnknown():
+            return _not_prepared(move, event, now)
         case _:
             return Step(move)
 
 
-def _never_prepared(move: SourceMove) -> Step:
-    back = replace(move, wrote_alive=True)
-    return _did_not_move(back, (do.CloseStream(),))
+def _not_prepared(move: SourceMove, event: on.PreparedRefused | on.PreparedUnknown, now: float) -> Step:
+    move = replace(move, reason=move.reason or event.reason)
+    if isinstance(event, on.PreparedRefused):
+        return _did_not_move(replace(move, wrote_alive=True), (do.CloseStream(),))
+    # It may stand in the journal, so the id stays open: a floor that passed it would close the only way
+    # to settle it after the restart.
+    asking = _ask_again(move, now)
+    return Step(asking.move, (do.CloseStream(), *asking.effects))
 
 
 def _abort(move: SourceMove) -> Step:
