@@ -83,6 +83,7 @@ class Beliefs:
             return
         member, previous = merged
         member.accused = False
+        member.complaint = ""
         member.deadline = now + self.settings.suspicion if fact.status == MemberStatus.SUSPECT else math.inf
         if previous is not None and previous.facts.urls() != fact.facts.urls():
             member.proven_url = ""
@@ -106,7 +107,7 @@ class Beliefs:
         if member is not None and member.fact.status == MemberStatus.ALIVE:
             self.learn(_with_status(member.fact, MemberStatus.SUSPECT), now)
             member.accused = True
-            member.unreachable = error
+            member.complaint = error
 
     def said_goodbye(self, host_id: str, now: float) -> None:
         """A member leaves."""
@@ -136,7 +137,7 @@ class Beliefs:
             if member.deadline > now:
                 continue
             if member.accused:
-                member.unreachable = member.unreachable or "it stopped answering"
+                member.unreachable = member.unreachable or member.complaint or "it stopped answering"
                 self.learn(_with_status(member.fact, MemberStatus.FAILED), now)
             else:
                 # Who was only told of the suspicion looks for itself first.

@@ -37,7 +37,9 @@ class Member:
     hinted: tuple[str, ...] = ()
     """Where discovery has seen it lately, the latest first; bounded."""
     unreachable: str = ""
-    """Why this host cannot reach it, whatever the others say."""
+    """Why this host cannot reach it, whatever the others say; shown as offline."""
+    complaint: str = ""
+    """What the last probe of a suspect met; the reason, should it fail."""
     deadline: float = math.inf
     """When a suspicion becomes a failure."""
     accused: bool = False

@@ -22,9 +22,9 @@ the caller's (any monotonic clock, seconds), and so is randomness.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from paglets.remote.attempts import Attempt, Attempts
 from paglets.remote.beliefs import Beliefs
 from paglets.remote.discovery import AddressHint
 from paglets.remote.hints import HintTable, Lead
@@ -54,20 +54,6 @@ FAREWELLS = 8
 MAX_HINTED = 8
 
 
-@dataclass(slots=True)
-class _Attempt:
-    """One probe under way."""
-
-    target: str
-    lead: Lead | None = None
-    """The hint or seed that is being tried."""
-    pulled: bool = False
-    """Whether a page of the other's table was asked for."""
-    via: int = 0
-    """Indirect probes still out."""
-    error: str = ""
-
-
 class Membership:
     """The state machine. Every input returns the effects that the caller has to bring about, in order."""
 
@@ -88,8 +74,7 @@ class Membership:
         self.last_heard = now
         """When any member was last heard of."""
         self._random = random
-        self._attempts: dict[int, _Attempt] = {}
-        self._next_token = 1
+        self._attempts = Attempts()
         self._round = ProbeRound(random)
         self._next_period = now
         self._next_pull = now
@@ -156,7 +141,7 @@ class Membership:
 
     def answered(self, now: float, token: int, url: str, gossip: Gossip) -> list[Effect]:
         """A ``Ping`` was answered; ``url`` says where, when only one was tried."""
-        attempt = self._attempts.pop(token, None)
+        attempt = self._attempts.end(token)
         if attempt is None:
             return []
         sender = gossip.sender.host_id
@@ -164,7 +149,7 @@ class Membership:
             self.hints.succeeded(attempt.lead, sender, now)
         if not attempt.target:
             # Nobody vouched for this id yet: ask again, insisting on the key.
-            if sender != self.own.host_id and not self._busy_with(sender):
+            if sender != self.own.host_id and not self._attempts.concern(sender):
                 self._ping(sender, (url,), lead=attempt.lead, pull=self._pull_from)
             return self._flush()
         if sender != attempt.target:
@@ -186,25 +171,25 @@ class Membership:
 
     def unanswered(self, now: float, token: int, error: str) -> list[Effect]:
         """A ``Ping`` failed."""
-        attempt = self._attempts.pop(token, None)
+        attempt = self._attempts.end(token)
         if attempt is not None:
             self._failed_attempt(attempt, error, now)
         return self._flush()
 
     def probed_via(self, now: float, token: int, *, reached: bool, error: str = "") -> list[Effect]:
         """A ``PingVia`` ended."""
-        attempt = self._attempts.get(token)
+        attempt = self._attempts.pending.get(token)
         if attempt is None:
             return []
         attempt.via -= 1
         member = self.table.members.get(attempt.target)
         if reached:
-            del self._attempts[token]
+            self._attempts.end(token)
             if member is not None:
                 # It lives, so nobody is told otherwise; but nothing can be moved there from here.
                 member.unreachable = attempt.error
         elif attempt.via <= 0:
-            del self._attempts[token]
+            self._attempts.end(token)
             self.beliefs.suspect(attempt.target, attempt.error or error, now)
         return self._flush()
 
@@ -260,7 +245,7 @@ class Membership:
         """Ping every member and every seed now."""
         for host_id, member in self.table.members.items():
             if member.fact.status != MemberStatus.LEFT:
-                self._ping(host_id, member.urls, again=True)
+                self._ping(host_id, member.urls, again=True, survey=True)
         for lead in self.hints.leads.values():
             if not self.knows(lead) and not lead.dialling:
                 self.hints.begin(lead)
@@ -322,7 +307,7 @@ class Membership:
             self._ping(peer_id, member.urls, pull=self._pull_from, again=True)
         return contradicted
 
-    def _failed_attempt(self, attempt: _Attempt, error: str, now: float) -> None:
+    def _failed_attempt(self, attempt: Attempt, error: str, now: float) -> None:
         if attempt.lead is not None:
             self.hints.failed(attempt.lead, now, error)
         if attempt.pulled:
@@ -336,17 +321,20 @@ class Membership:
                 max(member.retry_delay, self.settings.period) * 2, self.settings.retry_limit
             )
             member.retry_at = now + member.retry_delay * self._random.uniform(0.75, 1.25)
-        elif attempt.lead is None and member.fact.status == MemberStatus.ALIVE:
+            return
+        if attempt.survey:
+            member.unreachable = error
+        if attempt.lead is None and member.fact.status == MemberStatus.ALIVE:
             self._ask_others(attempt.target, error, now)
         elif attempt.lead is None:
-            member.unreachable = member.unreachable or error
+            member.complaint = error
 
     def _ask_others(self, target: str, error: str, now: float) -> None:
         helpers = self._some_up(self.settings.indirect, exclude=target)
         if not helpers:
             self.beliefs.suspect(target, error, now)
             return
-        token = self._begin(_Attempt(target, via=len(helpers), error=error))
+        token = self._attempts.begin(Attempt(target, via=len(helpers), error=error))
         for helper in helpers:
             urls = self.table.members[helper].urls
             self._effects.append(PingVia(token, helper, urls, target, self.settings.call_timeout))
@@ -391,23 +379,15 @@ class Membership:
         lead: Lead | None = None,
         pull: str | None = None,
         again: bool = False,
+        survey: bool = False,
     ) -> None:
         """Begin a heartbeat, unless one to that member is under way already."""
-        if not urls or (lead is None and not again and self._busy_with(host_id)):
+        if not urls or (lead is None and not again and self._attempts.concern(host_id)):
             return
-        token = self._begin(_Attempt(host_id, lead=lead, pulled=pull is not None))
+        token = self._attempts.begin(Attempt(host_id, lead=lead, pulled=pull is not None, survey=survey))
         self._effects.append(
             Ping(token, host_id, urls, self.gossip_for(host_id, pull=pull), self.settings.call_timeout)
         )
-
-    def _busy_with(self, host_id: str) -> bool:
-        return any(attempt.target == host_id for attempt in self._attempts.values())
-
-    def _begin(self, attempt: _Attempt) -> int:
-        token = self._next_token
-        self._next_token += 1
-        self._attempts[token] = attempt
-        return token
 
     def _some_up(self, count: int, *, exclude: str = "") -> list[str]:
         ids = [host_id for host_id in self.table.up() if host_id != exclude]

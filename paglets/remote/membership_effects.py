@@ -40,7 +40,7 @@ class MembershipSettings:
     @property
     def suspicion(self) -> float:
         """How long a suspected member has to say that it lives."""
-        return self.offline_after / 2
+        return max(self.offline_after / 2, 2 * self.period)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,6 @@ from paglets.remote.members import (
     Gossip,
     HostFacts,
     MemberFact,
-    MemberStatus,
     ProbeParams,
     ProbeResult,
     fact_problem,
@@ -40,7 +39,7 @@ from paglets.remote.membership_effects import (
     Ping,
     PingVia,
 )
-from paglets.remote.mesh_view import MeshView, SeenHost
+from paglets.remote.mesh_view import MeshView, SeenHost, draw
 from paglets.remote.wire.addresses import HostAddress
 
 if TYPE_CHECKING:
@@ -241,6 +240,11 @@ class MeshService:
         self.refresh()
         tasks = self._perform(self._machine.survey())
         await asyncio.gather(*tasks)
+        for lead in self._machine.hints.leads.values():
+            registered = self._registered.get(lead.url)
+            if registered is not None and lead.error:
+                self._registered[lead.url] = dataclasses.replace(registered, online=False, error=lead.error)
+        self._publish()
 
     async def mark_offline(self, url: str, error: str) -> None:
         """Somebody found that the host at ``url`` cannot be reached."""
@@ -356,29 +360,7 @@ class MeshService:
 
     def _publish(self) -> None:
         """Replace the picture, and tell whoever waits."""
-        machine = self._machine
-        now = self._clock()
-        offset = time.time() - now
-        silence = now - machine.last_heard
-        alone = f"nobody has answered for {silence:.0f} s" if silence > self._settings.offline_after else ""
-        others = tuple(
-            SeenHost(
-                facts=member.fact.facts,
-                url=member.url,
-                urls=member.urls,
-                online=member.fact.up and not member.unreachable and not alone,
-                last_seen=member.last_contact + offset,
-                error="it said goodbye"
-                if member.fact.status == MemberStatus.LEFT
-                else member.unreachable or alone,
-                left=member.fact.status == MemberStatus.LEFT,
-            )
-            for member in machine.table.members.values()
-        )
-        known = {url for seen in others for url in seen.urls}
-        registered = tuple(seen for url, seen in self._registered.items() if url not in known)
-        seeds = tuple(lead.url for lead in machine.hints.leads.values() if lead.seed)
-        self._view = MeshView(machine.own.facts, others + registered, seeds)
+        self._view = draw(self._machine, self._registered.values(), self._clock())
         if self._news is not None:
             self._news.set_result(None)
             self._news = None

@@ -81,6 +81,8 @@ class MeshHistories(RuleBasedStateMachine):
             return
         self.simulation.drop = 0.0
         self.simulation.blocked = lambda _source, _target: False
+        if not self.simulation.nodes[0].alive:
+            self.simulation.start(0, *range(1, HOSTS))
         self.simulation.run_until(self.simulation.everyone_agrees, 120)
         self.simulation.run(60)
         assert self.simulation.everyone_agrees()

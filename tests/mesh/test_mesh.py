@@ -326,6 +326,38 @@ async def test_a_registered_host_is_listed_until_it_is_met() -> None:
         assert names(alpha.registry) == ["alpha", "beta"]
 
 
+async def test_a_registered_host_that_is_not_there_is_found_out() -> None:
+    switch = Switch()
+    alpha = Box(switch, "alpha")
+    async with running(alpha):
+        await alpha.start()
+        ref = HostRef("ghost", "https://ghost.test:1", "1", True, 1.0, 0, 0)
+        await asyncio.to_thread(alpha.registry.register, ref)
+        assert alpha.registry.is_online("ghost")
+        await asyncio.to_thread(alpha.registry.gossip_once)
+        await until(lambda: not alpha.registry.is_online("ghost"))
+        found = alpha.registry.lookup("ghost")
+        assert found is not None
+        assert "does not answer" in (found.error or "")
+
+
+async def test_a_short_silence_puts_nobody_offline() -> None:
+    switch = Switch()
+    alpha, beta = Box(switch, "alpha"), Box(switch, "beta")
+    async with running(alpha, beta):
+        await alpha.start()
+        await beta.start(alpha)
+        await until(lambda: alpha.registry.is_online("beta"))
+        switch.pulled.add("id-beta")
+        machine_status = alpha.service.view
+        await asyncio.sleep(FAST.suspicion / 3)
+        assert alpha.registry.is_online("beta")
+        switch.pulled.clear()
+        await until(lambda: alpha.service.view is not machine_status)
+        assert alpha.registry.is_online("beta")
+        assert [event.kind for event in alpha.events] == [MeshEventKind.JOINED]
+
+
 async def test_counts_follow_without_a_restart() -> None:
     switch = Switch()
     alpha, beta = Box(switch, "alpha"), Box(switch, "beta")
