@@ -16,7 +16,12 @@ from tests.wire.raw_link import RawLink
 from tests.wire.site import NOTHING, EchoParams, NumberParams, Rig, Site, echo, settled, until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import msgspec
+
     from paglets.remote.wire.peer import Peer
+    from paglets.remote.wire.subscriptions import Push
 
 
 async def test_a_result_comes_back_as_the_json_that_the_handler_gave(site: Site) -> None:
@@ -71,6 +76,25 @@ async def test_an_answer_can_tell_where_the_paglet_is_now(site: Site) -> None:
     reply = await site.pool().call(rig.address, "forwarded", NOTHING, timeout=5)
     assert isinstance(reply, MovedReply)
     assert (reply, reply.host_url) == (b'{"reply":1}', "https://elsewhere:1")
+
+
+async def test_a_plain_function_may_refuse_at_once(site: Site) -> None:
+    class Refusing(Rig):
+        def echo_future(self, peer: Peer, params: EchoParams) -> asyncio.Future[msgspec.Raw]:
+            raise InvalidAgentError("not here")
+
+        def subscribe(self, peer: Peer, params: EchoParams, push: Push) -> Callable[[], None]:
+            raise InvalidAgentError("no such source")
+
+    rig = Refusing(site.mesh, site.directory)
+    await rig.start()
+    site.stack.push_async_callback(rig.listener.close)
+    pool = site.pool()
+    with pytest.raises(InvalidAgentError, match="not here"):
+        await pool.call(rig.address, "echo.future", NOTHING, timeout=5)
+    ends: list[str] = []
+    await pool.subscribe(rig.address, "events", NOTHING, lambda event, why: ends.append(why), timeout=5)
+    await until(lambda: ends == ["no such source"])
 
 
 async def test_calls_overtake_each_other_on_one_connection(site: Site) -> None:

@@ -241,6 +241,21 @@ async def test_a_peer_has_no_more_connections_than_it_may(site: Site) -> None:
     await pools[2].call(rig.address, "echo", NOTHING, timeout=5)
 
 
+async def test_a_peer_that_was_revoked_loses_the_connections_that_it_has(site: Site) -> None:
+    rig, other = await site.rig(), await site.rig()
+    pool, bystander = site.pool(other.trust), site.pool()
+    for each in (pool, bystander):
+        await each.call(rig.address, "echo", NOTHING, timeout=5)
+    link = await pool.link(rig.address)
+    rig.listener.expel(other.key.host_id)
+    await until(lambda: not link.is_open)
+    assert (await bystander.link(rig.address)).is_open
+    link = await bystander.link(rig.address)
+    bystander.expel(rig.key.host_id)
+    assert not link.is_open
+    await still_serves(site, rig)
+
+
 def test_reports_are_bounded_in_rate_and_say_how_many_they_stand_for() -> None:
     now = 100.0
     reports: list[SecurityReport] = []

@@ -165,7 +165,11 @@ class ControlConnection:
         if isinstance(entry.operation, SubscriptionOperation):
             self._subscribe(request_id, entry.operation, params)
             return
-        answer = entry.operation.handler(self.peer, params)
+        try:
+            answer = entry.operation.handler(self.peer, params)
+        except PagletError as error:
+            self._fail(request_id, frames.OPERATION_FAILED, error)
+            return
         running = answer if isinstance(answer, asyncio.Future) else asyncio.ensure_future(answer)
         self._running[request_id] = running
         self._server.running.add(running)
@@ -216,7 +220,10 @@ class ControlConnection:
         )
         self._subscriptions[number] = subscription
         self._send(frames.encode_result(request_id, b'{"subscription":%d}' % number))
-        subscription.begin(operation.subscribe(self.peer, params, subscription.push))
+        try:
+            subscription.begin(operation.subscribe(self.peer, params, subscription.push))
+        except PagletError as error:
+            subscription.drop(str(error))
 
     def _cancel_subscription(self, request_id: frames.RequestId, request: frames.Request) -> None:
         try:

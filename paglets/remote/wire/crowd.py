@@ -17,7 +17,7 @@ class Crowd:
 
     def __init__(self, settings: WireSettings) -> None:
         self._settings = settings
-        self._channels: set[Channel] = set()
+        self._channels: dict[Channel, str] = {}
         self._per_peer: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -31,16 +31,22 @@ class Crowd:
             or self._per_peer[key] >= self._settings.max_connections_per_peer
         ):
             return False
-        self._channels.add(channel)
+        self._channels[channel] = key
         self._per_peer[key] += 1
         channel.when_closed(lambda: self._left(channel, key))
         return True
 
     def _left(self, channel: Channel, key: str) -> None:
-        self._channels.discard(channel)
+        del self._channels[channel]
         self._per_peer[key] -= 1
         if not self._per_peer[key]:
             del self._per_peer[key]
+
+    def expel(self, host_id: str, code: int, reason: str) -> None:
+        """Ask every connection of one peer to go."""
+        for channel, key in self._channels.items():
+            if key == host_id:
+                channel.close(code, reason)
 
     async def disperse(self, code: int, reason: str) -> None:
         """Ask all to go and wait for it, no longer than the close timeout."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _GOING_AWAY = 1001
+_POLICY_VIOLATION = 1008
 _OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -113,6 +114,10 @@ class Listener:
         await self._crowd.disperse(_GOING_AWAY, reason)
         await self._tasks.close()
         await self._control.settle()
+
+    def expel(self, host_id: str, reason: str = "its key was revoked") -> None:
+        """Close every connection of one peer; whether it may come back is for ``Trust.identify`` to say."""
+        self._crowd.expel(host_id, _POLICY_VIOLATION, reason)
 
     @property
     def connections(self) -> int:

@@ -222,6 +222,16 @@ class LinkPool:
         if self._links or self._idle_streams:
             self._sweep_later()
 
+    def expel(self, host_id: str, reason: str = "its key was revoked") -> None:
+        """Cut every connection to one host; calls that wait fail."""
+        for link in tuple(self._links.values()):
+            if link.peer.host_id == host_id:
+                link.close(reason)
+        idle = [stream for streams in self._idle_streams.values() for stream in streams]
+        for stream in (*self._busy_streams, *idle):
+            if stream.peer.host_id == host_id:
+                stream.discard()
+
     async def close(self) -> None:
         """Close everything; calls that wait fail, transfers break off."""
         self._closed = True

@@ -54,7 +54,7 @@ class Subscription:
         elif len(self._queue) < self._limit:
             self._queue.append(frame)
         else:
-            self._drop()
+            self.drop("too slow: events were lost, subscribe again")
 
     def flush(self) -> None:
         """Send what waits, as far as the connection takes it."""
@@ -69,8 +69,10 @@ class Subscription:
         if stop is not None:
             stop()
 
-    def _drop(self) -> None:
+    def drop(self, reason: str) -> None:
+        """End it and tell the subscriber why."""
         self.end()
         self._forget(self._number)
-        reason = b'{"subscription":%d,"reason":"too slow: events were lost, subscribe again"}' % self._number
-        self._channel.send_text(frames.encode_notification(SUBSCRIPTION_ENDED, reason))
+        if self._channel.is_open:
+            params = frames.encode_value({"subscription": self._number, "reason": reason})
+            self._channel.send_text(frames.encode_notification(SUBSCRIPTION_ENDED, params))
