@@ -52,6 +52,8 @@ class Notes(Paglet[NotesState]):
         self.note(f"dispatching to {event.target_host_name}")
         if event.target_host_name == "forbidden":
             raise RuntimeError("not there")
+        if event.target_host_name == "slowly":
+            time.sleep(0.3)
 
     def on_reverting(self, event: MobilityEvent) -> None:
         self.note(f"reverting {event.reason}")

@@ -148,6 +148,20 @@ async def test_asked_from_outside_it_waits_for_the_handler(zygote_host: TestHost
     assert await send(child, "echo", 1) == 1
 
 
+async def test_a_departure_that_is_given_up_is_undone(zygote_host: TestHost) -> None:
+    child = await zygote_host.created()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await child.begin_departure(
+                Departure(kind=DepartureKind.DISPATCH, event={"target_host_name": "slowly"})
+            )
+    assert (await send(child, "notes"))[-2:] == [
+        "dispatching to slowly",
+        "failed to reach slowly on MainThread",
+    ]
+    assert (await send(child, "property", "blue")) == "blue", "its context is open again"
+
+
 async def test_a_clone_leaves_the_original_at_work(zygote_host: TestHost) -> None:
     mover = Mover(zygote_host)
     child = await zygote_host.created()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from paglets.core.error_reports import from_report
 from paglets.core.errors import PagletCrashedError, SerializationError
-from paglets.runtime.child_specs import Admitted, Snapshot
+from paglets.runtime.child_specs import Admitted, DepartureKind, Snapshot
 from paglets.runtime.children.link import HostLink
 from paglets.runtime.children.memory import resident_memory
 from paglets.runtime.children.open_calls import OpenCalls
@@ -99,6 +99,9 @@ class Child:
         self._requests = Requests()
         self._calls = OpenCalls(agent_id, lambda call: owner.on_call(self, call))
         self._output = OutputReader(process.output, agent_id, lambda lines: owner.on_output(self, lines))
+        self._given_up: dict[int, Departure] = {}
+        self._undone = asyncio.Event()
+        self._undone.set()
         self._link_ended = asyncio.Event()
         self._violation: str | None = None
         self._finishing = False
@@ -184,6 +187,7 @@ class Child:
         ``NotHandledError`` when the paglet does not know it; an exception outside the listed classes is a
         ``HostError`` with type and text, the traceback in its notes.
         """
+        await self._undone.wait()
         return await self._ask(bytes, lambda seq: Deliver(seq, message))
 
     async def read_state(self) -> bytes:
@@ -207,9 +211,22 @@ class Child:
         (``SerializationError``) cancels it: the paglet goes on, ``on_dispatch_failed`` has run if anything
         was cleaned up for a move, and there is nothing to resume. Otherwise calls of the paglet on its
         context raise ``LifecycleError`` (but not after a clone or a checkpoint) until ``resume``. The
-        snapshot's payload is the caller's to close.
+        snapshot's payload is the caller's to close. Cancelled, it is undone as soon as the paglet has packed.
         """
-        return await self._ask(Snapshot, lambda seq: Depart(seq, departure))
+        await self._link.drain()
+        seq, answer = self._requests.open(Snapshot)
+        try:
+            self._link.send(Depart(seq, departure))
+            return await answer
+        except asyncio.CancelledError:
+            if answer.done() and not answer.cancelled() and answer.exception() is None:
+                self._undo(departure, answer.result())
+            else:
+                self._undone.clear()
+                self._given_up[seq] = departure
+            raise
+        finally:
+            self._requests.forget(seq)
 
     async def resume(self, event: dict[str, Any] | None = None) -> None:
         """It stays after all: reopen the context, run ``on_dispatch_failed`` if there is an event for it."""
@@ -257,6 +274,8 @@ class Child:
             case Answer(seq, result, None):
                 self._requests.answer(seq, result)
             case Answer(seq, _, error):
+                if self._given_up.pop(seq, None) is not None:
+                    self._undone.set()
                 self._requests.fail(seq, error or {})
             case MakeCall():
                 self._calls.begin(self._link, frame)
@@ -264,9 +283,35 @@ class Child:
                 self._requests.answer(seq, admitted)
             case SnapshotTaken(seq, head, policy):
                 state = None if head is None else self._payload(head)
-                self._requests.answer(seq, Snapshot(state=state, policy=policy))
+                snapshot = Snapshot(state=state, policy=policy)
+                if (departure := self._given_up.pop(seq, None)) is not None:
+                    self._undo(departure, snapshot)
+                else:
+                    self._requests.answer(seq, snapshot)
             case RunEnded(error):
                 self._owner.on_run_ended(self, None if error is None else from_report(error))
+
+    def _undo(self, departure: Departure, snapshot: Snapshot) -> None:
+        """Nobody wants that snapshot any more: the paglet goes on, and is told as if a move had failed."""
+        if snapshot.state is not None:
+            snapshot.state.close()
+        if departure.kind in {DepartureKind.CLONE, DepartureKind.CHECKPOINT} or self.outcome is not None:
+            self._undone.set()
+            return
+        moved = departure.kind in {DepartureKind.DISPATCH, DepartureKind.RETRACT}
+        self._undone.clear()
+        seq, answer = self._requests.open(bytes)
+        answer.add_done_callback(lambda done: self._is_undone(seq, done))
+        self._link.send(Resume(seq, departure.event if moved else None))
+
+    def _is_undone(self, seq: int, answer: asyncio.Future[bytes]) -> None:
+        self._requests.forget(seq)
+        self._undone.set()
+        if (error := answer.exception()) is not None:
+            logger.warning(
+                "a departure that was given up could not be undone cleanly",
+                extra={"agent_id": self.agent_id, "error": str(error)},
+            )
 
     def _payload(self, head: PayloadHead) -> Payload:
         if head.data is not None:
@@ -310,6 +355,7 @@ class Child:
         self._requests.fail_all(
             PagletCrashedError(f"the process of paglet {self.agent_id} ended: {self.outcome}")
         )
+        self._undone.set()
         await self._calls.aclose()
         if self.outcome.end is not ChildEnd.FINISHED:
             logger.warning(
