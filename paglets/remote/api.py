@@ -311,7 +311,7 @@ MESH_PROBE = "mesh.probe"
 MESH_GOODBYE = "mesh.goodbye"
 """This host leaves; ``GoodbyeParams`` -> ``{}``."""
 REVOCATIONS_EXCHANGE = "revocations.exchange"
-"""``RevocationsParams`` -> ``RevocationsParams``: both sides end with the union."""
+"""``RevocationsParams`` -> ``RevocationsParams``, page by page: both sides end with the union."""
 
 
 class HelloParams(Params, frozen=True):
@@ -352,6 +352,9 @@ class GoodbyeParams(Params, frozen=True):
 
 
 class RevocationsParams(Params, frozen=True):
-    """Signed revocation entries, base64."""
+    """A page of signed revocation entries, base64; the answer is the same page of the other side's."""
 
     entries: list[str] = []
+    page: int = 0
+    more: bool = False
+    """Whether the side that sends this has further pages."""

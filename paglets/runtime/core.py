@@ -38,7 +38,7 @@ from paglets.runtime.paglet_operations import PagletOperations
 from paglets.runtime.peers import Peers
 from paglets.runtime.reads import Reads
 from paglets.runtime.residents import Residents
-from paglets.runtime.revocation_store import RevocationRecords
+from paglets.runtime.revocations import RevocationRecords, Revocations
 from paglets.runtime.states import States
 from paglets.runtime.status import Status
 from paglets.runtime.supervisor import Supervisor
@@ -115,8 +115,9 @@ class HostCore:
             version=means.version,
             refused=self._refused,
         )
-        self.revocations = RevocationSet(credentials.authority, RevocationRecords(store))
-        trust = MemberTrust(credentials, self.revocations)
+        revoked = RevocationSet(credentials.authority, RevocationRecords(store))
+        self.revocations = Revocations(revoked, on_struck=self._on_struck)
+        trust = MemberTrust(credentials, revoked)
         self.pool = LinkPool(trust, hello=self._greet, security=self._on_security)
         self.mesh = MeshService(
             self.pool,
@@ -124,7 +125,7 @@ class HostCore:
             MembershipSettings(period=settings.gossip_interval, offline_after=settings.offline_after),
             on_event=self._on_mesh_event,
             discoveries=means.discoveries,
-            admits=lambda host_id: not self.revocations.is_revoked(host_id),
+            admits=lambda host_id: not revoked.is_revoked(host_id),
         )
         self.registry = MeshRegistry(self.mesh, means.runner)
         self.open_transfers = OpenTransfers(self.here.host_id, store.read_sync(lambda tx: tx.counter()))
@@ -218,7 +219,7 @@ class HostCore:
             here=self.here,
             key=credentials.key,
             limits=limits,
-            is_revoked=self.revocations.is_revoked,
+            is_revoked=revoked.is_revoked,
             came_home=self.open_transfers.settle,
         )
         self.operations = Operations(here=self.here, peers=self.peers)
@@ -395,6 +396,16 @@ class HostCore:
 
     def _refused(self) -> dict[str, int]:
         return dict(self.listener.counts)
+
+    def _on_struck(self, host_ids: set[str]) -> None:
+        """Keys have died: their sessions end, and they leave the mesh."""
+        for host_id in host_ids:
+            self.listener.expel(host_id)
+            self.pool.expel(host_id)
+            self.mesh.evict(host_id)
+            self.events.emit(
+                "security", data={"what": "revoked", "peer": host_id}, error="its key was revoked"
+            )
 
     def _on_security(self, report: SecurityReport) -> None:
         self.events.emit(

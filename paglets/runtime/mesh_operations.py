@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +17,11 @@ from paglets.runtime.operations import MEMBERS, Entry
 if TYPE_CHECKING:
     from paglets.persistence.store import Store
     from paglets.remote.mesh_service import MeshService
-    from paglets.remote.trust.revocation import RevocationSet
     from paglets.remote.wire.link import Link
     from paglets.runtime.caller import Caller
     from paglets.runtime.events import Events
     from paglets.runtime.here import Here
+    from paglets.runtime.revocations import Revocations
     from paglets.runtime.status import Status
     from paglets.runtime.transfers.arrivals import Arrivals
     from paglets.runtime.transfers.mover import Mover
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_MAX_ENTRIES = 4096
 _EXCHANGE_TIMEOUT = 10.0
 
 
@@ -46,7 +43,7 @@ class Greetings:
         here: Here,
         status: Status,
         open_transfers: OpenTransfers,
-        revocations: RevocationSet,
+        revocations: Revocations,
         events: Events,
         version: str,
     ) -> None:
@@ -76,7 +73,7 @@ class Greetings:
             store_id=self._store.store_id,
             commit=self._store.commit_number,
             floor=self._open_transfers.floor(host_id),
-            revocations=self._revocations.digest(),
+            revocations=self._revocations.digest,
             seen_store_id=seen.store_id if seen else "",
             seen_commit=seen.commit if seen else 0,
         )
@@ -91,14 +88,8 @@ class Greetings:
         raw = await link.call(api.HOST_HELLO, self.own(link.peer.host_id), timeout=_EXCHANGE_TIMEOUT)
         hello = msgspec.json.decode(raw, type=api.HelloParams)
         await self.take(link.peer.host_id, hello)
-        if hello.revocations != self._revocations.digest():
-            await self._exchange(link)
-
-    async def _exchange(self, link: Link) -> None:
-        entries = [base64.b64encode(entry).decode("ascii") for entry in self._revocations.entries()]
-        params = api.RevocationsParams(entries=entries[:_MAX_ENTRIES])
-        raw = await link.call(api.REVOCATIONS_EXCHANGE, params, timeout=_EXCHANGE_TIMEOUT)
-        self._revocations.merge(_decoded(msgspec.json.decode(raw, type=api.RevocationsParams)))
+        if hello.revocations != self._revocations.digest:
+            await self._revocations.exchange(link)
 
     async def take(self, peer_id: str, hello: api.HelloParams) -> None:
         """Take in a peer's greeting; ``peer_id`` is the key of the connection. ``HostError`` when they differ."""
@@ -158,7 +149,7 @@ class MeshOperations:
         greetings: Greetings,
         mesh: MeshService,
         arrivals: Arrivals,
-        revocations: RevocationSet,
+        revocations: Revocations,
     ) -> None:
         self._greetings = greetings
         self._mesh = mesh
@@ -207,22 +198,11 @@ class MeshOperations:
 
     async def revocations(self, _caller: Caller, params: api.RevocationsParams) -> Any:
         """The union of two revocation sets."""
-        self._revocations.merge(_decoded(params))
-        entries = [base64.b64encode(entry).decode("ascii") for entry in self._revocations.entries()]
-        return api.RevocationsParams(entries=entries[:_MAX_ENTRIES])
+        await self._revocations.merge(params)
+        return self._revocations.page(params.page)
 
 
 def _peer_id(caller: Caller) -> str:
     if caller.peer is None or not caller.peer.host_id:
         raise HostError("only hosts of the mesh call this")
     return caller.peer.host_id
-
-
-def _decoded(params: api.RevocationsParams) -> list[bytes]:
-    entries: list[bytes] = []
-    for entry in params.entries[:_MAX_ENTRIES]:
-        try:
-            entries.append(base64.b64decode(entry, validate=True))
-        except (binascii.Error, ValueError):
-            logger.warning("a revocation entry was no base64")
-    return entries
