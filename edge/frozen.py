@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from edge import frozen_hooks
 from edge.environment import clean_env
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def prepare(argv: Sequence[str]) -> None:
     The loader has read ``LD_LIBRARY_PATH`` already, so changing it back only reaches this program's children,
     those of authors' code among them. A paglet may use ``multiprocessing``, whose workers are this program.
     """
+    frozen_hooks.install()
     cleaned = clean_env(os.environ)
     for name in os.environ.keys() - cleaned.keys():
         del os.environ[name]

@@ -1,5 +1,6 @@
 """The program `paglets`: its commands, and how they end."""
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -11,8 +12,11 @@ from edge.cli import hosting, living, looking, messaging, options, watching
 from edge.cli.failures import DONE, FAILED, INTERRUPTED, CommandError, sentence
 from edge.cli.output import Output, warn
 from edge.cli.session import RootOptions
+from edge.logs import LEVEL_VARIABLE
 from edge.version import VERSION
 from paglets.core.errors import PagletError
+
+logger = logging.getLogger(__name__)
 
 PROGRAM = "paglets"
 
@@ -75,6 +79,13 @@ def run(arguments: Sequence[str]) -> int:
     except (CommandError, PagletError, OSError) as error:
         warn(sentence(error))
         return error.exit_code if isinstance(error, CommandError) else FAILED
+    except Exception as error:
+        if os.environ.get(LEVEL_VARIABLE):
+            logger.exception("a command failed in a way that nobody has foreseen")
+        warn(
+            f"{type(error).__name__}: {sentence(error)}. This is a fault of ours; {LEVEL_VARIABLE}=debug shows where."
+        )
+        return FAILED
     return code if isinstance(code, int) else DONE
 
 
