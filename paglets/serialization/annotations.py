@@ -18,6 +18,7 @@ from paglets.serialization.mismatch import MismatchError, expected
 from paglets.serialization.plain import to_plain
 from paglets.serialization.shapes import (
     ANY,
+    NONE,
     NULL,
     Shape,
     dict_shape,
@@ -91,7 +92,11 @@ class _Builder:
         fields: list[tuple[dataclasses.Field[Any], Shape]] = []
         for each in dataclasses.fields(cls):
             try:
-                fields.append((each, self.shape(hints.get(each.name, Any))))
+                part = self.shape(hints.get(each.name, Any))
+                if each.default is None and NONE not in part.kinds:
+                    # A default of None says that None is allowed, as it did before annotations could.
+                    part = union_shape([part, NULL])
+                fields.append((each, part))
             except SerializationError as error:
                 raise SerializationError(f"{cls.__qualname__}.{each.name}: {error}") from None
         fill(shape, cls, fields)
@@ -107,7 +112,7 @@ class _Builder:
             return literal_shape(arguments)
         if origin in (typing.Union, UnionType):
             return self._union(arguments)
-        cls: Any = type(None) if hint is None else origin or hint
+        cls: Any = NONE if hint is None else origin or hint
         if not isinstance(cls, type):
             raise SerializationError(f"{hint!r} is no annotation that data can be rebuilt from")
         return self._container(hint, cls, arguments) or self._single(cls, arguments)
@@ -132,7 +137,7 @@ class _Builder:
         if issubclass(cls, msgspec.Struct):
             return _struct_shape(cls)
         raise SerializationError(
-            f"a {cls.__qualname__} cannot be rebuilt from data; use a dataclass, or give it to_wire() and "
+            f"{cls.__qualname__} cannot be rebuilt from data; use a dataclass, or give it to_wire() and "
             "from_wire()"
         )
 

@@ -30,7 +30,7 @@ def _encoder(cls: type[Any], fields: list[tuple[str, Shape]]) -> Callable[[Any],
         if type(value) is not cls:
             if isinstance(value, cls):
                 raise MismatchError(
-                    f"a {type(value).__qualname__} would come back as a {cls.__qualname__}, without what it "
+                    f"this {type(value).__qualname__} would come back as {cls.__qualname__}, without what it "
                     f"adds; annotate the subclass, or a union of both"
                 )
             raise expected(cls.__qualname__, value)

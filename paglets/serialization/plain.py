@@ -53,7 +53,7 @@ def _plain_copy(value: Any) -> Any:
         return None
     # Copying first has shown that the tree is finite. It does not tell what it converted on the way, so the
     # types are looked at here, one level of the whole tree after the other.
-    return copy if all(_TREE.issuperset(map(type, parts)) for parts in levels(value)) else None
+    return copy if all(level.kinds <= _TREE for level in levels(value)) else None
 
 
 def _walk(value: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import msgspec
 
+from paglets.serialization.binary import unmarked
 from paglets.serialization.mismatch import MismatchError, expected
 from paglets.serialization.plain import (
     LEAVES,
@@ -77,6 +78,7 @@ def _decode_bytes(kind: type[Any]) -> Shape:
     shape = plain_shape(kind)
 
     def decode(value: Any) -> Any:
+        value = unmarked(value)  # it may be from JSON that nobody has looked through
         if not isinstance(value, (bytes, bytearray)):
             raise expected(kind.__name__, value)
         return value if type(value) is kind else kind(value)

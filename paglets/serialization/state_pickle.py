@@ -83,13 +83,13 @@ class _PlainUnpickler(pickle.Unpickler):
 def _is_plain(value: Any) -> bool:
     """Whether it is a plain tree: no container twice, so none in itself, and none shared a million times."""
     seen: set[int] = set()
-    for depth, parts in enumerate(levels(value)):
-        if depth > MAX_DEPTH or not _PLAIN.issuperset(map(type, parts)):
+    count = 0
+    for depth, level in enumerate(levels(value)):
+        if depth > MAX_DEPTH or not level.kinds <= _PLAIN:
             return False
-        containers = [id(part) for part in parts if type(part) in CONTAINERS]
-        before = len(seen)
-        seen.update(containers)
-        if len(seen) != before + len(containers):
+        seen.update(map(id, level.containers))
+        count += len(level.containers)
+        if len(seen) != count:
             return False
     return True
 

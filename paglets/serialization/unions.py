@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from paglets.core.errors import SerializationError
+from paglets.serialization.binary import unmarked
 from paglets.serialization.mismatch import MismatchError, expected
 from paglets.serialization.shapes import FLOAT, INT, Shape
 
@@ -22,6 +23,32 @@ def union_shape(members: list[Shape]) -> Shape:
     by_field = [member for member in members if member.by_field]
     if len(by_field) > 1:
         members = [*(each for each in members if not each.by_field), _tagged_shape(name, by_field)]
+    by_kind = _by_kind(name, members)
+    # An int is a float to annotations, but shall stay what it is where both are allowed.
+    members = sorted(members, key=lambda member: member is FLOAT)
+
+    def encode(value: Any) -> Any:
+        for member in members:
+            if member.accepts(value):
+                return member.encode(value)
+        raise expected(name, value)
+
+    def decode(value: Any) -> Any:
+        value = unmarked(value)
+        kind = cast("type[Any]", type(value))
+        if kind not in by_kind:
+            raise expected(name, value)
+        return by_kind[kind].decode(value)
+
+    def accepts(value: Any) -> bool:
+        return any(member.accepts(value) for member in members)
+
+    same = frozenset(kind for kind, member in by_kind.items() if kind in member.same)
+    return Shape(name, encode, decode, frozenset(by_kind), accepts, same)
+
+
+def _by_kind(name: str, members: list[Shape]) -> dict[type[Any], Shape]:
+    """Which member a value on the wire is of, by its type."""
     by_kind: dict[type[Any], Shape] = {}
     for member in members:
         for kind in member.kinds:
@@ -34,26 +61,7 @@ def union_shape(members: list[Shape]) -> Shape:
                     f"so {name} could not be rebuilt; annotate one of them only"
                 )
             by_kind[kind] = INT
-    # An int is a float to annotations, but shall stay what it is where both are allowed.
-    members = sorted(members, key=lambda member: member is FLOAT)
-
-    def encode(value: Any) -> Any:
-        for member in members:
-            if member.accepts(value):
-                return member.encode(value)
-        raise expected(name, value)
-
-    def decode(value: Any) -> Any:
-        kind = cast("type[Any]", type(value))
-        if kind not in by_kind:
-            raise expected(name, value)
-        return by_kind[kind].decode(value)
-
-    def accepts(value: Any) -> bool:
-        return any(member.accepts(value) for member in members)
-
-    same = frozenset(kind for kind, member in by_kind.items() if kind in member.same)
-    return Shape(name, encode, decode, frozenset(by_kind), accepts, same)
+    return by_kind
 
 
 def _tagged_shape(name: str, dataclasses: list[Shape]) -> Shape:

@@ -10,8 +10,6 @@ Values become plain as states do (``paglets.serialization.plain``), then JSON. W
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 from itertools import chain
 from typing import Any, cast
@@ -19,11 +17,11 @@ from typing import Any, cast
 import msgspec
 
 from paglets.core.errors import SerializationError
+from paglets.serialization.binary import BINARY_KEY, from_marker, to_marker
 from paglets.serialization.mismatch import MismatchError
 from paglets.serialization.plain import shown, to_plain
 from paglets.serialization.trees import levels
 
-BINARY_KEY = "__paglets_binary__"
 MAX_JSON_BYTES = 64 * 1024 * 1024
 """The longest JSON text that is written or read."""
 MAX_DEPTH = 200
@@ -31,8 +29,7 @@ MAX_DEPTH = 200
 
 _JSON_TYPES = frozenset({str, int, float, bool, type(None), dict, list})
 _KEY_TYPES = frozenset({str})
-_MARKS = (b"__paglets_binary__", b"\\u")  # an escape may hide the key
-_BINARY: dict[str, type[bytes | bytearray]] = {"bytes": bytes, "bytearray": bytearray}
+_MARKS = (BINARY_KEY.encode(), b"\\u")  # an escape may hide the key
 
 
 def to_json(value: Any, *, for_people: bool = False) -> bytes:
@@ -70,6 +67,8 @@ def from_json(raw: bytes | bytearray | memoryview | str) -> Any:
         return _binary_again(value) if any(mark in text for mark in _MARKS) else value
     except RecursionError:
         raise SerializationError("this JSON is nested too deeply") from None
+    except MismatchError as mismatch:
+        raise mismatch.as_error("value") from None
     except (msgspec.DecodeError, ValueError, OverflowError) as error:
         raise SerializationError(f"this is no JSON value: {error}") from None
 
@@ -84,13 +83,14 @@ def _encoded(value: Any) -> bytes | None:
 
 def _is_json(value: Any) -> bool:
     """Whether a finite value is in JSON's own terms, so that nothing about it has to be changed."""
-    for depth, parts in enumerate(levels(value)):
-        kinds = set(map(type, parts))
-        dicts = [cast("dict[object, object]", part) for part in parts if type(part) is dict]
-        keys = chain.from_iterable(dicts)
-        if depth > MAX_DEPTH or not kinds <= _JSON_TYPES or not _KEY_TYPES.issuperset(map(type, keys)):
+    for depth, (parts, kinds, containers) in enumerate(levels(value)):
+        if depth > MAX_DEPTH or not kinds <= _JSON_TYPES:
             return False
-        if float in kinds and not all(math.isfinite(part) for part in parts if type(part) is float):
+        if float in kinds and not all(map(math.isfinite, [part for part in parts if type(part) is float])):
+            return False
+        dicts = [cast("dict[object, object]", part) for part in containers if type(part) is dict]
+        keys = chain.from_iterable(dicts)
+        if not _KEY_TYPES.issuperset(map(type, keys)):
             return False
     return True
 
@@ -99,7 +99,7 @@ def _json_ready(value: Any, depth: int, *, for_people: bool) -> Any:
     if depth > MAX_DEPTH:
         raise MismatchError(f"nested more than {MAX_DEPTH} deep")
     if isinstance(value, (bytes, bytearray)):
-        return {BINARY_KEY: type(value).__name__, "base64": base64.b64encode(value).decode()}
+        return to_marker(value)
     if isinstance(value, float) and not math.isfinite(value):
         if not for_people:
             raise MismatchError(
@@ -153,11 +153,4 @@ def _binary_again(value: Any) -> Any:
     fields = cast("dict[str, Any]", value)
     if BINARY_KEY not in fields:
         return {key: _binary_again(item) for key, item in fields.items()}
-    name, text = fields[BINARY_KEY], fields.get("base64")
-    kind = _BINARY.get(name) if isinstance(name, str) else None
-    if kind is None or not isinstance(text, str) or len(fields) != 2:
-        raise SerializationError(f"an object with {BINARY_KEY!r} in this JSON stands for no bytes")
-    try:
-        return kind(base64.b64decode(text, validate=True))
-    except (binascii.Error, ValueError):
-        raise SerializationError("bytes in this JSON are not in base64") from None
+    return from_marker(fields)
