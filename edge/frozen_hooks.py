@@ -37,8 +37,12 @@ class _Finder:
         self._waiting.discard(fullname)
         spec = importlib.util.find_spec(fullname)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader)
+            spec.loader = _wrapped(spec.loader)
         return spec
+
+
+def _wrapped(loader: Loader) -> Any:
+    return _Loader(loader)
 
 
 class _Loader:
