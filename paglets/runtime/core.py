@@ -73,6 +73,7 @@ _MESH_EVENTS = {
     MeshEventKind.FAILED: "peer-failed",
     MeshEventKind.ADDRESS_CHANGED: "peer-address-changed",
     MeshEventKind.NAME_CLASH: "peer-name-clash",
+    MeshEventKind.KEY_CLASH: "peer-key-clash",
 }
 
 
@@ -292,14 +293,7 @@ class HostCore:
         await self.refresh_addresses()
         self._recovery = asyncio.create_task(self._take_up(records), name="recovery")
         if settings.mesh:
-            advertisement = Advertisement(
-                host_id=self.here.host_id,
-                mesh_id=self.here.mesh_id,
-                name=self.here.name,
-                port=self.listener.port,
-                urls=self.status.addresses,
-            )
-            await self.mesh.start(advertisement, peers=settings.peers)
+            await self.mesh.start(self._advertisement(), peers=settings.peers)
         self.status.ready = True
         self.events.emit("context-start")
 
@@ -318,8 +312,18 @@ class HostCore:
         for resident in self.residents:
             if resident.child is not None:
                 resident.child.set_place(self.here.name, self.here.address)
-        if self.status.ready:
+        if self.status.ready and self.settings.mesh:
             self.mesh.refresh()
+            await self.mesh.advertise(self._advertisement())
+
+    def _advertisement(self) -> Advertisement:
+        return Advertisement(
+            host_id=self.here.host_id,
+            mesh_id=self.here.mesh_id,
+            name=self.here.name,
+            port=self.listener.port,
+            urls=self.status.addresses,
+        )
 
     async def _interrupted(self) -> list[PagletRecord]:
         """The records that the last life of this host left unfinished."""
@@ -415,7 +419,8 @@ class HostCore:
         )
 
     def _on_mesh_event(self, event: MeshEvent) -> None:
-        level = logging.WARNING if event.kind is MeshEventKind.NAME_CLASH else logging.INFO
+        clash = event.kind in {MeshEventKind.NAME_CLASH, MeshEventKind.KEY_CLASH}
+        level = logging.WARNING if clash else logging.INFO
         logger.log(
             level,
             "the mesh changed",

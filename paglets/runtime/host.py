@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import dataclasses
 import tempfile
-from importlib import metadata
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self, cast
 
 import msgspec
 
 from paglets.core.agent import ACTIVE, INACTIVE, Paglet
-from paglets.core.context_events import ContextEvent, ContextEventLog
 from paglets.core.deactivation import DeactivationRequest
 from paglets.core.errors import HostError, InvalidAgentError
 from paglets.core.messages import ONEWAY, Message
 from paglets.core.reply_sets import ReplySet
 from paglets.persistence.records import Phase
 from paglets.persistence.storage import DEFAULT_PERSISTENT_STORAGE_QUOTA_BYTES, ManagedStorage
-from paglets.persistence.store import Store
 from paglets.remote import api
-from paglets.remote.client import HostClient
-from paglets.remote.mesh_location import default_mesh_path
 from paglets.remote.proxy import PagletProxy
 from paglets.remote.transfer import TransferTicket
-from paglets.remote.trust.credentials import MeshCredentials
-from paglets.remote.trust.keys import HostKey
-from paglets.remote.trust.mesh_directory import MeshDirectory
-from paglets.runtime.core import HostCore, Means, require_name
-from paglets.runtime.embedded_transport import EmbeddedTransport
-from paglets.runtime.launchers.zygote_launcher import shared_launcher
-from paglets.runtime.listeners import ListenerThread
-from paglets.runtime.loop_thread import LoopThread
+from paglets.runtime.core import require_name
+from paglets.runtime.host_life import HostLife, Provided, with_version
 from paglets.runtime.memory_files import Payload, PayloadWriter
 from paglets.runtime.settings import HostSettings
 from paglets.runtime.work_dirs import WorkDirs, safe_name
@@ -44,21 +31,16 @@ from paglets.serialization.values import from_json, to_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from paglets.core.context_events import ContextEvent
     from paglets.core.resources import ResourceRegistry
+    from paglets.persistence.store import Store
+    from paglets.remote.client import HostClient
     from paglets.remote.discovery import Discovery
     from paglets.remote.mesh import HostRef, MeshRegistry
     from paglets.runtime.launchers.launcher import Launcher
 
 _STOP_TIMEOUT = 60.0
 _STATES = {ACTIVE: "active", INACTIVE: "inactive", ACTIVE | INACTIVE: "all"}
-
-
-def product_version() -> str:
-    """The version of the installed distribution."""
-    try:
-        return metadata.version("paglets-edge")
-    except metadata.PackageNotFoundError:
-        return "0.1.0"
 
 
 class Host:
@@ -96,18 +78,14 @@ class Host:
         settings: HostSettings | None = None,
         store: Store | None = None,
     ) -> None:
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        if settings is not None:
-            self._open(settings, client, mesh_dir, launcher, tuple(discoveries), store)
-            return
-        if persistence_dir is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix=f"paglets-{safe_name(name)}-")
-            persistence_dir = self._temporary.name
+        temporary = None
+        if persistence_dir is None and settings is None:
+            temporary = tempfile.TemporaryDirectory(prefix=f"paglets-{safe_name(name)}-")
+            persistence_dir = temporary.name
         seeds = [connect_to] if isinstance(connect_to, str) else list(connect_to or ())
-        finds = mesh_multicast or mesh_lan_discovery
-        settings = HostSettings(
+        own = HostSettings(
             name=require_name(name),
-            data_dir=Path(persistence_dir),
+            data_dir=Path(persistence_dir or "."),
             bind=(host,),
             port=port,
             public_url=public_url,
@@ -121,7 +99,19 @@ class Host:
             properties=dict(properties or {}),
             storage_quota_bytes=persistent_storage_quota_bytes,
         )
-        self._open(settings, client, mesh_dir, launcher, tuple(discoveries) if finds else (), store)
+        provided = Provided(
+            client=client,
+            mesh_dir=Path(mesh_dir) if mesh_dir is not None else None,
+            launcher=launcher,
+            discoveries=tuple(discoveries) if mesh_multicast or mesh_lan_discovery else (),
+            store=store,
+            temporary=temporary,
+        )
+        self.settings = with_version(settings or own)
+        self.name = self.settings.name
+        self.tags = self.settings.tags
+        self._life = HostLife(self.settings, provided)
+        self._registries: dict[str, ResourceRegistry] = {}
 
     @classmethod
     def from_settings(
@@ -137,114 +127,43 @@ class Host:
             settings.name, mesh_dir=mesh_dir, launcher=launcher, discoveries=discoveries, settings=settings
         )
 
-    def _open(
-        self,
-        settings: HostSettings,
-        client: HostClient | None,
-        mesh_dir: str | Path | None,
-        launcher: Launcher | None,
-        discoveries: tuple[Discovery, ...],
-        store: Store | None,
-    ) -> None:
-        self.settings = settings = _with_version(settings)
-        self.name = settings.name
-        self.tags = settings.tags
-        self._properties: dict[str, Any] = dict(settings.properties)
-        self._log = ContextEventLog()
-        self._listeners = ListenerThread(self._log, f"paglets-{settings.name}-listeners")
-        self._thread = LoopThread(f"host {settings.name}")
-        self._given_client = client
-        self._discoveries = discoveries
-        self._launcher = launcher
-        self._core: HostCore | None = None
-        self._registries: dict[str, ResourceRegistry] = {}
-        self._stopped = False
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._store = store if store is not None else Store(settings.data_dir / "store")
-        try:
-            key = HostKey.load_or_create(settings.data_dir / "host.key")
-            directory = MeshDirectory(Path(mesh_dir) if mesh_dir is not None else default_mesh_path())
-            self._credentials = MeshCredentials.for_host(directory, key, settings.name)
-        except BaseException:
-            self._store.close()
-            raise
-
     # --- what it is --------------------------------------------------------------------------------------
 
     @property
     def host_id(self) -> str:
         """The id of its key: what identifies it."""
-        return self._credentials.host_id
+        return self._life.credentials.host_id
 
     @property
     def address(self) -> str:
         """Its URL, of the first bound address; ``HostError`` before it has started."""
-        return self._running().here.address
+        return self._life.core.here.address
 
     @property
     def client(self) -> HostClient:
         """A client that shares this host's connections."""
-        if self._given_client is not None:
-            return self._given_client
-        self._running()
-        return self._client
+        return self._life.client
 
     @property
     def mesh(self) -> MeshRegistry:
         """The hosts that it knows."""
-        return self._running().registry
-
-    def _running(self) -> HostCore:
-        if self._core is None:
-            state = "has stopped" if self._stopped else "is not running; call start_background() first"
-            raise HostError(f"host {self.name} {state}")
-        return self._core
+        return self._life.core.registry
 
     # --- start and stop ----------------------------------------------------------------------------------
 
     def start_background(self) -> None:
         """Start it on a thread of its own; returns when others can call it. Nothing happens when it runs."""
-        if self._core is not None:
-            return
-        if self._stopped:
-            raise HostError(f"host {self.name} has stopped; make a new one with the same persistence_dir")
-        self._thread.start()
-        try:
-            self._thread.run(self._start(), _STOP_TIMEOUT)
-        except BaseException:
-            self._core = None
-            self._close()
-            raise
+        self._life.start_background()
 
     async def start(self) -> None:
         """Start it on the loop that is running: for programs that are asynchronous themselves."""
-        self._thread.adopt(asyncio.get_running_loop())
-        await self._start()
-
-    async def _start(self) -> None:
-        means = Means(
-            store=self._store,
-            credentials=self._credentials,
-            launcher=self._launcher if self._launcher is not None else shared_launcher(),
-            runner=self._thread,
-            version=product_version(),
-            discoveries=self._discoveries,
-        )
-        core = HostCore(self.settings, means, log=self._log, properties=self._properties)
-        try:
-            await core.start()
-        except BaseException:
-            await core.stop()
-            raise
-        self._core = core
-        transport = EmbeddedTransport(core, self._thread)
-        self._client = HostClient(transport=transport, local_url=core.here.address)
+        await self._life.start()
 
     def serve_forever(self) -> None:
         """Run it on this thread until it is stopped, or interrupted from the keyboard (then as ``shutdown``)."""
         self.start_background()
         try:
-            self._thread.join()
+            self._life.thread.join()
         except KeyboardInterrupt:
             self.shutdown()
 
@@ -254,26 +173,11 @@ class Host:
 
     def stop(self, *, deactivate_active: bool = False) -> None:
         """Stop: a power cut done politely. Active paglets come back from their checkpoints. Bounded in time."""
-        core, self._core = self._core, None
-        if core is not None:
-            with contextlib.suppress(HostError):
-                self._thread.run(core.stop(deactivate=deactivate_active), _STOP_TIMEOUT)
-        self._close()
+        self._life.stop(deactivate_active=deactivate_active)
 
     async def aclose(self, *, deactivate_active: bool = False) -> None:
         """``stop`` on the loop that ``start`` was called on."""
-        core, self._core = self._core, None
-        if core is not None:
-            await core.stop(deactivate=deactivate_active)
-        await asyncio.to_thread(self._close)
-
-    def _close(self) -> None:
-        self._stopped = True
-        self._thread.stop()
-        self._listeners.close()
-        self._store.close()
-        if self._temporary is not None:
-            self._temporary.cleanup()
+        await self._life.aclose(deactivate_active=deactivate_active)
 
     def __enter__(self) -> Self:
         self.start_background()
@@ -293,7 +197,7 @@ class Host:
         agent_id: str | None = None,
     ) -> PagletProxy:
         """Create a paglet here; durable, its ``on_creation`` returned. ``HostError`` for a taken id."""
-        core = self._running()
+        core = self._life.core
         class_name, state_name = _names(agent_cls, state)
         payload = None if state is None else _payload(state)
         plain_init = msgspec.json.decode(to_json(init))
@@ -305,7 +209,7 @@ class Host:
             agent_id=agent_id or "",
         )
         try:
-            return self._proxy(self._thread.run(work).agent_id)
+            return self._proxy(self._life.thread.run(work).agent_id)
         finally:
             if payload is not None:
                 payload.close()
@@ -370,7 +274,7 @@ class Host:
 
     def get_proxy(self, agent_id: str, *, include_inactive: bool = False) -> PagletProxy | None:
         """The proxy of a paglet that is here; None when it is not, or is parked and that was not asked for."""
-        record = self._store.read_sync(lambda tx: tx.paglet(agent_id))
+        record = self._life.store.read_sync(lambda tx: tx.paglet(agent_id))
         if record is None or record.phase in {Phase.TOMBSTONE, Phase.DEPARTED}:
             return None
         if record.phase is Phase.INACTIVE and not include_inactive:
@@ -401,7 +305,7 @@ class Host:
         entries: list[dict[str, Any]] = []
         after = ""
         while True:
-            batch = self._store.read_sync(lambda tx, start=after: tx.paglets(start, 1000))
+            batch = self._life.store.read_sync(lambda tx, start=after: tx.paglets(start, 1000))
             entries.extend(self._describe(record) for record in batch if record.phase in phases)
             if len(batch) < 1000:
                 break
@@ -412,8 +316,8 @@ class Host:
         return entries
 
     def _describe(self, record: Any) -> dict[str, Any]:
-        if self._core is not None:
-            return self._core.views.describe(record)
+        if self._life.running is not None:
+            return self._life.running.views.describe(record)
         return {
             "agent_id": record.agent_id,
             "class_name": record.class_name,
@@ -430,15 +334,15 @@ class Host:
 
     def get_property(self, key: str, default: Any = None) -> Any:
         """A property of this host."""
-        return self._properties.get(key, default)
+        return self._life.properties.get(key, default)
 
     def set_property(self, key: str, value: Any) -> None:
         """Set a property for everybody on this host, until it stops; a JSON value."""
-        self._properties[key] = msgspec.json.decode(to_json(value))
+        self._life.properties[key] = msgspec.json.decode(to_json(value))
 
     def health(self) -> dict[str, Any]:
         """``name address active_count inactive_count code_version capabilities tags properties``."""
-        return self._running().status.health()
+        return self._life.core.status.health()
 
     def status(self) -> dict[str, Any]:
         """What ``paglets status`` shows: ``name host_id mesh_id address version ready`` and more."""
@@ -446,8 +350,8 @@ class Host:
 
     def network_changed(self) -> None:
         """The machine's addresses or links have changed: look at them again. Any thread; does not wait."""
-        if self._core is not None:
-            self._thread.submit(self._core.refresh_addresses())
+        if self._life.running is not None:
+            self._life.thread.submit(self._life.running.refresh_addresses())
 
     def list_hosts(self, *, online_only: bool = False, include_self: bool = True) -> list[HostRef]:
         """The hosts of the mesh."""
@@ -455,7 +359,7 @@ class Host:
 
     def mailbox_status(self, agent_id: str) -> dict[str, Any]:
         """``waiting`` messages, whether one is ``in_progress``, and whether the mailbox is ``held``."""
-        resident = self._running().residents.get(agent_id)
+        resident = self._life.core.residents.get(agent_id)
         if resident is None:
             raise InvalidAgentError(f"there is no active paglet {agent_id} on host {self.name}")
         mailbox = resident.mailbox
@@ -505,7 +409,7 @@ class Host:
 
     def wait_message(self, agent_id: str, timeout: float | None = None) -> bool:
         """Wait until ``notify_message`` is called for the paglet; False when ``timeout`` seconds pass first."""
-        core = self._running()
+        core = self._life.core
 
         async def wait() -> bool:
             resident = core.residents.get(agent_id)
@@ -519,7 +423,7 @@ class Host:
                 return False
             return True
 
-        return self._thread.run(wait())
+        return self._life.thread.run(wait())
 
     def notify_message(self, agent_id: str) -> None:
         """Wake one of those that wait for a message in a paglet."""
@@ -533,21 +437,21 @@ class Host:
 
     def add_listener(self, listener: Callable[[ContextEvent], None]) -> None:
         """Call ``listener`` for every event, on a thread of its own."""
-        self._listeners.add(listener)
+        self._life.listeners.add(listener)
 
     def remove_listener(self, listener: Callable[[ContextEvent], None]) -> None:
         """Stop calling it."""
-        self._listeners.remove(listener)
+        self._life.listeners.remove(listener)
 
     def list_events(self, *, since: int = 0, limit: int = 100) -> list[ContextEvent]:
         """Events with an id greater than ``since``, oldest first."""
-        return self._log.events_since(since, limit=limit)
+        return self._life.log.events_since(since, limit=limit)
 
     # --- files -------------------------------------------------------------------------------------------
 
     def work_dir_for(self, agent_id: str) -> Path:
         """The working directory of an active paglet, made if need be."""
-        record = self._store.read_sync(lambda tx: tx.paglet(agent_id))
+        record = self._life.store.read_sync(lambda tx: tx.paglet(agent_id))
         if record is None or record.phase is not Phase.ACTIVE:
             raise InvalidAgentError(f"there is no active paglet {agent_id} on host {self.name}")
         path = WorkDirs(self.settings.data_dir / "work").path(agent_id, record.incarnation)
@@ -556,7 +460,7 @@ class Host:
 
     def persistent_storage_for(self, agent_id: str, *, quota_bytes: int | None = None) -> ManagedStorage:
         """The storage of a paglet's class on this host."""
-        record = self._store.read_sync(lambda tx: tx.paglet(agent_id))
+        record = self._life.store.read_sync(lambda tx: tx.paglet(agent_id))
         if record is None or record.phase in {Phase.TOMBSTONE, Phase.DEPARTED}:
             raise InvalidAgentError(f"there is no paglet {agent_id} on host {self.name}")
         root = self.settings.data_dir / "storage" / safe_name(record.class_name)
@@ -564,8 +468,8 @@ class Host:
 
     def resources_for(self, agent_id: str) -> ResourceRegistry:
         """Resources that the program holds for a paglet here; cleaned up when it leaves, is parked or disposed of."""
-        self._listeners.clean_up_with(self._registries)
-        return self._listeners.registry(self._registries, agent_id)
+        self._life.listeners.clean_up_with(self._registries)
+        return self._life.listeners.registry(self._registries, agent_id)
 
     # --- inside ------------------------------------------------------------------------------------------
 
@@ -573,17 +477,11 @@ class Host:
         return PagletProxy(self.address, agent_id, self.client)
 
     def _call(self, method: str, params: msgspec.Struct) -> bytes:
-        return self._thread.run(self._running().operations.call_here(method, params))
+        return self._life.thread.run(self._life.core.operations.call_here(method, params))
 
     def _placed(self, method: str, params: msgspec.Struct) -> PagletProxy:
         place = msgspec.json.decode(self._call(method, params), type=api.Place)
         return PagletProxy(place.host_url, place.agent_id, self.client)
-
-
-def _with_version(settings: HostSettings) -> HostSettings:
-    """The mesh code version is the release's, without its last part, unless somebody said otherwise."""
-    version = settings.mesh_version or ".".join(product_version().split(".")[:2])
-    return dataclasses.replace(settings, mesh_version=version)
 
 
 def _names(agent_cls: Any, state: Any) -> tuple[str, str]:

@@ -1,0 +1,170 @@
+"""The life of an embedded host: what it owns from construction to the last clean-up, and the thread it runs on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from paglets.core.context_events import ContextEventLog
+from paglets.core.errors import HostError
+from paglets.persistence.store import Store
+from paglets.remote.client import HostClient
+from paglets.remote.mesh_location import default_mesh_path
+from paglets.remote.trust.credentials import MeshCredentials
+from paglets.remote.trust.keys import HostKey
+from paglets.remote.trust.mesh_directory import MeshDirectory
+from paglets.runtime.core import HostCore, Means
+from paglets.runtime.embedded_transport import EmbeddedTransport
+from paglets.runtime.launchers.zygote_launcher import shared_launcher
+from paglets.runtime.listeners import ListenerThread
+from paglets.runtime.loop_thread import LoopThread
+
+if TYPE_CHECKING:
+    import tempfile
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from paglets.remote.discovery import Discovery
+    from paglets.runtime.launchers.launcher import Launcher
+    from paglets.runtime.settings import HostSettings
+
+_STOP_TIMEOUT = 60.0
+
+
+def product_version() -> str:
+    """The version of the installed distribution."""
+    try:
+        return metadata.version("paglets-edge")
+    except metadata.PackageNotFoundError:
+        return "0.1.0"
+
+
+def with_version(settings: HostSettings) -> HostSettings:
+    """The mesh code version is the release's, without its last part, unless somebody said otherwise."""
+    version = settings.mesh_version or ".".join(product_version().split(".")[:2])
+    return dataclasses.replace(settings, mesh_version=version)
+
+
+@dataclasses.dataclass(slots=True)
+class Provided:
+    """What a program may bring instead of the defaults."""
+
+    client: HostClient | None = None
+    mesh_dir: Path | None = None
+    launcher: Launcher | None = None
+    discoveries: Sequence[Discovery] = ()
+    store: Store | None = None
+    temporary: tempfile.TemporaryDirectory[str] | None = None
+    """The data directory, when it is to go with the host."""
+
+
+class HostLife:
+    """Opens a host's store and credentials at once, its core on a loop, and closes all of it in order."""
+
+    def __init__(self, settings: HostSettings, provided: Provided) -> None:
+        self.settings = settings
+        self.properties: dict[str, Any] = dict(settings.properties)
+        self.log = ContextEventLog()
+        self.listeners = ListenerThread(self.log, f"paglets-{settings.name}-listeners")
+        self.thread = LoopThread(f"host {settings.name}")
+        self._provided = provided
+        self._client: HostClient | None = provided.client
+        self._core: HostCore | None = None
+        self._stopped = False
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.store = provided.store if provided.store is not None else Store(settings.data_dir / "store")
+        try:
+            key = HostKey.load_or_create(settings.data_dir / "host.key")
+            directory = MeshDirectory(provided.mesh_dir or default_mesh_path())
+            self.credentials = MeshCredentials.for_host(directory, key, settings.name)
+        except BaseException:
+            self.store.close()
+            raise
+
+    @property
+    def running(self) -> HostCore | None:
+        """The host's parts while it runs."""
+        return self._core
+
+    @property
+    def core(self) -> HostCore:
+        """The host's parts; ``HostError`` while it does not run."""
+        if self._core is None:
+            state = "has stopped" if self._stopped else "is not running; call start_background() first"
+            raise HostError(f"host {self.settings.name} {state}")
+        return self._core
+
+    @property
+    def client(self) -> HostClient:
+        """A client over the host's own connections, unless the program brought one."""
+        if self._client is None:
+            raise HostError(f"host {self.settings.name} is not running; call start_background() first")
+        return self._client
+
+    def start_background(self) -> None:
+        """Start on a thread of its own; returns when others can call it."""
+        if self._core is not None:
+            return
+        if self._stopped:
+            raise HostError(
+                f"host {self.settings.name} has stopped; make a new one with the same persistence_dir"
+            )
+        self.thread.start()
+        try:
+            self.thread.run(self._start(), _STOP_TIMEOUT)
+        except BaseException:
+            self._core = None
+            self._close()
+            raise
+
+    async def start(self) -> None:
+        """Start on the loop that is running."""
+        self.thread.adopt(asyncio.get_running_loop())
+        await self._start()
+
+    async def _start(self) -> None:
+        provided = self._provided
+        means = Means(
+            store=self.store,
+            credentials=self.credentials,
+            launcher=provided.launcher if provided.launcher is not None else shared_launcher(),
+            runner=self.thread,
+            version=product_version(),
+            discoveries=provided.discoveries,
+        )
+        core = HostCore(self.settings, means, log=self.log, properties=self.properties)
+        try:
+            await core.start()
+        except BaseException:
+            await core.stop()
+            raise
+        self._core = core
+        if self._client is None:
+            transport = EmbeddedTransport(core, self.thread)
+            self._client = HostClient(transport=transport, local_url=core.here.address)
+
+    def stop(self, *, deactivate_active: bool = False) -> None:
+        """Stop and close everything; bounded, and harmless when repeated."""
+        core, self._core = self._core, None
+        if core is not None:
+            with contextlib.suppress(HostError):
+                self.thread.run(core.stop(deactivate=deactivate_active), _STOP_TIMEOUT)
+        self._close()
+
+    async def aclose(self, *, deactivate_active: bool = False) -> None:
+        """``stop`` on the loop that ``start`` was called on."""
+        core, self._core = self._core, None
+        if core is not None:
+            await core.stop(deactivate=deactivate_active)
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._stopped = True
+        self.thread.stop()
+        self.listeners.close()
+        self.store.close()
+        if self._provided.temporary is not None:
+            self._provided.temporary.cleanup()
