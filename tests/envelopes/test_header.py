@@ -230,7 +230,9 @@ HOSTILE: list[tuple[str, object]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value"), HOSTILE)
+@pytest.mark.parametrize(
+    ("name", "value"), HOSTILE, ids=[f"{name}-{number}" for number, (name, _) in enumerate(HOSTILE)]
+)
 def test_a_field_that_is_not_what_it_must_be_is_refused(name: str, value: object) -> None:
     with pytest.raises((MalformedFrameError, MisdirectedFrameError)):
         arrive(rewritten(**{name: value}))
