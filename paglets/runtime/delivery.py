@@ -109,6 +109,9 @@ class Delivery:
                 if queued is not None:
                     return queued
                 continue
+            if record.phase is Phase.ACTIVE and not record.failed and self.activator is not None:
+                await self.activator.activate(params.agent_id)  # it has not been brought back yet
+                continue
             raise PagletCrashedError(
                 f"paglet {params.agent_id} is not running here{': ' + record.failed if record.failed else ''}"
             )

@@ -173,9 +173,10 @@ class Lifecycle:
         started: Started | None = None
         async with self._residents.claim(agent_id, OPERATION_TIMEOUT):
             resident = self._residents.get(agent_id)
-            if resident is None or (resident.child is None and resident.doubt is None) or resident.crashed:
+            if resident is None or resident.crashed or _is_down(resident):
                 record = await self.record(agent_id)
-                resident, started = await self.revive(record, reason="activate")
+                reason = "activate" if record.phase is Phase.INACTIVE else "recovered"
+                resident, started = await self.revive(record, reason=reason)
         if started is not None:
             await self._beginnings.begin(resident, started.messages)
         else:
@@ -256,8 +257,8 @@ class Lifecycle:
         """Start an active paglet again from its checkpoint, its process or its host having died."""
         async with self._residents.claim(agent_id, OPERATION_TIMEOUT):
             record = await self.record(agent_id)
-            if record.phase is not Phase.ACTIVE:
-                return
+            if record.phase is not Phase.ACTIVE or self._residents.get(agent_id) not in {None, replacing}:
+                return  # somebody was faster: a message that came for it
             event = {"reason": "recovered"}
             started = await self._store.commit(
                 lambda tx: lifecycle.recover(tx, agent_id, record.incarnation, event=event, at=time.time())
@@ -533,3 +534,8 @@ class Lifecycle:
             raise InvalidAgentError(f"there is no state of paglet {agent_id} here")
         with await self._states.load(record.state) as payload:
             return False, await self._supervisor.inspect(payload)
+
+
+def _is_down(resident: Resident) -> bool:
+    """Whether it failed to start, or to end its first hook, and nobody is at it."""
+    return resident.child is None and resident.doubt is None and resident.settled.done()
