@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from edge.cli.arguments import paglet_name
 from edge.cli.failures import CommandError
 from paglets.core.errors import InvalidAgentError
 
@@ -25,12 +24,11 @@ class Found(NamedTuple):
     host_name: str
 
 
-def find(host: LocalHost, text: str) -> Found:
+def find(host: LocalHost, name: PagletName) -> Found:
     """The paglet of that id, the only one whose id begins so, or the one at the host that is named.
 
     ``InvalidAgentError`` when there is none; ``CommandError`` with the candidates when there are several.
     """
-    name = paglet_name(text)
     places = [Found(**_fields(place)) for place in host.places(name.prefix, name.host)]
     return choose(name, places)
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from edge.cli.arguments import PagletName, paglet_name
 from edge.cli.completion import complete_hosts, complete_ids
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
@@ -19,9 +20,10 @@ DataDir = Annotated[
     ),
 ]
 Id = Annotated[
-    str,
+    PagletName,
     typer.Argument(
         metavar="ID",
+        parser=paglet_name,
         help="The paglet: its id, the beginning of it, or ID@HOST for a resident service.",
         autocompletion=complete_ids,
         show_default=False,

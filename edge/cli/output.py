@@ -59,7 +59,7 @@ class Output:
             self.text(f"{name:<{width}}  {value}")
 
     def _write(self, text: str) -> None:
-        encoding = self.stream.encoding or "ascii"
+        encoding = self.stream.encoding or "utf-8"
         # A terminal without Unicode gets escapes rather than a crash.
         self.stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 

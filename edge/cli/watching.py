@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from edge.cli import options
+from edge.cli.arguments import PagletName
 from edge.cli.gateway import LocalHost
 from edge.cli.naming import Found, find
 from edge.cli.output import Output
@@ -113,7 +114,7 @@ def _printed(host: LocalHost, found: Found) -> Iterator[dict[str, Any]]:
             yield line
         time.sleep(_POLL)
         try:
-            now = find(host, found.agent_id)
+            now = find(host, PagletName(found.agent_id))
         except InvalidAgentError:
             return
         if now.host_url != found.host_url:
