@@ -1,0 +1,153 @@
+"""The recipes of the frozen program and of the service, without building them."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge.version import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).parents[2]
+UNIT = ROOT / "systemd" / "paglets.service"
+
+
+@pytest.fixture
+def recipe(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    """Imports a module of ``packaging/``, which is no package: its name is that of a library."""
+    monkeypatch.setattr(sys, "path", [str(ROOT / "packaging"), *sys.path])
+
+    def load(name: str) -> Any:
+        return importlib.import_module(name)
+
+    return load
+
+
+def test_the_release_has_one_number() -> None:
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == VERSION
+
+
+def test_version_is_told_without_loading_the_program() -> None:
+    code = (
+        "import sys; sys.argv = ['paglets', '--version']\n"
+        "before = set(sys.modules)\n"
+        "from edge.__main__ import main\n"
+        "assert main() == 0\n"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    version, loaded = done.stdout.splitlines()
+    assert version == f"paglets {VERSION}"
+    assert set(loaded.split()) <= {"edge", "edge.__main__", "edge.version", "__future__"}
+
+
+def test_commands_load_neither_the_host_nor_what_draws_tables() -> None:
+    code = "import sys; import edge.cli.app; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    heavy = {"websockets", "cryptography", "zeroconf", "lmdb", "rich", "psutil", "paglets.runtime.host"}
+    assert not heavy & set(done.stdout.split())
+
+
+def test_the_whole_standard_library_goes_in_except_what_is_left_out(recipe: Callable[[str], Any]) -> None:
+    contents = recipe("contents")
+    names = set(contents.hidden_imports())
+    wanted = {
+        "asyncio.taskgroups",
+        "sqlite3",
+        "xml.etree.ElementTree",
+        "wsgiref.simple_server",
+        "zoneinfo",
+        "curses",
+    }
+    assert wanted <= names
+    assert {"paglets.core.itinerary", "edge.cli.app", "paglets.runtime.launchers.newborn"} <= names
+    assert not [
+        name
+        for name in names
+        if name.split(".")[0] in {"tkinter", "distutils", "idlelib", "readline", "test"}
+    ]
+
+
+def test_every_part_has_its_licence(recipe: Callable[[str], Any], tmp_path: Path) -> None:
+    licences = recipe("licences")
+    assert licences.gather(tmp_path / "licences", ROOT) == []
+    found = {path.name for path in (tmp_path / "licences").iterdir()}
+    needed = {
+        "websockets",
+        "zeroconf",
+        "lmdb",
+        "cryptography",
+        "platformdirs",
+        "msgspec",
+        "psutil",
+        "typer",
+        "rich",
+    }
+    assert needed | {"python", "pyinstaller", "LICENSE"} <= found
+    assert "LGPL" in (next((tmp_path / "licences" / "zeroconf").glob("*"))).read_text().replace(
+        "LESSER GENERAL PUBLIC LICENSE", "LGPL"
+    )
+
+
+def test_what_is_built_is_built_again_only_when_something_changed(recipe: Callable[[str], Any]) -> None:
+    build = recipe("build")
+    before = build.fingerprint()
+    assert build.fingerprint() == before
+    extra = ROOT / "edge" / "__pycache__" / "fingerprint-test"
+    extra.parent.mkdir(exist_ok=True)
+    extra.touch()
+    try:
+        assert build.fingerprint() == before, "caches do not count"
+    finally:
+        extra.unlink()
+
+
+def test_frozen_hooks_run_when_what_they_are_for_is_imported(tmp_path: Path) -> None:
+    for name in ("inspect", "multiprocessing", "pkgutil"):
+        (tmp_path / f"pyi_rth_{name}.py").write_text(f"import {name}; {name}.hooked = True")
+    code = (
+        "import sys; from edge import frozen_hooks; frozen_hooks.install()\n"
+        "assert 'multiprocessing' not in sys.modules and 'pyi_rth_multiprocessing' not in sys.modules\n"
+        "import multiprocessing, pkgutil, inspect, json\n"
+        "assert multiprocessing.hooked and pkgutil.hooked and not hasattr(inspect, 'hooked')\n"
+        "assert inspect.getsourcefile(json).endswith('json/__init__.py') and inspect.hooked\n"
+        "assert inspect.getsource(json.loads) and multiprocessing.get_context('spawn').Lock()\n"
+    )
+    command = [sys.executable, "-I", "-c", f"import sys; sys.path += {[str(tmp_path), str(ROOT)]}\n{code}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+class TestUnit:
+    @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+    def test_systemd_has_nothing_to_say_about_it(self, tmp_path: Path) -> None:
+        copy = tmp_path / UNIT.name
+        shutil.copyfile(UNIT, copy)
+        done = subprocess.run(
+            ["systemd-analyze", "verify", str(copy)], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+    def test_every_setting_is_explained(self) -> None:
+        lines = UNIT.read_text().splitlines()
+        settings = [number for number, line in enumerate(lines) if "=" in line and not line.startswith("#")]
+        explained = [
+            number for number in settings if lines[number - 1].startswith("#") or (number - 1) in settings
+        ]
+        plain = {"Description=paglets host", "WantedBy=multi-user.target"}
+        assert {lines[number] for number in settings if number not in explained} <= plain
+
+    def test_it_runs_what_the_command_line_knows(self) -> None:
+        text = UNIT.read_text()
+        assert "Type=notify" in text
+        assert "StateDirectory=paglets " in text
+        assert "paglets host $PAGLETS_OPTIONS" in text
