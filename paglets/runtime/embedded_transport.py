@@ -28,26 +28,26 @@ class EmbeddedTransport:
         self._runner = runner
         self._remote = PoolTransport(
             asyncio.get_running_loop(),
-            core.pool,
+            core.neighbours.pool,
             thread_id=threading.get_ident(),
-            resolve=lambda url: core.peers.address("", url),
+            resolve=lambda url: core.neighbours.peers.address("", url),
         )
 
     def submit(
         self, host_url: str, method: str, params: msgspec.Struct, *, timeout: float | None
     ) -> concurrent.futures.Future[bytes]:
         """Run an operation: here when the URL is this host's, over its links otherwise."""
-        if self._core.here.is_me(host_url):
+        if self._core.ground.here.is_me(host_url):
             return self._runner.submit(self._bounded(method, params, timeout))
         return self._remote.submit(host_url, method, params, timeout=timeout)
 
     async def _bounded(self, method: str, params: msgspec.Struct, timeout: float | None) -> bytes:
         try:
             async with asyncio.timeout(timeout):
-                return await self._core.operations.call_here(method, params)
+                return await self._core.doors.operations.call_here(method, params)
         except TimeoutError:
             raise HostError(
-                f"host {self._core.here.name} did not finish {method} within {timeout:g} s"
+                f"host {self._core.ground.here.name} did not finish {method} within {timeout:g} s"
             ) from None
 
     def fetch(self, host_url: str, resource: str, *, timeout: float) -> concurrent.futures.Future[bytes]:

@@ -137,7 +137,7 @@ class Host:
     @property
     def address(self) -> str:
         """Its URL, of the first bound address; ``HostError`` before it has started."""
-        return self._life.core.here.address
+        return self._life.core.ground.here.address
 
     @property
     def client(self) -> HostClient:
@@ -147,7 +147,7 @@ class Host:
     @property
     def mesh(self) -> MeshRegistry:
         """The hosts that it knows."""
-        return self._life.core.registry
+        return self._life.core.neighbours.registry
 
     # --- start and stop ----------------------------------------------------------------------------------
 
@@ -201,7 +201,7 @@ class Host:
         class_name, state_name = _names(agent_cls, state)
         payload = None if state is None else _payload(state)
         plain_init = msgspec.json.decode(to_json(init))
-        work = core.lifecycle.create(
+        work = core.population.lifecycle.create(
             class_name=class_name,
             state_class_name=state_name,
             state=payload,
@@ -317,7 +317,7 @@ class Host:
 
     def _describe(self, record: Any) -> dict[str, Any]:
         if self._life.running is not None:
-            return self._life.running.views.describe(record)
+            return self._life.running.ground.views.describe(record)
         return {
             "agent_id": record.agent_id,
             "class_name": record.class_name,
@@ -342,7 +342,7 @@ class Host:
 
     def health(self) -> dict[str, Any]:
         """``name address active_count inactive_count code_version capabilities tags properties``."""
-        return self._life.core.status.health()
+        return self._life.core.ground.status.health()
 
     def status(self) -> dict[str, Any]:
         """What ``paglets status`` shows: ``name host_id mesh_id address version ready`` and more."""
@@ -359,7 +359,7 @@ class Host:
 
     def mailbox_status(self, agent_id: str) -> dict[str, Any]:
         """``waiting`` messages, whether one is ``in_progress``, and whether the mailbox is ``held``."""
-        resident = self._life.core.residents.get(agent_id)
+        resident = self._life.core.ground.residents.get(agent_id)
         if resident is None:
             raise InvalidAgentError(f"there is no active paglet {agent_id} on host {self.name}")
         mailbox = resident.mailbox
@@ -412,7 +412,7 @@ class Host:
         core = self._life.core
 
         async def wait() -> bool:
-            resident = core.residents.get(agent_id)
+            resident = core.ground.residents.get(agent_id)
             if resident is None:
                 raise InvalidAgentError(f"there is no active paglet {agent_id} on host {self.name}")
             resident.notified.clear()
@@ -477,7 +477,7 @@ class Host:
         return PagletProxy(self.address, agent_id, self.client)
 
     def _call(self, method: str, params: msgspec.Struct) -> bytes:
-        return self._life.thread.run(self._life.core.operations.call_here(method, params))
+        return self._life.thread.run(self._life.core.doors.operations.call_here(method, params))
 
     def _placed(self, method: str, params: msgspec.Struct) -> PagletProxy:
         place = msgspec.json.decode(self._call(method, params), type=api.Place)

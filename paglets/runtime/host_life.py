@@ -16,8 +16,9 @@ from paglets.remote.mesh_location import default_mesh_path
 from paglets.remote.trust.credentials import MeshCredentials
 from paglets.remote.trust.keys import HostKey
 from paglets.remote.trust.mesh_directory import MeshDirectory
-from paglets.runtime.core import HostCore, Means
+from paglets.runtime.core import HostCore
 from paglets.runtime.embedded_transport import EmbeddedTransport
+from paglets.runtime.ground import Means
 from paglets.runtime.launchers.zygote_launcher import shared_launcher
 from paglets.runtime.listeners import ListenerThread
 from paglets.runtime.loop_thread import LoopThread
@@ -144,7 +145,7 @@ class HostLife:
         self._core = core
         if self._client is None:
             transport = EmbeddedTransport(core, self.thread)
-            self._client = HostClient(transport=transport, local_url=core.here.address)
+            self._client = HostClient(transport=transport, local_url=core.ground.here.address)
 
     def stop(self, *, deactivate_active: bool = False) -> None:
         """Stop and close everything; bounded, and harmless when repeated."""

@@ -15,6 +15,8 @@ from paglets.remote.members import Gossip, ProbeParams
 from paglets.runtime.operations import MEMBERS, Entry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from paglets.persistence.store import Store
     from paglets.remote.mesh_service import MeshService
     from paglets.remote.wire.link import Link
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from paglets.runtime.revocations import Revocations
     from paglets.runtime.status import Status
     from paglets.runtime.transfers.arrivals import Arrivals
-    from paglets.runtime.transfers.mover import Mover
     from paglets.runtime.transfers.open_ids import OpenTransfers
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Greetings:
         revocations: Revocations,
         events: Events,
         version: str,
+        on_met: Callable[[str], None],
     ) -> None:
         self._store = store
         self._mesh = mesh
@@ -57,8 +59,7 @@ class Greetings:
         self._version = version
         self._seen: dict[str, PeerRecord] = {}
         self._noted: dict[str, tuple[int, str]] = {}
-        self.mover: Mover | None = None
-        """Set once, when the host is put together."""
+        self._on_met = on_met
 
     def own(self, host_id: str) -> api.HelloParams:
         """This host's greeting to another."""
@@ -99,8 +100,7 @@ class Greetings:
             return
         await self._note(hello)
         self._mesh.peer_hello(hello)
-        if self.mover is not None:
-            self.mover.peer_seen(hello.host_id)
+        self._on_met(hello.host_id)
 
     async def _note(self, hello: api.HelloParams) -> None:
         """Write down what must not be forgotten; an idle mesh writes nothing."""

@@ -37,7 +37,6 @@ class Status:
         store: Store,
         properties: dict[str, Any],
         version: str,
-        refused: Callable[[], dict[str, int]],
     ) -> None:
         self._here = here
         self._settings = settings
@@ -45,12 +44,13 @@ class Status:
         self._store = store
         self._properties = properties
         self._version = version
-        self._refused = refused
         self._started = time.time()
         self.ready = False
         """Whether the doors are open and what was interrupted has been taken up again."""
         self.restored = ""
         """Why this host's store counts as a restored copy; empty when it does not."""
+        self.refused: Callable[[], dict[str, int]] = dict
+        """How many strangers were turned away, by reason; the doors say it once they are there."""
         self.addresses: tuple[str, ...] = ()
         """Every URL that may reach this host."""
 
@@ -72,7 +72,7 @@ class Status:
             "active_count": self._views.active_count(),
             "inactive_count": self._views.inactive_count(),
             "damaged_records": len(self._store.damaged),
-            "refused_strangers": self._refused(),
+            "refused_strangers": self.refused(),
             "restored": self.restored,
         }
 

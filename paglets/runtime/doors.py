@@ -1,0 +1,73 @@
+"""Where others reach a host: the table of its operations, and the listener that offers it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from paglets.remote.wire.listener import Listener
+from paglets.runtime.host_operations import HostOperations
+from paglets.runtime.locating import Locator
+from paglets.runtime.mesh_operations import MeshOperations
+from paglets.runtime.operations import Operations
+from paglets.runtime.paglet_operations import PagletOperations
+from paglets.runtime.reads import Reads
+
+if TYPE_CHECKING:
+    from paglets.runtime.ground import Ground
+    from paglets.runtime.neighbours import Neighbours
+    from paglets.runtime.population import Population
+
+
+class Doors:
+    """The TLS port, the local socket, and the children's links: three doors to one table."""
+
+    def __init__(self, ground: Ground, neighbours: Neighbours, population: Population) -> None:
+        self.operations = Operations(here=ground.here, peers=neighbours.peers)
+        paglets = PagletOperations(
+            residents=ground.residents,
+            store=ground.store,
+            lifecycle=population.lifecycle,
+            departures=population.departures,
+            delivery=population.delivery,
+            views=ground.views,
+            locator=Locator(
+                store=ground.store, mesh=neighbours.mesh, peers=neighbours.peers, here=ground.here
+            ),
+            peers=neighbours.peers,
+            here=ground.here,
+        )
+        host = HostOperations(
+            status=ground.status,
+            mesh=neighbours.registry,
+            properties=ground.properties,
+            events=ground.events,
+            outputs=ground.outputs,
+            mover=population.mover,
+            arrivals=population.arrivals,
+        )
+        between = MeshOperations(
+            greetings=neighbours.greetings,
+            mesh=neighbours.mesh,
+            arrivals=population.arrivals,
+            revocations=neighbours.revocations,
+        )
+        self.operations.add({**paglets.entries(), **host.entries(), **between.entries()})
+        reads = Reads(
+            status=ground.status,
+            mesh=neighbours.registry,
+            views=ground.views,
+            residents=ground.residents,
+            lifecycle=population.lifecycle,
+            events=ground.events,
+        )
+        self.listener = Listener(
+            neighbours.trust,
+            operations={**self.operations.control_table(), **host.subscriptions()},
+            reads=reads.table(),
+            streams=population.arrivals,
+            security=neighbours.report,
+            ready=lambda: ground.status.ready,
+        )
+        population.delivery.reserved = paglets.reserved()
+        population.supervisor.switchboard = self.operations
+        ground.status.refused = lambda: dict(self.listener.counts)

@@ -1,0 +1,135 @@
+"""The parts of a host that keep its paglets: processes, mailboxes, life cycles, moves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from paglets.core.errors import PagletCrashedError
+from paglets.runtime.beginnings import Beginnings
+from paglets.runtime.claims import Claims
+from paglets.runtime.delivery import Delivery
+from paglets.runtime.hook_waits import HookWaits
+from paglets.runtime.lifecycle import Lifecycle
+from paglets.runtime.supervisor import Supervisor
+from paglets.runtime.transfers.arrivals import Arrivals
+from paglets.runtime.transfers.asking import Asker
+from paglets.runtime.transfers.departures import Departures
+from paglets.runtime.transfers.mover import Mover
+
+if TYPE_CHECKING:
+    from paglets.runtime.children.child import Child
+    from paglets.runtime.children.outcomes import ChildOutcome
+    from paglets.runtime.ground import Ground
+    from paglets.runtime.neighbours import Neighbours
+
+
+class Population:
+    """The paglets of one host."""
+
+    def __init__(self, ground: Ground, neighbours: Neighbours) -> None:
+        self._residents = ground.residents
+        waits = HookWaits()
+        self.supervisor = Supervisor(
+            launcher=ground.means.launcher,
+            residents=ground.residents,
+            events=ground.events,
+            outputs=ground.outputs,
+            here=ground.here,
+            settings=ground.settings,
+            properties=ground.properties,
+            work_dirs=ground.work_dirs,
+            life_file=ground.life_file,
+        )
+        self.delivery = Delivery(
+            residents=ground.residents,
+            store=ground.store,
+            peers=neighbours.peers,
+            events=ground.events,
+            waits=waits,
+            limits=ground.limits,
+        )
+        beginnings = Beginnings(
+            store=ground.store,
+            states=ground.states,
+            residents=ground.residents,
+            supervisor=self.supervisor,
+            delivery=self.delivery,
+            events=ground.events,
+            limits=ground.limits,
+        )
+        claims = Claims(ground.residents, self.delivery)
+        self.lifecycle = Lifecycle(
+            store=ground.store,
+            states=ground.states,
+            residents=ground.residents,
+            supervisor=self.supervisor,
+            delivery=self.delivery,
+            beginnings=beginnings,
+            claims=claims,
+            events=ground.events,
+            here=ground.here,
+            limits=ground.limits,
+        )
+        self.mover = _mover(ground, neighbours, self)
+        self.departures = Departures(
+            residents=ground.residents,
+            states=ground.states,
+            claims=claims,
+            lifecycle=self.lifecycle,
+            mover=self.mover,
+            peers=neighbours.peers,
+            waits=waits,
+            here=ground.here,
+            limits=ground.limits,
+        )
+        self.arrivals = Arrivals(
+            store=ground.store,
+            residents=ground.residents,
+            supervisor=self.supervisor,
+            beginnings=beginnings,
+            delivery=self.delivery,
+            events=ground.events,
+            here=ground.here,
+            key=ground.means.credentials.key,
+            limits=ground.limits,
+            is_revoked=neighbours.revoked.is_revoked,
+            came_home=ground.open_transfers.settle,
+        )
+        self.delivery.activator = self.lifecycle
+        self.supervisor.on_crash = self._on_crash
+
+    def _on_crash(self, child: Child, outcome: ChildOutcome) -> None:
+        if self.mover.is_moving(child.agent_id):
+            return
+        resident = self._residents.get(child.agent_id)
+        if resident is not None:
+            self.delivery.fail_waiting(
+                resident, PagletCrashedError(f"the process of paglet {child.agent_id} ended: {outcome}")
+            )
+
+    async def aclose(self) -> None:
+        """Let go of every move and message, then end every process."""
+        await self.mover.aclose()
+        await self.arrivals.aclose()
+        await self.lifecycle.aclose()
+        await self.delivery.aclose()
+        await self.supervisor.aclose()
+
+
+def _mover(ground: Ground, neighbours: Neighbours, population: Population) -> Mover:
+    asker = Asker(
+        peers=neighbours.peers, store=ground.store, here=ground.here, open_transfers=ground.open_transfers
+    )
+    return Mover(
+        store=ground.store,
+        states=ground.states,
+        residents=ground.residents,
+        supervisor=population.supervisor,
+        delivery=population.delivery,
+        lifecycle=population.lifecycle,
+        peers=neighbours.peers,
+        events=ground.events,
+        key=ground.means.credentials.key,
+        asker=asker,
+        open_transfers=ground.open_transfers,
+    )
