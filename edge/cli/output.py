@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -67,8 +66,3 @@ class Output:
 def warn(text: str) -> None:
     """A line on stderr that does not end the command."""
     sys.stderr.write(f"paglets: {printable(text)}\n")
-
-
-def wants_colour(stream: TextIO) -> bool:
-    """Colours only on a terminal, and not where ``NO_COLOR`` asks for none (https://no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

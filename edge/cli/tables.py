@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from edge.cli.failures import printable
-from edge.cli.output import wants_colour
+from edge.cli.terminal import wants_colour
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
