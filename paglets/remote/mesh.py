@@ -283,7 +283,9 @@ class MeshRegistry:
         ]
 
     def _self_ref(self, view: MeshView) -> HostRef:
-        return _ref(SeenHost(view.own, view.own.url, view.own.urls(), online=True, last_seen=self._clock()))
+        """This host as it is now, which may be newer than what the mesh was told."""
+        own = self._service.own_facts() or view.own
+        return _ref(SeenHost(own, own.url, own.urls(), online=True, last_seen=self._clock()))
 
 
 def _compatible(view: MeshView, seen: SeenHost) -> bool:

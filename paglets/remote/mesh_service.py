@@ -100,6 +100,13 @@ class MeshService:
         """The mesh as it is now; any thread may read it."""
         return self._view
 
+    def own_facts(self) -> HostFacts | None:
+        """What this host says of itself now; None when it cannot say any more. Any thread may ask."""
+        try:
+            return self._facts()
+        except PagletError:
+            return None
+
     # --- life -----------------------------------------------------------------------------------------
 
     async def start(self, advertisement: Advertisement | None = None, *, peers: Sequence[str] = ()) -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from paglets.core.errors import SerializationError
 from paglets.core.runtime_values import ArrivalMode, enum_from_wire, require_enum
 from paglets.core.wire_fields import checked
+from paglets.persistence.journal.forgetting import MAX_TICKET_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MAX_SECONDS = 24 * 3600
+MAX_SECONDS = MAX_TICKET_TIMEOUT
 """The longest timeout and interval of a ticket: what remembers moves has to outlive them."""
 MAX_RETRIES = 1000
 

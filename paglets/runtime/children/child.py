@@ -358,7 +358,8 @@ class Child:
         self._undone.set()
         await self._calls.aclose()
         if self.outcome.end is not ChildEnd.FINISHED:
-            logger.warning(
+            logger.log(
+                logging.INFO if self.outcome.wanted else logging.WARNING,
                 "a child ended",
                 extra={"agent_id": self.agent_id, "pid": self.pid, "outcome": str(self.outcome)},
             )
