@@ -1,3 +1,5 @@
-"""The release of this program. ``pyproject.toml`` says the same; a test compares them."""
+"""The release of the appliance: that of the library in it."""
 
-VERSION = "0.1.0"
+from paglets.core.version import VERSION
+
+__all__ = ["VERSION"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from paglets.core.context_events import ContextEventLog
 from paglets.core.errors import HostError
+from paglets.core.version import VERSION
 from paglets.persistence.store import Store
 from paglets.remote.client import HostClient
 from paglets.remote.mesh_location import default_mesh_path
@@ -35,17 +35,9 @@ if TYPE_CHECKING:
 _STOP_TIMEOUT = 60.0
 
 
-def product_version() -> str:
-    """The version of the installed distribution."""
-    try:
-        return metadata.version("paglets-edge")
-    except metadata.PackageNotFoundError:
-        return "0.1.0"
-
-
 def with_version(settings: HostSettings) -> HostSettings:
     """The mesh code version is the release's, without its last part, unless somebody said otherwise."""
-    version = settings.mesh_version or ".".join(product_version().split(".")[:2])
+    version = settings.mesh_version or ".".join(VERSION.split(".")[:2])
     return dataclasses.replace(settings, mesh_version=version)
 
 
@@ -133,7 +125,7 @@ class HostLife:
             credentials=self.credentials,
             launcher=provided.launcher if provided.launcher is not None else shared_launcher(),
             runner=self.thread,
-            version=product_version(),
+            version=VERSION,
             discoveries=provided.discoveries,
         )
         core = HostCore(self.settings, means, log=self.log, properties=self.properties)
