@@ -20,6 +20,7 @@ from paglets.persistence.records import HookKind, PagletRecord, PendingHook, Pha
 from paglets.remote.api import NULL
 from paglets.runtime.caller import PROGRAM, Caller
 from paglets.runtime.child_specs import Departure, DepartureKind
+from paglets.runtime.undivided import Undivided, undivided
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -72,9 +73,11 @@ class Lifecycle:
         self._here = here
         self._limits = limits
         self._tasks: set[asyncio.Task[None]] = set()
+        self.undivided = Undivided()
 
     # --- create
 
+    @undivided
     async def create(
         self,
         *,
@@ -165,6 +168,7 @@ class Lifecycle:
 
     # --- wake
 
+    @undivided
     async def activate(self, agent_id: str) -> Resident:
         """Wake a parked paglet, or start a failed or crashed one again; returns when its hook has returned.
 
@@ -350,6 +354,7 @@ class Lifecycle:
 
     async def aclose(self) -> None:
         """Stop beginning lives; the records say where they were."""
+        await self.undivided.aclose()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -357,6 +362,7 @@ class Lifecycle:
 
     # --- park
 
+    @undivided
     async def deactivate(
         self,
         agent_id: str,
@@ -429,6 +435,7 @@ class Lifecycle:
             blobs=[staged],
         )
 
+    @undivided
     async def checkpoint(self, agent_id: str, caller: Caller) -> None:
         """Make a paglet's current state what a restart comes back to; durable when this returns."""
         resident = self._residents.get(agent_id)
@@ -456,6 +463,7 @@ class Lifecycle:
 
     # --- dispose
 
+    @undivided
     async def dispose(self, agent_id: str, caller: Caller = PROGRAM) -> None:
         """End a paglet for good, wherever in its life it is, except on its way to another host.
 
