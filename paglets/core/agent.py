@@ -128,7 +128,7 @@ class Paglet(Generic[StateT]):
         """Wait until the predicate holds, looking at each notification, at most ``timeout`` seconds.
 
         The predicate is called under the lock, with the state when it needs an argument. The lock is free
-        while this waits.
+        while this waits. ``LifecycleError`` when the paglet has left this process meanwhile.
         """
         return self.__lock.wait_for(bound(predicate, self.state), timeout)
 
@@ -204,7 +204,10 @@ class Paglet(Generic[StateT]):
         return self.context.multicast(kind, args, exclude=None if include_self else self.agent_id)
 
     def wait_message(self, timeout: float | None = None) -> bool:
-        """Wait until somebody calls ``notify_message`` on this paglet; whether that came in time."""
+        """Wait until somebody calls ``notify_message`` on this paglet; whether that came in time.
+
+        ``LifecycleError`` when the paglet has left this process meanwhile.
+        """
         return self.context.host.wait_message(self.agent_id, timeout)
 
     def notify_message(self) -> None:
@@ -285,6 +288,10 @@ class Paglet(Generic[StateT]):
     def detach(self) -> None:
         """Take the paglet off its host. For the runtime and for tests."""
         self.__context = None
+
+    def end_waits(self, reason: str) -> None:
+        """The paglet has left: ``wait_state`` raises ``LifecycleError`` from now on. For the runtime."""
+        self.__lock.end_waits(reason)
 
     def holds_lock(self) -> bool:
         """Whether the calling thread is inside ``locked()``. For the runtime."""

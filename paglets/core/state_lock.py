@@ -6,6 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from paglets.core.errors import LifecycleError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -18,6 +20,7 @@ class StateLock:
         self._changed = threading.Condition(self._lock)
         self._owner: int | None = None  # written under the lock only
         self._depth = 0
+        self._ended = ""
 
     def __enter__(self) -> None:
         self._lock.acquire()
@@ -39,10 +42,13 @@ class StateLock:
         """Wait until the predicate holds, looking again at each notification, at most ``timeout`` seconds.
 
         The predicate is called under the lock; the lock is free while this waits, however deep it is held.
+        ``LifecycleError`` once waits have been ended.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         with self:
             while not predicate():
+                if self._ended:
+                    raise LifecycleError(self._ended)
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
                     return False
@@ -52,6 +58,12 @@ class StateLock:
                 finally:
                     self._depth, self._owner = depth, threading.get_ident()
             return True
+
+    def end_waits(self, reason: str) -> None:
+        """Nothing will change any more: who waits, or comes to wait, gets a ``LifecycleError``."""
+        with self:
+            self._ended = reason
+            self._changed.notify_all()
 
     def notify(self) -> None:
         """Wake one that waits."""

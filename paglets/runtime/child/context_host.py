@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from paglets.core.deactivation import DeactivationRequest
-from paglets.core.errors import HostError, InvalidAgentError
+from paglets.core.errors import HostError, InvalidAgentError, LifecycleError
 from paglets.core.messages import Message
 from paglets.core.reply_sets import ReplySet
 from paglets.core.runtime_values import ACTIVE, INACTIVE
@@ -41,6 +41,7 @@ class ChildContextHost:
         self._spec = spec
         self._calls = calls
         self._woken = threading.Condition()
+        self._ended = ""
         self.place = (spec.host_name, spec.host_address)
         calls.local_url = spec.host_address
 
@@ -170,7 +171,10 @@ class ChildContextHost:
         if agent_id != self._paglet.agent_id:
             raise HostError("a paglet can wait for its own messages only")
         with self._woken:
-            return self._woken.wait(timeout)
+            came = self._ended or self._woken.wait(timeout)
+            if self._ended:
+                raise LifecycleError(self._ended)
+            return bool(came)
 
     def notify_message(self, agent_id: str) -> None:
         """Wake one that waits in ``wait_message``."""
@@ -192,6 +196,12 @@ class ChildContextHost:
                 self._woken.notify_all()
             else:
                 self._woken.notify()
+
+    def end_waits(self, reason: str) -> None:
+        """The paglet has left: ``wait_message`` raises ``LifecycleError`` from now on."""
+        with self._woken:
+            self._ended = reason
+            self._woken.notify_all()
 
     # --- what the paglet has here ------------------------------------------------------------------------
 

@@ -124,6 +124,7 @@ class Session:
                 self._host.move_to(name, address)
             case Finish():
                 self._jobs.put(None)
+                self._end_waits()
             case _:
                 raise HostError("a child is admitted once")
 
@@ -156,6 +157,13 @@ class Session:
                 continue
         raise HostError(f"the state of paglet {self._paglet.agent_id} changes too fast to be read")
 
+    def _end_waits(self) -> None:
+        """What waits for a change of a paglet that has left would keep the process from its end."""
+        reason = f"paglet {self._paglet.agent_id} has left this process"
+        self._host.end_waits(reason)
+        # It takes the paglet's lock, which somebody may hold for long.
+        self._aside.put(lambda: self._paglet.end_waits(reason))
+
     def _start_run(self) -> None:
         if self._run is None:
             self._run = threading.Thread(target=self._run_paglet, name="paglets-run", daemon=True)
@@ -167,8 +175,11 @@ class Session:
         try:
             self._paglet.run()
         except Exception as raised:
-            logger.exception("run() raised")
-            error = report(raised)
+            if isinstance(raised, LifecycleError) and self._departures.away:
+                logger.debug("run() ended, as the paglet has left", exc_info=True)
+            else:
+                logger.exception("run() raised")
+                error = report(raised)
         finally:
             self._link.send(RunEnded(error))
 
