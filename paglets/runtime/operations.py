@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from paglets.core.errors import ForbiddenError, HostError, InvalidAgentError, SerializationError
+from paglets.core.agent_ids import check_agent_id
+from paglets.core.errors import ForbiddenError, HostError, SerializationError
 from paglets.remote.api import HOST_ASK, AskParams
 from paglets.remote.moved import MovedReply
 from paglets.remote.wire.control_server import EVERYONE, Operation
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 Handler = Callable[[Caller, Any], Awaitable[Any]]
 """Answers raw JSON bytes, ``msgspec.Raw``, a struct or plain data."""
-AGENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 MEMBERS = frozenset({PeerKind.MEMBER})
 LOCAL = frozenset({PeerKind.LOCAL})
 
@@ -104,15 +103,6 @@ class Operations:
         if found is None:
             raise HostError(f"this host has no operation {method[:100]!r}")
         return found
-
-
-def check_agent_id(agent_id: str) -> str:
-    """An id as it may be; ``InvalidAgentError`` otherwise."""
-    if not AGENT_ID.fullmatch(agent_id):
-        raise InvalidAgentError(
-            f"{agent_id[:200]!r} is no paglet id: use up to 128 letters, digits and the marks . _ : -"
-        )
-    return agent_id
 
 
 def _checked(params: Any) -> Any:

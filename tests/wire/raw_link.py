@@ -27,7 +27,8 @@ class RawLink:
 
     def __init__(self, channel: Channel, peer: Peer, url: str) -> None:
         self.channel = channel
-        self._arrived: asyncio.Queue[bytes] = asyncio.Queue()
+        self.arrived: asyncio.Queue[bytes] = asyncio.Queue()
+        """Frames that nobody has looked at yet."""
         self._closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     @classmethod
@@ -46,14 +47,14 @@ class RawLink:
 
     async def next(self) -> dict[str, Any]:
         async with asyncio.timeout(BOUND):
-            return msgspec.json.decode(await self._arrived.get())
+            return msgspec.json.decode(await self.arrived.get())
 
     async def ask(self, frame: bytes) -> dict[str, Any]:
         self.send(frame)
         return await self.next()
 
-    async def closed(self) -> str:
-        async with asyncio.timeout(BOUND):
+    async def closed(self, within: float = BOUND) -> str:
+        async with asyncio.timeout(within):
             return await asyncio.shield(self._closed)
 
     def stop_reading(self) -> None:
@@ -62,7 +63,7 @@ class RawLink:
     # --- Dialled -------------------------------------------------------------------------------------
 
     def message_received(self, data: bytes, *, text: bool) -> None:
-        self._arrived.put_nowait(data)
+        self.arrived.put_nowait(data)
 
     def writable(self) -> None:
         pass

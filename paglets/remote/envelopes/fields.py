@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 
+from paglets.core.agent_ids import is_agent_id
 from paglets.remote.trust.errors import InvalidKeyIdError, MalformedFrameError
 from paglets.remote.trust.host_ids import check_host_id
 
@@ -27,6 +28,12 @@ def check_key_id(text: str, what: str) -> None:
         check_host_id(text)
     except InvalidKeyIdError as error:
         raise MalformedFrameError(f"{what}: {error}") from error
+
+
+def check_paglet_id(text: str, what: str) -> None:
+    """``MalformedFrameError`` unless the text may be the id of a paglet."""
+    if not is_agent_id(text):
+        raise MalformedFrameError(f"{what} is none that a paglet may have")
 
 
 def check_line(text: str, what: str, *, required: bool = True) -> None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
+from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
+from paglets.core.errors import SerializationError
 from paglets.core.incarnation import Incarnation, TransferId
 from paglets.persistence.records import HookKind, MoveKind
 from paglets.remote.envelopes.fields import (
@@ -23,7 +25,9 @@ from paglets.remote.envelopes.fields import (
     check_class_name,
     check_key_id,
     check_line,
+    check_paglet_id,
 )
+from paglets.remote.transfer import TransferTicket
 from paglets.remote.trust.errors import MalformedFrameError, MisdirectedFrameError
 from paglets.remote.trust.signed_frames import SignedFrame, open_frame, seal_frame
 from paglets.remote.trust.strict_json import read_strict, write_strict
@@ -71,7 +75,7 @@ class EnvelopeHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     class_name: Line
     state_class_name: Line
     code_version: Line = ""
-    state_codec: Line = "pickle5-data"
+    state_codec: Literal["pickle5-data"] = "pickle5-data"
     payload_size: Size
     artifacts: Annotated[list[FileEntry], msgspec.Meta(max_length=MAX_FILES)] = []
     files: Annotated[list[FileEntry], msgspec.Meta(max_length=MAX_FILES)] = []
@@ -167,17 +171,15 @@ def _check(header: EnvelopeHeader) -> None:
         (header.destination, "an envelope's destination"),
     ):
         check_key_id(value, what)
-    check_line(header.agent_id, "an envelope's agent id")
+    check_paglet_id(header.agent_id, "an envelope's agent id")
     check_class_name(header.class_name, "an envelope's class")
     check_class_name(header.state_class_name, "an envelope's state class")
     for text in (
         header.code_version,
-        header.state_codec,
         header.source_name,
         header.source_url,
         header.target_name,
         header.target_url,
-        header.clone_of,
     ):
         check_line(text, "a text in an envelope", required=False)
     check_incarnation(header.incarnation)
@@ -187,6 +189,21 @@ def _check(header: EnvelopeHeader) -> None:
         raise MalformedFrameError("an envelope is meant for the host that sends it")
     if (header.kind is MoveKind.CLONE) != bool(header.clone_of):
         raise MalformedFrameError("an envelope is a clone's exactly when it names the original")
+    if header.clone_of:
+        check_paglet_id(header.clone_of, "the original that an envelope names")
+    _check_terms(header)
+
+
+def _check_terms(header: EnvelopeHeader) -> None:
+    """The parts in wire form read as what they are, so that nothing that is kept turns out unreadable later."""
+    try:
+        if header.ticket:
+            TransferTicket.from_wire(header.ticket)
+        if header.inactive is not None:
+            DeactivationPolicy.from_wire(header.inactive.policy)
+            DeactivationRequest.from_wire(header.inactive.request)
+    except SerializationError as error:
+        raise MalformedFrameError(f"an envelope's terms are none: {error}") from error
 
 
 def check_incarnation(incarnation: Incarnation) -> None:

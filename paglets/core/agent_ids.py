@@ -1,0 +1,23 @@
+"""What the id of a paglet may look like: the same wherever one is chosen, told, or arrives."""
+
+from __future__ import annotations
+
+import re
+
+from paglets.core.errors import InvalidAgentError
+
+_AGENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+def is_agent_id(text: str) -> bool:
+    """Whether it is 1 to 128 ASCII letters, digits and the marks ``. _ : -``."""
+    return _AGENT_ID.fullmatch(text) is not None
+
+
+def check_agent_id(text: str) -> str:
+    """The same text, if it may be an id; ``InvalidAgentError`` otherwise."""
+    if not is_agent_id(text):
+        raise InvalidAgentError(
+            f"{text[:200]!r} is no paglet id: use up to 128 letters, digits and the marks . _ : -"
+        )
+    return text
