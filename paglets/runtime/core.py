@@ -18,6 +18,7 @@ from paglets.runtime.ground import Ground, Means
 from paglets.runtime.launchers.orphans import end_orphans
 from paglets.runtime.neighbours import Neighbours
 from paglets.runtime.population import Population
+from paglets.runtime.wakeups import wake_time
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
@@ -113,8 +114,10 @@ class HostCore:
                 self.population.mover.resume(record, None if clone else self.ground.residents.add(record))
             elif record.phase is Phase.ACTIVE:
                 running.append(self.population.lifecycle.recover(record.agent_id))
-            else:
+            elif _comes_back(record):
                 running.append(self._wake(record.agent_id))
+            else:
+                self.population.wakeups.note(record)
         for error in await asyncio.gather(*running, return_exceptions=True):
             if isinstance(error, Exception):
                 logger.error("a paglet could not be brought back", exc_info=error)
@@ -145,7 +148,7 @@ class HostCore:
         async def park(agent_id: str) -> None:
             try:
                 async with asyncio.timeout(_SHUTDOWN_PATIENCE):
-                    await self.population.lifecycle.deactivate(
+                    await self.population.endings.deactivate(
                         agent_id, request, resume=True, timeout=_SHUTDOWN_PATIENCE
                     )
             except (PagletError, TimeoutError) as error:
@@ -176,8 +179,13 @@ class HostCore:
 
 def _unfinished(record: PagletRecord) -> bool:
     if record.phase is Phase.INACTIVE:
-        return record.resume or DeactivationPolicy.from_wire(record.policy).activate_on_startup
+        return _comes_back(record) or wake_time(record) is not None
     return record.phase in {Phase.ACTIVE, Phase.PREPARED}
+
+
+def _comes_back(record: PagletRecord) -> bool:
+    """Whether a parked paglet is woken because its host starts."""
+    return record.resume or DeactivationPolicy.from_wire(record.policy).activate_on_startup
 
 
 def require_name(name: str) -> str:

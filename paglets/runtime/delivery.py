@@ -45,7 +45,7 @@ ACCEPTED = b'{"accepted":true}'
 class Activator(Protocol):
     """Wakes a parked paglet that got a message."""
 
-    async def activate(self, agent_id: str) -> object:
+    def activate(self, agent_id: str) -> Awaitable[object]:
         """Make it active, if it is not already."""
         ...
 

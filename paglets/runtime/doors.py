@@ -27,6 +27,8 @@ class Doors:
             residents=ground.residents,
             store=ground.store,
             lifecycle=population.lifecycle,
+            endings=population.endings,
+            checkpoints=population.checkpoints,
             departures=population.departures,
             delivery=population.delivery,
             views=ground.views,

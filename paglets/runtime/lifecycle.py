@@ -1,25 +1,24 @@
-"""Create, park, wake, recover and dispose of the paglets of one host."""
+"""Create, wake, recover and copy the paglets of one host: everything that begins a life."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
+from paglets.core.agent_ids import is_agent_id
 from paglets.core.errors import HostError, InvalidAgentError, LifecycleError, PagletCrashedError, PagletError
 from paglets.core.incarnation import Incarnation
 from paglets.persistence.journal import lifecycle
 from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.records import HookKind, PagletRecord, PendingHook, Phase
 from paglets.remote.api import NULL
-from paglets.runtime.caller import PROGRAM, Caller
 from paglets.runtime.child_specs import Departure, DepartureKind
+from paglets.runtime.residents import OPERATION_TIMEOUT
 from paglets.runtime.undivided import Undivided, undivided
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from paglets.persistence.records import QueuedRecord
     from paglets.persistence.store import Store
     from paglets.runtime.beginnings import Beginnings
-    from paglets.runtime.claims import Claims
     from paglets.runtime.delivery import Delivery
     from paglets.runtime.events import Events
     from paglets.runtime.here import Here
@@ -38,15 +36,11 @@ if TYPE_CHECKING:
     from paglets.runtime.settings import Limits
     from paglets.runtime.states import States
     from paglets.runtime.supervisor import Supervisor
-
-_AGENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_DISPOSE_PATIENCE = 5.0
-OPERATION_TIMEOUT = 30.0
-"""Seconds that an operation waits for its turn on a paglet."""
+    from paglets.runtime.work_places import WorkPlaces
 
 
 class Lifecycle:
-    """The durable life of paglets on one host, apart from moves between hosts."""
+    """Begins the lives of paglets on one host, apart from those that arrive."""
 
     def __init__(
         self,
@@ -57,7 +51,7 @@ class Lifecycle:
         supervisor: Supervisor,
         delivery: Delivery,
         beginnings: Beginnings,
-        claims: Claims,
+        work_places: WorkPlaces,
         events: Events,
         here: Here,
         limits: Limits,
@@ -68,7 +62,7 @@ class Lifecycle:
         self._supervisor = supervisor
         self._delivery = delivery
         self._beginnings = beginnings
-        self._claims = claims
+        self._work_places = work_places
         self._events = events
         self._here = here
         self._limits = limits
@@ -93,7 +87,7 @@ class Lifecycle:
         When the hook raises, its error is raised here and no paglet is left.
         """
         agent_id = agent_id or uuid.uuid4().hex
-        if not _AGENT_ID.fullmatch(agent_id):
+        if not is_agent_id(agent_id):
             raise HostError(f"{agent_id!r} is no paglet id: use up to 128 letters, digits and . _ : -")
         async with self._residents.claim(agent_id, OPERATION_TIMEOUT):
             resident = await self._create(class_name, state_class_name, state, state_json, init, agent_id)
@@ -218,6 +212,7 @@ class Lifecycle:
         except BaseException:
             self._supervisor.end(child, grace=0)
             raise
+        await self._work_places.hand_on(record.agent_id, record.incarnation, started.record.incarnation)
         earlier = self._residents.get(record.agent_id)
         resident = self._residents.add(started.record)
         resident.child = child
@@ -236,6 +231,7 @@ class Lifecycle:
         resident = self._residents.add(record)
         if replacing is not None:
             self._delivery.reroute(replacing)
+            await self._work_places.hand_on(record.agent_id, replacing.incarnation, record.incarnation)
         try:
             with await self._states.load(record.state) as payload:
                 resident.child, _ = await self._supervisor.start(
@@ -312,6 +308,13 @@ class Lifecycle:
         successor.child = child
         if old is not None:
             self._supervisor.end(old, grace=self._limits.end_grace)
+        await self._work_places.clear(record.agent_id, record.incarnation)
+        self._events.emit(
+            event.get("reason", "dispatch"),
+            agent_id=record.agent_id,
+            class_name=record.class_name,
+            data={"target_host_name": self._here.name, "outcome": "arrived"},
+        )
         self._delivery.reroute(resident)
         self._own(self._begin_quietly(successor, started.messages))
 
@@ -359,163 +362,6 @@ class Lifecycle:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    # --- park
-
-    @undivided
-    async def deactivate(
-        self,
-        agent_id: str,
-        request: DeactivationRequest,
-        caller: Caller = PROGRAM,
-        *,
-        resume: bool = False,
-        timeout: float = OPERATION_TIMEOUT,
-    ) -> None:
-        """Park an active paglet: hooks, resources, state, one commit; its process ends afterwards.
-
-        Nothing happens to one that is parked already. A hook or resource that fails cancels it.
-        """
-        async with self._claims.take(agent_id, caller, timeout) as resident:
-            if resident is None:
-                record = await self.record(agent_id)
-                if record.phase is not Phase.INACTIVE:
-                    raise LifecycleError(
-                        f"paglet {agent_id} is {record.phase.value}; it cannot be deactivated"
-                    )
-                return
-            child = resident.need_child()
-            departure = Departure(
-                kind=DepartureKind.DEACTIVATE,
-                event={"reason": request.reason, "request": request.to_wire()},
-                call_id=caller.own_call(resident),
-                handler_wait=timeout,
-            )
-            async with asyncio.timeout(self._limits.hook_timeout):
-                snapshot = await child.begin_departure(departure)
-            try:
-                await self._park(resident, snapshot.state, snapshot.policy, request, resume=resume)
-            except BaseException:
-                await asyncio.shield(child.resume(None))
-                raise
-            self._residents.remove(resident)
-            self._supervisor.end(child, grace=self._limits.end_grace)
-        self._events.emit(
-            "deactivate",
-            agent_id=agent_id,
-            class_name=resident.record.class_name,
-            data={"reason": request.reason, "epoch": resident.incarnation.epoch},
-        )
-        self._delivery.reroute(resident)
-
-    async def _park(
-        self,
-        resident: Resident,
-        payload: Payload | None,
-        policy: dict[str, Any],
-        request: DeactivationRequest,
-        *,
-        resume: bool,
-    ) -> None:
-        if payload is None:
-            raise HostError(f"paglet {resident.agent_id} gave no state")
-        with payload:
-            staged = await self._states.stage(payload)
-        resident.record = await self._store.commit(
-            lambda tx: lifecycle.deactivate(
-                tx,
-                resident.agent_id,
-                resident.incarnation,
-                state=staged.ref,
-                policy=policy or DeactivationPolicy().to_wire(),
-                request=request.to_wire(),
-                at=time.time(),
-                resume=resume,
-            ),
-            blobs=[staged],
-        )
-
-    @undivided
-    async def checkpoint(self, agent_id: str, caller: Caller) -> None:
-        """Make a paglet's current state what a restart comes back to; durable when this returns."""
-        resident = self._residents.get(agent_id)
-        if resident is None:
-            raise LifecycleError(f"paglet {agent_id} is not active on host {self._here.name}")
-        departure = Departure(
-            kind=DepartureKind.CHECKPOINT, call_id=caller.own_call(resident), handler_wait=OPERATION_TIMEOUT
-        )
-        async with asyncio.timeout(self._limits.hook_timeout):
-            snapshot = await resident.need_child().begin_departure(departure)
-        if snapshot.state is None:
-            raise HostError(f"paglet {agent_id} gave no state")
-        with snapshot.state as payload:
-            staged = await self._states.stage(payload)
-        try:
-            resident.record = await self._store.commit(
-                lambda tx: lifecycle.checkpoint(
-                    tx, agent_id, resident.incarnation, staged.ref, at=time.time()
-                ),
-                blobs=[staged],
-            )
-        except JournalConflict as conflict:
-            raise LifecycleError(str(conflict)) from None
-        self._events.emit("checkpoint", agent_id=agent_id, class_name=resident.record.class_name)
-
-    # --- dispose
-
-    @undivided
-    async def dispose(self, agent_id: str, caller: Caller = PROGRAM) -> None:
-        """End a paglet for good, wherever in its life it is, except on its way to another host.
-
-        ``on_disposing`` and the resources' clean-up run where there is a process; a hook or resource that
-        fails cancels it. A paglet that does not come to rest within five seconds is disposed of without.
-        """
-        try:
-            async with self._claims.take(agent_id, caller, _DISPOSE_PATIENCE) as resident:
-                await self._dispose(agent_id, resident, caller)
-        except LifecycleError:
-            resident = self._residents.get(agent_id)
-            if resident is None or caller.own_call(resident) is not None or resident.idle.is_set():
-                raise
-            async with self._residents.claim(agent_id, OPERATION_TIMEOUT):
-                await self._bury(resident.record)
-
-    async def _dispose(self, agent_id: str, resident: Resident | None, caller: Caller) -> None:
-        if resident is None or resident.child is None or resident.crashed:
-            await self._bury(resident.record if resident else await self.record(agent_id))
-            return
-        departure = Departure(
-            kind=DepartureKind.DISPOSE, call_id=caller.own_call(resident), handler_wait=_DISPOSE_PATIENCE
-        )
-        try:
-            async with asyncio.timeout(self._limits.hook_timeout):
-                await resident.child.begin_departure(departure)
-        except PagletCrashedError:
-            pass  # it has no process any more to be asked
-        await self._bury(resident.record)
-
-    async def _bury(self, record: PagletRecord) -> None:
-        try:
-            disposed = await self._store.commit(
-                lambda tx: lifecycle.dispose(tx, record.agent_id, record.incarnation, at=time.time())
-            )
-        except JournalConflict as conflict:
-            raise LifecycleError(str(conflict)) from None
-        resident = self._residents.get(record.agent_id)
-        if resident is not None:
-            self._residents.remove(resident)
-            if resident.child is not None:
-                self._supervisor.end(resident.child, grace=self._limits.end_grace)
-            gone = InvalidAgentError(
-                f"paglet {record.agent_id} was disposed of before it handled the message"
-            )
-            self._delivery.fail_waiting(resident, gone)
-        self._events.emit(
-            "dispose",
-            agent_id=record.agent_id,
-            class_name=record.class_name,
-            data={"epoch": record.incarnation.epoch, "unhandled_messages": len(disposed.messages)},
-        )
 
     # --- looking things up
 

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from paglets.persistence.records import Forward
     from paglets.persistence.store import Store
+    from paglets.runtime.checkpoints import Checkpoints
     from paglets.runtime.delivery import Delivery
+    from paglets.runtime.endings import Endings
     from paglets.runtime.here import Here
     from paglets.runtime.lifecycle import Lifecycle
     from paglets.runtime.locating import Locator
@@ -47,6 +49,8 @@ class PagletOperations:
         residents: Residents,
         store: Store,
         lifecycle: Lifecycle,
+        endings: Endings,
+        checkpoints: Checkpoints,
         departures: Departures,
         delivery: Delivery,
         views: Views,
@@ -57,6 +61,8 @@ class PagletOperations:
         self._residents = residents
         self._store = store
         self._lifecycle = lifecycle
+        self._endings = endings
+        self._checkpoints = checkpoints
         self._departures = departures
         self._delivery = delivery
         self._views = views
@@ -223,7 +229,7 @@ class PagletOperations:
     async def deactivate(self, caller: Caller, params: api.DeactivateParams) -> Any:
         """Park it."""
         request = DeactivationRequest.from_wire(params.request) if params.request else DeactivationRequest()
-        await self._lifecycle.deactivate(params.agent_id, request, caller)
+        await self._endings.deactivate(params.agent_id, request, caller)
         return self._place(params.agent_id)
 
     async def activate(self, _caller: Caller, params: api.PagletParams) -> Any:
@@ -233,12 +239,12 @@ class PagletOperations:
 
     async def dispose(self, caller: Caller, params: api.PagletParams) -> Any:
         """End it."""
-        await self._lifecycle.dispose(params.agent_id, caller)
+        await self._endings.dispose(params.agent_id, caller)
         return {}
 
     async def checkpoint(self, caller: Caller, params: api.PagletParams) -> Any:
         """Make its current state the durable one."""
-        await self._lifecycle.checkpoint(params.agent_id, caller)
+        await self._checkpoints.write(params.agent_id, caller)
         return {}
 
     async def notify(self, _caller: Caller, params: api.NotifyParams) -> Any:
@@ -315,10 +321,10 @@ class PagletOperations:
         return {"reverted": True, "proxy": place}
 
     async def _dispose_message(self, agent_id: str, _arguments: dict[str, Any]) -> dict[str, Any]:
-        await self._lifecycle.dispose(agent_id)
+        await self._endings.dispose(agent_id)
         return {"disposed": True}
 
     async def _deactivate_message(self, agent_id: str, arguments: dict[str, Any]) -> dict[str, Any]:
         request = DeactivationRequest.from_wire({"source": "message", **arguments})
-        await self._lifecycle.deactivate(agent_id, request)
+        await self._endings.deactivate(agent_id, request)
         return {"deactivated": True, "proxy": self._place(agent_id)}

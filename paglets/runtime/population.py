@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from paglets.core.errors import PagletCrashedError
 from paglets.runtime.beginnings import Beginnings
+from paglets.runtime.checkpoints import Checkpoints
 from paglets.runtime.claims import Claims
 from paglets.runtime.delivery import Delivery
+from paglets.runtime.endings import Endings
 from paglets.runtime.hook_waits import HookWaits
 from paglets.runtime.lifecycle import Lifecycle
 from paglets.runtime.supervisor import Supervisor
@@ -15,6 +17,8 @@ from paglets.runtime.transfers.arrivals import Arrivals
 from paglets.runtime.transfers.asking import Asker
 from paglets.runtime.transfers.departures import Departures
 from paglets.runtime.transfers.mover import Mover
+from paglets.runtime.wakeups import Wakeups
+from paglets.runtime.work_places import WorkPlaces
 
 if TYPE_CHECKING:
     from paglets.runtime.children.child import Child
@@ -58,6 +62,7 @@ class Population:
             limits=ground.limits,
         )
         claims = Claims(ground.residents, self.delivery)
+        self.work_places = WorkPlaces(ground.work_dirs)
         self.lifecycle = Lifecycle(
             store=ground.store,
             states=ground.states,
@@ -65,7 +70,29 @@ class Population:
             supervisor=self.supervisor,
             delivery=self.delivery,
             beginnings=beginnings,
+            work_places=self.work_places,
+            events=ground.events,
+            here=ground.here,
+            limits=ground.limits,
+        )
+        self.wakeups = Wakeups(ground.store, self.lifecycle.activate)
+        self.endings = Endings(
+            store=ground.store,
+            states=ground.states,
+            residents=ground.residents,
+            supervisor=self.supervisor,
+            delivery=self.delivery,
+            lifecycle=self.lifecycle,
             claims=claims,
+            wakeups=self.wakeups,
+            work_places=self.work_places,
+            events=ground.events,
+            limits=ground.limits,
+        )
+        self.checkpoints = Checkpoints(
+            store=ground.store,
+            states=ground.states,
+            residents=ground.residents,
             events=ground.events,
             here=ground.here,
             limits=ground.limits,
@@ -109,9 +136,13 @@ class Population:
 
     async def aclose(self) -> None:
         """Let go of every move and message, then end every process."""
+        await self.wakeups.aclose()
         await self.mover.aclose()
         await self.arrivals.aclose()
+        await self.endings.aclose()
+        await self.checkpoints.aclose()
         await self.lifecycle.aclose()
+        await self.work_places.aclose()
         await self.delivery.aclose()
         await self.supervisor.aclose()
 

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 from paglets.core.errors import HostError, LifecycleError
 from paglets.runtime.mailbox import Mailbox
 
+OPERATION_TIMEOUT = 30.0
+"""Seconds that an operation waits for its turn on a paglet."""
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import re
 import shutil
+import uuid
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from paglets.core.incarnation import Incarnation
 
 _PLAIN = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_GONE = ".gone-"
 
 
 class WorkDirs:
@@ -32,9 +34,20 @@ class WorkDirs:
         with contextlib.suppress(FileNotFoundError):
             self.path(agent_id, earlier).rename(self.path(agent_id, later))
 
-    def clear(self, agent_id: str, incarnation: Incarnation) -> None:
-        """Remove the directory of a paglet that has left or was disposed of. Blocks."""
-        shutil.rmtree(self.path(agent_id, incarnation), ignore_errors=True)
+    def set_aside(self, agent_id: str, incarnation: Incarnation) -> Path | None:
+        """Take the directory of a paglet that has left or was disposed of out of the way. Blocks briefly.
+
+        What is returned is to be given to ``remove``; None when the paglet never made a directory.
+        """
+        aside = self._root / f"{_GONE}{uuid.uuid4().hex}"
+        try:
+            return self.path(agent_id, incarnation).rename(aside)
+        except FileNotFoundError:
+            return None
+
+    def remove(self, aside: Path) -> None:
+        """Remove what was set aside. Blocks as long as that takes; what is left over goes at the next start."""
+        shutil.rmtree(aside, ignore_errors=True)
 
     def clear_all(self) -> None:
         """Remove every directory, at the start of a host. Blocks."""

@@ -1,0 +1,106 @@
+"""Wakes parked paglets at the time that their policy names (``activate_at``)."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from paglets.core.deactivation import DeactivationPolicy
+from paglets.core.errors import PagletError
+from paglets.persistence.records import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from paglets.core.incarnation import Incarnation
+    from paglets.persistence.records import PagletRecord
+    from paglets.persistence.store import Store
+
+logger = logging.getLogger(__name__)
+
+_LOOK_AGAIN = 30.0
+"""Seconds between looks at the clock while somebody sleeps: it may be set while we wait."""
+_ON_ITS_WAY = 5.0
+"""Seconds until one that was just leaving when its time came is looked at again: it may not get away."""
+
+
+class _Sleeper(NamedTuple):
+    at: float
+    agent_id: str
+    incarnation: Incarnation
+
+
+class Wakeups:
+    """The alarm clock of a host. Kept in memory: the records say the times, and are read again at each start.
+
+    A time counts for the life that a paglet was parked in: when it has been woken, parked anew or moved since,
+    nothing happens. One whose time passed while its host was down is woken as soon as it is noted.
+    """
+
+    def __init__(self, store: Store, wake: Callable[[str], Awaitable[object]]) -> None:
+        self._store = store
+        self._wake = wake
+        self._sleepers: list[_Sleeper] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def note(self, record: PagletRecord) -> None:
+        """A paglet was parked, or found parked: remember its time, if it has one."""
+        at = wake_time(record)
+        if at is not None:
+            self._put(_Sleeper(at, record.agent_id, record.incarnation))
+
+    def _put(self, sleeper: _Sleeper) -> None:
+        heapq.heappush(self._sleepers, sleeper)
+        if self._sleepers[0] is sleeper:
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        left = min(max(0.0, self._sleepers[0].at - time.time()), _LOOK_AGAIN) if self._sleepers else None
+        loop = asyncio.get_running_loop()
+        self._timer = None if left is None else loop.call_later(left, self._ring)
+
+    def _ring(self) -> None:
+        now = time.time()
+        while self._sleepers and self._sleepers[0].at <= now:
+            task = asyncio.create_task(self._rouse(heapq.heappop(self._sleepers)))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        self._set_timer()
+
+    async def _rouse(self, sleeper: _Sleeper) -> None:
+        try:
+            record = await self._store.read(lambda tx: tx.paglet(sleeper.agent_id))
+            if record is None or record.incarnation != sleeper.incarnation:
+                return
+            if record.phase is Phase.PREPARED:
+                self._put(sleeper._replace(at=time.time() + _ON_ITS_WAY))
+            elif wake_time(record) is not None:
+                await self._wake(sleeper.agent_id)
+        except PagletError as error:
+            logger.warning(
+                "a paglet could not be woken at its time",
+                extra={"agent_id": sleeper.agent_id, "error": str(error)},
+            )
+
+    async def aclose(self) -> None:
+        """Ring no more."""
+        self._sleepers.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def wake_time(record: PagletRecord) -> float | None:
+    """When a parked paglet shall be woken, wall clock; None when no time was named, or it is not parked."""
+    if record.phase is not Phase.INACTIVE or not record.policy:
+        return None
+    return DeactivationPolicy.from_wire(record.policy).activate_at
