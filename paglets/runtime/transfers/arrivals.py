@@ -80,7 +80,7 @@ class Arrivals:
         self._limits = limits
         self._is_revoked = is_revoked
         self._came_home = came_home
-        self._under_way: dict[TransferId, dict[str, Any]] = {}
+        self._under_way: list[dict[str, Any]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     # --- one transfer ----------------------------------------------------------------------------------
@@ -94,17 +94,19 @@ class Arrivals:
         header = self._verified(peer, stream).header
         if len(self._under_way) >= self._limits.incoming_transfers:
             raise HostError("this host takes as many transfers as it may at once; try again in a moment")
-        self._under_way[header.transfer_id] = {
+        shown = {
             "transfer_id": str(header.transfer_id),
             "agent_id": header.agent_id,
             "peer": header.source_name or header.source,
             "direction": "in",
             "status": "receiving",
         }
+        self._under_way.append(shown)
         try:
-            return await self._take(peer, stream)
+            return await self._take(peer, stream, shown)
         finally:
-            self._under_way.pop(header.transfer_id, None)
+            # Not by value: the same envelope may be coming in twice.
+            self._under_way = [each for each in self._under_way if each is not shown]
 
     def _verified(self, peer: Peer, stream: IncomingStream) -> SignedHeader:
         try:
@@ -127,7 +129,7 @@ class Arrivals:
             error=str(error),
         )
 
-    async def _take(self, peer: Peer, stream: IncomingStream) -> bytes:
+    async def _take(self, peer: Peer, stream: IncomingStream, shown: dict[str, Any]) -> bytes:
         signed = self._verified(peer, stream)
         header = signed.header
         stream.expect(header.payload_size)
@@ -143,7 +145,7 @@ class Arrivals:
                 self._alarm(peer, "trailer", error)
                 raise
             # From here on the envelope is genuine and complete: whatever happens, it gets a verdict.
-            self._under_way[header.transfer_id]["status"] = _DECIDING
+            shown["status"] = _DECIDING
             decided = await self._decide(header, incoming)
         return await self._answer(decided)
 
@@ -279,7 +281,8 @@ class Arrivals:
         if peer.kind is not PeerKind.MEMBER or peer.host_id != params.source:
             raise ForbiddenError("a host asks for verdicts on its own transfers only")
         transfer_id = _transfer_id(params)
-        if self._under_way.get(transfer_id, {}).get("status") == _DECIDING:
+        deciding = [each["transfer_id"] for each in self._under_way if each["status"] == _DECIDING]
+        if str(transfer_id) in deciding:
             return VerdictReply(unsure="the envelope is being looked at right now; ask again")
 
         crossing = arrivals.Crossing(transfer_id, params.agent_id, params.incarnation)
@@ -306,7 +309,7 @@ class Arrivals:
 
     def under_way(self) -> list[dict[str, Any]]:
         """The transfers that are coming in now, for people."""
-        return list(self._under_way.values())
+        return list(self._under_way)
 
     # --- tasks -----------------------------------------------------------------------------------------
 
