@@ -75,6 +75,10 @@ class ReadTransaction:
         """Messages waiting for a paglet, in the order they were accepted."""
         return self._queue.list(agent_id)
 
+    def queue_owners(self) -> list[str]:
+        """The ids that messages wait for, in order."""
+        return [key.decode("utf-8") for key in self._tables.queue_states.keys(self._txn)]
+
     def queue_state(self, agent_id: str) -> QueueState:
         """How many messages, and bytes of them, wait for a paglet."""
         return self._queue.state(agent_id)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
 from paglets.core.errors import HostError, PagletError
 from paglets.persistence.journal.counters import open_transfers
-from paglets.persistence.records import MoveKind, PagletRecord, Phase
+from paglets.persistence.records import PagletRecord, Phase
 from paglets.remote.discovery import Advertisement
 from paglets.runtime.bind_addresses import machine_addresses, reachable_urls
 from paglets.runtime.doors import Doors
@@ -107,11 +107,10 @@ class HostCore:
 
     async def _take_up(self, records: Iterable[PagletRecord]) -> None:
         """Ask about what was on its way, and bring back what was running."""
-        running: list[Coroutine[Any, Any, Any]] = []
+        running: list[Coroutine[Any, Any, Any]] = [self.population.mover.take_up_messages()]
         for record in records:
             if record.phase is Phase.PREPARED:
-                clone = record.outgoing is not None and record.outgoing.kind is MoveKind.CLONE
-                self.population.mover.resume(record, None if clone else self.ground.residents.add(record))
+                running.append(self.population.mover.take_up(record))
             elif record.phase is Phase.ACTIVE:
                 running.append(self.population.lifecycle.recover(record.agent_id))
             elif _comes_back(record):

@@ -229,9 +229,13 @@ class Delivery:
         await self._store.commit(lambda tx: queues.take_message(tx, params.agent_id, params.message_id))
 
     def reroute(self, resident: Resident) -> None:
-        """Send on what waited for a paglet that has left, was parked, or goes on in another process."""
+        """Send on what waited for a paglet that has left, was parked, or goes on in another process.
+
+        What waits in the journal too goes another way: with the paglet, or after it.
+        """
         for letter in resident.mailbox.drain():
-            self._own(self._again(letter))
+            if not letter.durable:
+                self._own(self._again(letter))
 
     async def _again(self, letter: Letter) -> None:
         try:

@@ -120,7 +120,7 @@ class Population:
             key=ground.means.credentials.key,
             limits=ground.limits,
             is_revoked=neighbours.revoked.is_revoked,
-            came_home=ground.open_transfers.settle,
+            came_home=self.mover.came_home,
         )
         self.delivery.activator = self.lifecycle
         self.supervisor.on_crash = self._on_crash
@@ -138,6 +138,7 @@ class Population:
         """Let go of every move and message, then end every process."""
         await self.wakeups.aclose()
         await self.mover.aclose()
+        await self.departures.undivided.aclose()
         await self.arrivals.aclose()
         await self.endings.aclose()
         await self.checkpoints.aclose()
@@ -148,9 +149,7 @@ class Population:
 
 
 def _mover(ground: Ground, neighbours: Neighbours, population: Population) -> Mover:
-    asker = Asker(
-        peers=neighbours.peers, store=ground.store, here=ground.here, open_transfers=ground.open_transfers
-    )
+    asker = Asker(peers=neighbours.peers, here=ground.here, open_transfers=ground.open_transfers)
     return Mover(
         store=ground.store,
         states=ground.states,
@@ -163,4 +162,5 @@ def _mover(ground: Ground, neighbours: Neighbours, population: Population) -> Mo
         key=ground.means.credentials.key,
         asker=asker,
         open_transfers=ground.open_transfers,
+        limits=ground.limits,
     )

@@ -20,7 +20,7 @@ from paglets.core.errors import (
 from paglets.core.incarnation import TransferId
 from paglets.core.runtime_values import ArrivalMode
 from paglets.persistence.journal import arrivals
-from paglets.persistence.journal.peers import note_floor, note_peer_store
+from paglets.persistence.journal.peers import note_floor
 from paglets.persistence.records import Outcome, PagletRecord, PendingHook, Phase, VerdictRecord
 from paglets.remote.envelopes.header import EnvelopeHeader, SignedHeader, verify_header
 from paglets.remote.envelopes.trailer import verify_trailer
@@ -28,11 +28,12 @@ from paglets.remote.envelopes.verdicts import VerdictAnswer, sign_verdict
 from paglets.remote.wire.peer import PeerKind
 from paglets.runtime.transfers.asking import VerdictReply
 from paglets.runtime.transfers.incoming_payload import IncomingPayload
+from paglets.runtime.undivided import Undivided
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
 
-    from paglets.persistence.store import Store
+    from paglets.persistence.store import StagedBlob, Store
     from paglets.remote.api import VerdictAskParams
     from paglets.remote.trust.keys import HostKey
     from paglets.remote.wire.peer import Peer
@@ -82,6 +83,7 @@ class Arrivals:
         self._came_home = came_home
         self._under_way: list[dict[str, Any]] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._undivided = Undivided()
 
     # --- one transfer ----------------------------------------------------------------------------------
 
@@ -91,7 +93,8 @@ class Arrivals:
         What is not genuine or not complete is refused by an error, and nothing of it is stored. A genuine,
         complete envelope always gets a verdict; refusing one is FENCED, committed before it is said.
         """
-        header = self._verified(peer, stream).header
+        signed = self._verified(peer, stream)
+        header = signed.header
         if len(self._under_way) >= self._limits.incoming_transfers:
             raise HostError("this host takes as many transfers as it may at once; try again in a moment")
         shown = {
@@ -103,7 +106,7 @@ class Arrivals:
         }
         self._under_way.append(shown)
         try:
-            return await self._take(peer, stream, shown)
+            return await self._take(peer, stream, signed, shown)
         finally:
             # Not by value: the same envelope may be coming in twice.
             self._under_way = [each for each in self._under_way if each is not shown]
@@ -129,8 +132,9 @@ class Arrivals:
             error=str(error),
         )
 
-    async def _take(self, peer: Peer, stream: IncomingStream, shown: dict[str, Any]) -> bytes:
-        signed = self._verified(peer, stream)
+    async def _take(
+        self, peer: Peer, stream: IncomingStream, signed: SignedHeader, shown: dict[str, Any]
+    ) -> bytes:
         header = signed.header
         stream.expect(header.payload_size)
         await self._advise(header)
@@ -173,9 +177,8 @@ class Arrivals:
             raise TransferError(reason)
 
     async def _decide(self, header: EnvelopeHeader, incoming: IncomingPayload) -> _Decided:
-        parked = header.inactive is not None or header.ticket.get("arrival_mode") == ArrivalMode.INACTIVE
         child: Child | None = None
-        if not parked:
+        if not _arrives_parked(header):
             try:
                 child, _ = await self._supervisor.start(
                     agent_id=header.agent_id,
@@ -184,56 +187,53 @@ class Arrivals:
                     state_class_name=header.state_class_name,
                     state=await incoming.payload(),
                 )
-            except PagletError as error:
+            except (PagletError, OSError) as error:
                 return await self._fence(header, f"{type(error).__name__}: {error}")
         try:
-            return await self._commit(header, incoming, child)
+            staged = await incoming.staged()
         except BaseException:
-            if child is not None:
-                self._supervisor.end(child, grace=0)
+            self._drop(child)
             raise
+        # Whoever is cancelled while it is being written: what was decided has to be acted on.
+        return await self._undivided.run(self._commit(header, staged, child))
 
-    async def _commit(
-        self, header: EnvelopeHeader, incoming: IncomingPayload, child: Child | None
-    ) -> _Decided:
-        staged = await incoming.staged()
+    async def _commit(self, header: EnvelopeHeader, staged: StagedBlob, child: Child | None) -> _Decided:
+        """Decide, and give the child to the paglet that has arrived, or end it."""
+        at = time.time()
         verdict = VerdictRecord(
-            header.transfer_id, header.agent_id, header.incarnation, Outcome.ARRIVED, "", time.time()
+            header.transfer_id, header.agent_id, header.incarnation, Outcome.ARRIVED, "", at
         )
-        receipt = sign_verdict(self._key, self._here.mesh_id, verdict).encode()
-        record = _record(header, receipt, staged.ref)
+        try:
+            receipt = sign_verdict(self._key, self._here.mesh_id, verdict).encode()
+            record = _record(header, receipt, staged.ref)
 
-        def rule(tx: Any) -> _Decided:
-            if self._is_revoked(header.source):
-                return arrivals.fence(
-                    tx,
-                    self._here.host_id,
-                    _crossing(header),
-                    "the sending host was revoked",
-                    at=verdict.at,
-                )
-            return arrivals.arrive(tx, self._here.host_id, header.transfer_id, record, at=verdict.at)
+            def rule(tx: Any) -> _Decided:
+                if self._is_revoked(header.source):
+                    why = "the sending host was revoked"
+                    return arrivals.fence(tx, self._here.host_id, _crossing(header), why, at=at)
+                return arrivals.arrive(tx, self._here.host_id, header.transfer_id, record, at=at)
 
-        decided = await self._store.commit(rule, blobs=[staged])
+            decided = await self._store.commit(rule, blobs=[staged])
+        except BaseException:
+            self._drop(child)
+            raise
         if (
             isinstance(decided, arrivals.Decided)
             and decided.fresh
             and decided.verdict.outcome is Outcome.ARRIVED
         ):
             self._arrived(record, decided, child)
-        elif child is not None:
-            self._supervisor.end(child, grace=0)
+        else:
+            self._drop(child)
         return decided
+
+    def _drop(self, child: Child | None) -> None:
+        if child is not None:
+            self._supervisor.end(child, grace=0)
 
     async def _fence(self, header: EnvelopeHeader, reason: str) -> _Decided:
         return await self._store.commit(
-            lambda tx: arrivals.fence(
-                tx,
-                self._here.host_id,
-                _crossing(header),
-                reason,
-                at=time.time(),
-            )
+            lambda tx: arrivals.fence(tx, self._here.host_id, _crossing(header), reason, at=time.time())
         )
 
     def _arrived(self, record: PagletRecord, decided: arrivals.Decided, child: Child | None) -> None:
@@ -298,28 +298,25 @@ class Arrivals:
             return VerdictReply(unsure=decided.reason)
         return VerdictReply(verdict=base64.b64encode(await self._answer(decided)).decode("ascii"))
 
-    async def note_hello(self, source: str, floor: int, store_id: str, commit: int) -> None:
-        """What a peer's greeting says durably: its floor, and a store that was replaced."""
-
-        def rule(tx: Any) -> None:
-            note_floor(tx, source, floor)
-            note_peer_store(tx, source, store_id, commit)
-
-        await self._store.commit(rule)
-
     def under_way(self) -> list[dict[str, Any]]:
         """The transfers that are coming in now, for people."""
         return list(self._under_way)
 
     # --- tasks -----------------------------------------------------------------------------------------
 
-    def _own(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("beginning the life of a paglet that arrived failed", exc_info=error)
 
     async def aclose(self) -> None:
         """Stop beginning new lives; the records say where they were."""
+        await self._undivided.aclose()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -337,10 +334,14 @@ def _transfer_id(params: VerdictAskParams) -> TransferId:
     return TransferId(params.source, params.counter)
 
 
+def _arrives_parked(header: EnvelopeHeader) -> bool:
+    return header.inactive is not None or header.ticket.get("arrival_mode") == ArrivalMode.INACTIVE
+
+
 def _record(header: EnvelopeHeader, receipt: bytes, state: Any) -> PagletRecord:
     """What the paglet will be here, as its envelope says."""
     now = time.time()
-    parked = header.inactive is not None or header.ticket.get("arrival_mode") == ArrivalMode.INACTIVE
+    parked = _arrives_parked(header)
     pending = None if header.inactive is not None else PendingHook(header.hook, header.event)
     policy = header.inactive.policy if header.inactive else DeactivationPolicy().to_wire()
     return PagletRecord(

@@ -5,19 +5,18 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from paglets.core.errors import AuthenticationError, ForbiddenError, PagletError
-from paglets.persistence.journal.peers import note_peer_store
+from paglets.persistence.records import PeerRecord
 from paglets.remote.api import VERDICT_ASK, VerdictAskParams
 from paglets.remote.envelopes.verdicts import read_verdict_answer, verify_verdict
 from paglets.runtime.transfers import events as on
 
 if TYPE_CHECKING:
     from paglets.persistence.records import Outgoing
-    from paglets.persistence.store import Store
     from paglets.runtime.here import Here
     from paglets.runtime.peers import Peers
     from paglets.runtime.transfers.open_ids import OpenTransfers
@@ -38,17 +37,24 @@ class VerdictReply(msgspec.Struct, frozen=True):
     """Why it cannot say."""
 
 
+class Heard(NamedTuple):
+    """What came of a question, as an event for the machine."""
+
+    event: on.Event
+    store: PeerRecord | None = None
+    """How far the target's store was when it spoke; to be noted with what settles the transfer."""
+
+
 class Asker:
     """Asks targets for verdicts and reads what they say; nothing unsigned settles anything."""
 
-    def __init__(self, *, peers: Peers, store: Store, here: Here, open_transfers: OpenTransfers) -> None:
+    def __init__(self, *, peers: Peers, here: Here, open_transfers: OpenTransfers) -> None:
         self._peers = peers
-        self._store = store
         self._here = here
         self._open_transfers = open_transfers
 
-    async def ask(self, outgoing: Outgoing, agent_id: str) -> on.Event:
-        """Ask the target of a transfer for its verdict; what came of it, as an event for the machine."""
+    async def ask(self, outgoing: Outgoing, agent_id: str) -> Heard:
+        """Ask the target of a transfer for its verdict; whatever goes wrong is an `AskFailed`."""
         params = VerdictAskParams(
             source=outgoing.transfer_id.source,
             counter=outgoing.transfer_id.counter,
@@ -62,14 +68,17 @@ class Asker:
             )
             reply = msgspec.json.decode(raw, type=VerdictReply)
             if reply.closed is not None:
-                return on.ClosedReceived(reply.closed)
+                return Heard(on.ClosedReceived(reply.closed))
             if not reply.verdict:
-                return on.AskFailed(reply.unsure or "the target gave no verdict")
-            return await self.read(outgoing, agent_id, base64.b64decode(reply.verdict, validate=True))
+                return Heard(on.AskFailed(reply.unsure or "the target gave no verdict"))
+            return self.read(outgoing, agent_id, base64.b64decode(reply.verdict, validate=True))
         except (PagletError, msgspec.MsgspecError, binascii.Error) as error:
-            return on.AskFailed(str(error))
+            return Heard(on.AskFailed(str(error)))
+        except Exception as error:
+            logger.exception("asking for a verdict failed", extra={"transfer_id": str(outgoing.transfer_id)})
+            return Heard(on.AskFailed(f"{type(error).__name__}: {error}"))
 
-    async def read(self, outgoing: Outgoing, agent_id: str, answer: bytes) -> on.Event:
+    def read(self, outgoing: Outgoing, agent_id: str, answer: bytes) -> Heard:
         """Verify a verdict's frame as it came; an answer that is not the target's own settles nothing."""
         try:
             outer = read_verdict_answer(answer)
@@ -85,8 +94,7 @@ class Asker:
             logger.warning(
                 "a verdict was refused", extra={"transfer_id": str(outgoing.transfer_id), "error": str(error)}
             )
-            return on.AskFailed(str(error))
-        store_id, commit = outer.store_id, outer.commit
-        await self._store.commit(lambda tx: note_peer_store(tx, outgoing.target_id, store_id, commit))
+            return Heard(on.AskFailed(str(error)))
         verdict = signed.verdict
-        return on.VerdictReceived(verdict.outcome, verdict.incarnation, verdict.reason)
+        store = PeerRecord(outgoing.target_id, outer.store_id, outer.commit)
+        return Heard(on.VerdictReceived(verdict.outcome, verdict.incarnation, verdict.reason), store)

@@ -10,17 +10,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from paglets.core.errors import HostError, LifecycleError, PagletError, RemoteHostError, TransferError
+from paglets.core.errors import (
+    HostError,
+    LifecycleError,
+    PagletError,
+    RemoteHostError,
+    TransferError,
+    TransferInDoubtError,
+)
 from paglets.core.incarnation import Incarnation, Lineage
 from paglets.persistence.records import HookKind, MoveKind, PagletRecord, Phase
 from paglets.remote import api
 from paglets.remote.envelopes.header import EnvelopeHeader, InactiveEntry
 from paglets.remote.envelopes.verdicts import receipt_digest
 from paglets.runtime.child_specs import Departure, DepartureKind
+from paglets.runtime.undivided import Undivided, undivided
 
 if TYPE_CHECKING:
     from paglets.remote.transfer import TransferTicket
     from paglets.runtime.caller import Caller
+    from paglets.runtime.child_specs import Snapshot
+    from paglets.runtime.children.child import Child
     from paglets.runtime.claims import Claims
     from paglets.runtime.here import Here
     from paglets.runtime.hook_waits import HookWaits
@@ -69,9 +79,11 @@ class Departures:
         self._waits = waits
         self._here = here
         self._limits = limits
+        self.undivided = Undivided()
 
     # --- dispatch and retract --------------------------------------------------------------------------
 
+    @undivided
     async def dispatch(
         self,
         agent_id: str,
@@ -147,35 +159,56 @@ class Departures:
         departure = Departure(
             kind=_DEPARTURES[kind], event=event, call_id=call_id, handler_wait=ticket.timeout
         )
-        async with asyncio.timeout(self._limits.hook_timeout):
-            snapshot = await child.begin_departure(departure)
+        snapshot = await self._pack(child, departure)
         payload = snapshot.state
         if aim.target is None or payload is None:
-            await child.resume(event)
+            if payload is not None:
+                payload.close()
+            await self._stay(child, event)
             raise aim.error or HostError(f"paglet {resident.agent_id} gave no state")
         if aim.target.host_id == self._here.host_id:
             await self._move_here(resident, payload, event)
             return aim.target
         try:
             header = await self._header(resident.record, aim.target, ticket, kind, payload, event=event)
-            move = await self._mover.begin(
+            move = self._mover.begin(
                 resident.record, aim.target, header, payload, timeout=ticket.timeout, resident=resident
             )
         except BaseException:
             payload.close()
-            with suppress(PagletError):
-                await asyncio.shield(child.resume(event))
+            await asyncio.shield(self._stay(child, event))
             raise
-        await asyncio.shield(move.result)
+        try:
+            await asyncio.shield(move.result)
+        except TransferInDoubtError:
+            if call_id is not None:
+                # It must not return into the paglet: what it did next, it might do beside its own successor.
+                await child.wait_ended()
+            raise
         return aim.target
+
+    async def _pack(self, child: Child, departure: Departure) -> Snapshot:
+        try:
+            async with asyncio.timeout(self._limits.hook_timeout):
+                return await child.begin_departure(departure)
+        except TimeoutError:
+            raise LifecycleError(
+                f"paglet {child.agent_id} was not ready to leave within {self._limits.hook_timeout:g} s; "
+                "it goes on here"
+            ) from None
+
+    async def _stay(self, child: Child, event: dict[str, Any]) -> None:
+        """Let a paglet that has packed go on where it is; it may have crashed, which is told by itself."""
+        with suppress(PagletError, TimeoutError):
+            async with asyncio.timeout(self._limits.hook_timeout):
+                await child.resume(event)
 
     async def _move_here(self, resident: Resident, payload: Payload, event: dict[str, Any]) -> None:
         try:
             with payload:
                 await self._lifecycle.move_here(resident, payload, event)
         except PagletError as error:
-            with suppress(PagletError):
-                await resident.need_child().resume(event)
+            await self._stay(resident.need_child(), event)
             raise TransferError(f"paglet {resident.agent_id} did not move: {error}") from error
 
     async def _move_parked(self, record: PagletRecord, ticket: TransferTicket, kind: MoveKind) -> Target:
@@ -190,7 +223,7 @@ class Departures:
         resident = self._residents.add(record)
         try:
             header = await self._header(record, aim.target, ticket, kind, payload, parked=True)
-            move = await self._mover.begin(
+            move = self._mover.begin(
                 record, aim.target, header, payload, timeout=ticket.timeout, resident=resident
             )
         except BaseException:
@@ -236,6 +269,7 @@ class Departures:
 
     # --- clone -----------------------------------------------------------------------------------------
 
+    @undivided
     async def clone(self, agent_id: str, ticket: TransferTicket | None, caller: Caller) -> api.Place:
         """Make a copy with an id of its own, here or at the ticket's host; the original goes on whatever happens."""
         timeout = ticket.timeout if ticket else self._limits.hook_timeout
@@ -254,8 +288,7 @@ class Departures:
             departure = Departure(
                 kind=DepartureKind.CLONE, event=event, call_id=caller.own_call(resident), handler_wait=timeout
             )
-            async with asyncio.timeout(self._limits.hook_timeout):
-                snapshot = await child.begin_departure(departure)
+            snapshot = await self._pack(child, departure)
             original = resident.record
         if snapshot.state is None:
             raise HostError(f"paglet {agent_id} gave no state")
@@ -296,10 +329,14 @@ class Departures:
             with payload:
                 await self._lifecycle.settle_clone(clone, payload, event)
             return clone.incarnation.next()
-        header = await self._header(
-            clone, target, ticket, MoveKind.CLONE, payload, event=event, clone_of=original.agent_id
-        )
-        move = await self._mover.begin(original, target, header, payload, timeout=timeout, clone=clone)
+        try:
+            header = await self._header(
+                clone, target, ticket, MoveKind.CLONE, payload, event=event, clone_of=original.agent_id
+            )
+            move = self._mover.begin(original, target, header, payload, timeout=timeout, clone=clone)
+        except BaseException:
+            payload.close()
+            raise
         await asyncio.shield(move.result)
         return header.incarnation
 

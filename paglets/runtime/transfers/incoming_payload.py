@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class IncomingPayload:
-    """Collects one payload; whatever is not claimed when the context ends is dropped.
+    """Collects one payload; what did not go into a commit when the context ends is dropped.
 
     Small ones are kept in memory, large ones in a memory file; nothing is durable before the commit that
     adopts ``staged()``.
@@ -30,7 +30,6 @@ class IncomingPayload:
         self._file = PayloadWriter()
         self._writer: BlobWriter | None = None
         self._staged: StagedBlob | None = None
-        self._claimed = False
         self._payload: Payload | None = None
 
     @property
@@ -47,8 +46,7 @@ class IncomingPayload:
         if self._payload is not None:
             self._payload.close()
         if self._staged is not None:
-            if not self._claimed:
-                await self._staged.discard()
+            await self._staged.discard()  # nothing, once it went into a commit
         elif self._writer is not None:
             await self._writer.discard()
 
@@ -79,5 +77,4 @@ class IncomingPayload:
             raise HostError("the payload was not opened")
         if self._staged is None:
             self._staged = await self._writer.finish()
-        self._claimed = True
         return self._staged

@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from paglets.core.errors import PagletError
-from paglets.persistence.journal import queues
+from paglets.core.errors import PagletCrashedError, PagletError
 from paglets.persistence.journal.counters import reserve_counters
-from paglets.persistence.records import MoveKind, Outgoing, PagletRecord, Phase
-from paglets.remote.api import MessageParams
+from paglets.persistence.records import MoveKind, Outcome, Outgoing, PagletRecord, Phase
 from paglets.remote.envelopes.header import EnvelopeHeader, sign_header
-from paglets.runtime.transfers.events import ProcessEnded, TargetSeen
-from paglets.runtime.transfers.move import Cargo, Move, MoveParts
+from paglets.runtime.transfers.events import ProcessEnded, TargetSeen, VerdictReceived
+from paglets.runtime.transfers.move import Move
+from paglets.runtime.transfers.move_parts import Cargo, MoveParts
+from paglets.runtime.transfers.onward import Onward
 from paglets.runtime.transfers.open_ids import COUNTER_BLOCK
+from paglets.runtime.transfers.source import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Coroutine
 
     from paglets.core.errors import TransferInDoubtError
     from paglets.core.incarnation import TransferId
     from paglets.persistence.journal.lifecycle import Started
     from paglets.persistence.journal.moves import Departed
-    from paglets.persistence.records import QueuedRecord
     from paglets.persistence.store import Store
     from paglets.remote.trust.keys import HostKey
     from paglets.runtime.delivery import Delivery
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from paglets.runtime.memory_files import Payload
     from paglets.runtime.peers import Peers, Target
     from paglets.runtime.residents import Resident, Residents
+    from paglets.runtime.settings import Limits
     from paglets.runtime.states import States
     from paglets.runtime.supervisor import Supervisor
     from paglets.runtime.transfers.asking import Asker
@@ -61,6 +62,7 @@ class Mover:
         key: HostKey,
         asker: Asker,
         open_transfers: OpenTransfers,
+        limits: Limits,
     ) -> None:
         self._store = store
         self._residents = residents
@@ -69,6 +71,7 @@ class Mover:
         self._lifecycle = lifecycle
         self._key = key
         self._open_transfers = open_transfers
+        self._limits = limits
         self._parts = MoveParts(
             store=store,
             states=states,
@@ -79,6 +82,7 @@ class Mover:
             events=events,
             aftermath=self,
         )
+        self._onward = Onward(store=store, delivery=delivery, events=events)
         self._moves: dict[TransferId, Move] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._refilling = asyncio.Lock()
@@ -86,7 +90,10 @@ class Mover:
     # --- beginning -------------------------------------------------------------------------------------
 
     async def transfer_id(self, target_id: str) -> TransferId:
-        """A fresh id for a transfer to that host, open from now on; its counter is durable."""
+        """A fresh id for a transfer to that host, open from now on; its counter is durable.
+
+        It is for the ``begin`` that follows without waiting for anything in between.
+        """
         async with self._refilling:
             if self._open_transfers.exhausted:
                 self._open_transfers.refill(
@@ -94,7 +101,7 @@ class Mover:
                 )
             return self._open_transfers.take(target_id)
 
-    async def begin(
+    def begin(
         self,
         record: PagletRecord,
         target: Target,
@@ -105,8 +112,16 @@ class Mover:
         resident: Resident | None = None,
         clone: PagletRecord | None = None,
     ) -> Move:
-        """Start a move; ``header`` holds the transfer id. The payload is the move's to close."""
-        signed = await asyncio.to_thread(sign_header, self._key, header)
+        """Start a move; ``header`` holds the transfer id, which is void when this raises.
+
+        The payload is the move's to close, unless this raises. The mailbox of an active paglet is held until
+        it is known where it lives.
+        """
+        try:
+            signed = sign_header(self._key, header)
+        except BaseException:
+            self._open_transfers.settle(header.transfer_id)
+            raise
         outgoing = Outgoing(
             transfer_id=header.transfer_id,
             kind=header.kind,
@@ -125,15 +140,29 @@ class Mover:
             record = clone
         move = Move(self._parts, record, outgoing, cargo=cargo, resident=resident)
         self._start(move)
-        if resident is not None and resident.child is not None and clone is None:
+        if resident is not None and resident.child is not None:
+            resident.mailbox.hold()
             self._own(self._watch(move, resident))
         return move
 
-    def resume(self, record: PagletRecord, resident: Resident | None) -> None:
-        """Take up a transfer that the journal holds PREPARED: ask until it is settled."""
-        if record.outgoing is None:
-            raise ValueError("only a PREPARED record has a transfer to take up")
-        self._start(Move(self._parts, record, record.outgoing, cargo=None, resident=resident))
+    async def take_up(self, record: PagletRecord) -> None:
+        """Take up a transfer that the journal held PREPARED at the start: ask until it is settled.
+
+        Nothing happens when it is settled already, because the paglet has come home since the doors opened.
+        """
+        outgoing, agent_id = record.outgoing, record.agent_id
+        now = await self._store.read(lambda tx: tx.paglet(agent_id))
+        if outgoing is None or now is None or now.outgoing != outgoing:
+            return
+        if outgoing.kind is MoveKind.CLONE:
+            self._start(Move(self._parts, now, outgoing, cargo=None, resident=None))
+        elif self._residents.get(agent_id) is None:
+            resident = self._residents.add(now)
+            self._start(Move(self._parts, now, outgoing, cargo=None, resident=resident))
+
+    async def take_up_messages(self) -> None:
+        """Go on sending after departed paglets what waited for them."""
+        await self._onward.take_up()
 
     def _start(self, move: Move) -> None:
         self._moves[move.outgoing.transfer_id] = move
@@ -158,6 +187,17 @@ class Mover:
         for move in self._moves.values():
             if move.outgoing.target_id == host_id:
                 move.tell(TargetSeen())
+        self._onward.wake()
+
+    def came_home(self, transfer_id: TransferId) -> None:
+        """A paglet is here again in a later life, which has settled its earlier transfer as arrived."""
+        move = self._moves.get(transfer_id)
+        if move is not None and move.state.stage is not Stage.PARKED:
+            # To ask would be too late: the floor may pass it now.
+            move.tell(VerdictReceived(Outcome.ARRIVED, move.outgoing.incarnation))
+            return
+        self._moves.pop(transfer_id, None)
+        self._open_transfers.settle(transfer_id)
 
     def is_moving(self, agent_id: str) -> bool:
         """Whether a move of that paglet (not of a clone of it) is under way or in doubt."""
@@ -185,44 +225,52 @@ class Mover:
 
     # --- what a move means for its paglet: the Aftermath protocol --------------------------------------
 
-    async def stays(self, move: Move) -> None:
+    async def stays(self, move: Move, record: PagletRecord | None) -> None:
         """See ``Aftermath``."""
         resident = move.resident
         if resident is None or resident.child is None:
             return
-        with suppress(PagletError):  # it crashed meanwhile, which is told by itself
-            await resident.child.resume(move.event)
+        resident.record = record or resident.record
+        try:
+            async with asyncio.timeout(self._limits.hook_timeout):
+                await resident.child.resume(move.event)
+        except PagletCrashedError:
+            self.recovers(move)
+            return
+        except (PagletError, TimeoutError) as error:
+            logger.warning(
+                "on_dispatch_failed did not return well",
+                extra={"agent_id": resident.agent_id, "error": str(error)},
+            )
+        resident.mailbox.let_go()
+        self._delivery.pump(resident)
 
-    async def restarts(self, move: Move, started: Started) -> None:
+    def restarts(self, move: Move, started: Started) -> None:
         """See ``Aftermath``."""
         self._own(self._lifecycle.start_life(started, replacing=move.resident))
 
-    async def recovers(self, move: Move) -> None:
+    def recovers(self, move: Move) -> None:
         """See ``Aftermath``."""
-        self._own(self._lifecycle.recover(move.record.agent_id, replacing=move.resident))
+        self._own(self._recover(move))
 
-    async def left(self, move: Move, departed: Departed | None) -> None:
+    async def _recover(self, move: Move) -> None:
+        try:
+            await self._lifecycle.recover(move.record.agent_id, replacing=move.resident)
+        except PagletError as error:
+            if move.resident is not None:
+                self._delivery.fail_waiting(move.resident, PagletCrashedError(str(error)))
+            raise
+
+    def left(self, move: Move, departed: Departed | None) -> None:
         """See ``Aftermath``."""
+        handled = None
         if move.resident is not None:
+            letter = move.resident.mailbox.in_progress
+            handled = letter.params.message_id if letter is not None and letter.durable else None
             self._residents.remove(move.resident)
             self._delivery.reroute(move.resident)
         if departed is not None and departed.messages:
-            self._own(self._send_on(move.record.agent_id, departed.messages))
-
-    async def _send_on(self, agent_id: str, messages: tuple[QueuedRecord, ...]) -> None:
-        """Send what waited durably after the paglet, oldest first; each is taken off when it was accepted."""
-        for queued in messages:
-            params = msgspec.json.decode(queued.message, type=MessageParams)
-            message_id = queued.message_id
-            try:
-                await self._delivery.send(params)
-            except PagletError as error:
-                logger.warning(
-                    "a queued message could not follow its paglet",
-                    extra={"agent_id": agent_id, "message_id": message_id, "error": str(error)},
-                )
-            else:
-                await self._store.commit(lambda tx, mid=message_id: queues.take_message(tx, agent_id, mid))
+            self._onward.begin(move.record.agent_id, handled)
 
     def ends_process(self, move: Move, grace: float) -> None:
         """See ``Aftermath``."""
@@ -232,10 +280,12 @@ class Mover:
     def in_doubt(self, move: Move, error: TransferInDoubtError) -> None:
         """See ``Aftermath``."""
         resident = move.resident
-        if resident is not None and resident.doubt is None:
-            resident.doubt = error
-            resident.child = None
-            resident.mailbox.hold()
+        if resident is None or resident.doubt is not None:
+            return
+        resident.doubt = error
+        resident.child = None
+        if not resident.settled.done():
+            resident.settled.set_exception(error)
 
     def settled(self, move: Move) -> None:
         """See ``Aftermath``."""
@@ -246,8 +296,8 @@ class Mover:
 
     # --- tasks -----------------------------------------------------------------------------------------
 
-    def _own(self, work: Awaitable[Any]) -> None:
-        task = asyncio.ensure_future(work)
+    def _own(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
@@ -258,6 +308,7 @@ class Mover:
 
     async def aclose(self) -> None:
         """Let go of every move; the journal says what to ask about after the next start."""
+        await self._onward.aclose()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -1,0 +1,99 @@
+"""The stream of one move, from the source's side: header and payload, then, when told so, the trailer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from paglets.core.errors import PagletError, RemoteHostError
+from paglets.remote.envelopes.trailer import sign_trailer
+from paglets.remote.wire.settings import CHUNK_BYTES
+from paglets.runtime.transfers import events as on
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paglets.remote.trust.keys import HostKey
+    from paglets.remote.wire.stream_client import OutgoingStream
+    from paglets.runtime.peers import Peers
+    from paglets.runtime.transfers.move_parts import Cargo
+
+logger = logging.getLogger(__name__)
+
+
+class Sending:
+    """Sends one envelope, and tells the machine how far it came; the trailer waits for ``finish``.
+
+    ``tell`` gets ``PayloadSent``, ``Refused`` or ``StreamLost``, and at the end what ``read`` makes of the
+    target's answer. Cancelling ``run`` gives the stream up.
+    """
+
+    def __init__(
+        self,
+        *,
+        peers: Peers,
+        key: HostKey,
+        cargo: Cargo,
+        patience: float,
+        tell: Callable[[on.Event], None],
+        read: Callable[[bytes], on.Event],
+    ) -> None:
+        self._peers = peers
+        self._key = key
+        self._cargo = cargo
+        self._patience = patience
+        self._tell = tell
+        self._read = read
+        self._digest: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def finish(self, payload_digest: bytes) -> None:
+        """Let the trailer leave: PREPARED is durable, with a payload of that SHA-256."""
+        if not self._digest.done():
+            self._digest.set_result(payload_digest)
+
+    async def run(self) -> None:
+        """Send all of it, and wait for the answer, no longer than ``patience`` seconds after the trailer."""
+        try:
+            async with self._peers.stream(self._cargo.target) as stream:
+                answer = asyncio.ensure_future(stream.verdict())
+                try:
+                    frame = await self._converse(stream, answer)
+                finally:
+                    answer.cancel()
+            event = self._read(frame)
+        except PagletError as error:
+            if isinstance(error, RemoteHostError):
+                self._peers.lost(self._cargo.target.host_id)
+                self._tell(on.StreamLost(str(error)))
+            else:
+                self._tell(on.Refused(str(error)))
+        except Exception as error:
+            logger.exception("sending a paglet failed", extra={"target": str(self._cargo.target)})
+            self._tell(on.StreamLost(f"{type(error).__name__}: {error}"))
+        else:
+            self._tell(event)
+
+    async def _converse(self, stream: OutgoingStream, answer: asyncio.Future[bytes]) -> bytes:
+        await stream.send_header(self._cargo.header.encode())
+        offset = 0
+        while offset < self._cargo.payload.size:
+            chunk = self._cargo.payload.pread(CHUNK_BYTES, offset)
+            await stream.send_chunk(chunk)
+            offset += len(chunk)
+        self._tell(on.PayloadSent())
+        # A refusal that comes before the trailer may leave is told at once: the move can still be taken back.
+        await asyncio.wait({answer, self._digest}, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        trailer = sign_trailer(
+            self._key,
+            self._cargo.header,
+            payload_size=self._cargo.payload.size,
+            payload_digest=self._digest.result(),
+        )
+        await stream.send_trailer(trailer.encode())
+        await asyncio.wait({answer}, timeout=self._patience)
+        if not answer.done():
+            raise RemoteHostError(f"the host at {stream.url} gave no verdict in time")
+        return answer.result()
