@@ -251,6 +251,8 @@ class MessageParams(Params, frozen=True):
     """Forwards followed so far; bounded."""
     followed: Incarnation | None = None
     """The life that the last followed forward named; only a forward to a greater one is followed next."""
+    waiting: list[str] = []
+    """Paglets whose handlers wait for the reply, each for the next; set by hosts, like ``sender``."""
 
 
 class MulticastParams(Params, frozen=True):

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from paglets.persistence.records import QueuedRecord
     from paglets.persistence.store import Store
-    from paglets.runtime.delivery import Delivery
     from paglets.runtime.events import Events
+    from paglets.runtime.mailboxes import Mailboxes
     from paglets.runtime.residents import Resident, Residents
     from paglets.runtime.settings import Limits
     from paglets.runtime.states import States
@@ -47,7 +47,7 @@ class Beginnings:
         states: States,
         residents: Residents,
         supervisor: Supervisor,
-        delivery: Delivery,
+        mailboxes: Mailboxes,
         events: Events,
         limits: Limits,
     ) -> None:
@@ -55,7 +55,7 @@ class Beginnings:
         self._states = states
         self._residents = residents
         self._supervisor = supervisor
-        self._delivery = delivery
+        self._mailboxes = mailboxes
         self._events = events
         self._limits = limits
 
@@ -97,7 +97,7 @@ class Beginnings:
         if not resident.settled.done():
             resident.settled.set_result(None)
         if self._is_current(resident):
-            self._delivery.open(resident, waiting)
+            self._mailboxes.open(resident, waiting)
             if resident.child is not None:
                 resident.child.start_run()
 
@@ -136,7 +136,7 @@ class Beginnings:
         except JournalConflict:
             return  # it has left in spite of the error
         resident.child = None
-        self._delivery.fail_waiting(
+        self._mailboxes.fail_waiting(
             resident, PagletCrashedError(f"paglet {resident.agent_id} has failed: {reason}")
         )
         self._events.emit(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from paglets.runtime.caller import Caller
-    from paglets.runtime.delivery import Delivery
+    from paglets.runtime.mailboxes import Mailboxes
     from paglets.runtime.residents import Resident, Residents
 
 
@@ -24,9 +24,9 @@ class Claims:
     for that handler.
     """
 
-    def __init__(self, residents: Residents, delivery: Delivery) -> None:
+    def __init__(self, residents: Residents, mailboxes: Mailboxes) -> None:
         self._residents = residents
-        self._delivery = delivery
+        self._mailboxes = mailboxes
 
     @contextlib.asynccontextmanager
     async def take(self, agent_id: str, caller: Caller, timeout: float) -> AsyncGenerator[Resident | None]:
@@ -72,7 +72,7 @@ class Claims:
         finally:
             resident.mailbox.let_go()
             if self._residents.get(resident.agent_id) is resident:
-                self._delivery.pump(resident)
+                self._mailboxes.pump(resident)
 
     async def _at_rest(self, resident: Resident, deadline: float, timeout: float) -> None:
         try:

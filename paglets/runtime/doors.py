@@ -22,7 +22,7 @@ class Doors:
     """The TLS port, the local socket, and the children's links: three doors to one table."""
 
     def __init__(self, ground: Ground, neighbours: Neighbours, population: Population) -> None:
-        self.operations = Operations(here=ground.here, peers=neighbours.peers)
+        self.operations = Operations(here=ground.here, peers=neighbours.peers, circles=population.circles)
         paglets = PagletOperations(
             residents=ground.residents,
             store=ground.store,
@@ -31,6 +31,7 @@ class Doors:
             checkpoints=population.checkpoints,
             departures=population.departures,
             delivery=population.delivery,
+            circles=population.circles,
             views=ground.views,
             locator=Locator(
                 store=ground.store, mesh=neighbours.mesh, peers=neighbours.peers, here=ground.here

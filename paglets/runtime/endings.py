@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from paglets.runtime.delivery import Delivery
     from paglets.runtime.events import Events
     from paglets.runtime.lifecycle import Lifecycle
+    from paglets.runtime.mailboxes import Mailboxes
     from paglets.runtime.memory_files import Payload
     from paglets.runtime.residents import Resident, Residents
     from paglets.runtime.settings import Limits
@@ -45,6 +46,7 @@ class Endings:
         states: States,
         residents: Residents,
         supervisor: Supervisor,
+        mailboxes: Mailboxes,
         delivery: Delivery,
         lifecycle: Lifecycle,
         claims: Claims,
@@ -57,6 +59,7 @@ class Endings:
         self._states = states
         self._residents = residents
         self._supervisor = supervisor
+        self._mailboxes = mailboxes
         self._delivery = delivery
         self._lifecycle = lifecycle
         self._claims = claims
@@ -195,7 +198,7 @@ class Endings:
             gone = InvalidAgentError(
                 f"paglet {record.agent_id} was disposed of before it handled the message"
             )
-            self._delivery.fail_waiting(resident, gone)
+            self._mailboxes.fail_waiting(resident, gone)
         self._events.emit(
             "dispose",
             agent_id=record.agent_id,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from paglets.runtime.residents import Residents
+
 
 class HookWaits:
     """Paglets that wait, inside a handler, for the arrival hook of a paglet they moved.
@@ -17,7 +19,8 @@ class HookWaits:
     then, and the move counts as done.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, residents: Residents) -> None:
+        self._residents = residents
         self._waits: dict[tuple[str, str], asyncio.Event] = {}
 
     @contextlib.contextmanager
@@ -27,6 +30,9 @@ class HookWaits:
         if waiter is None:
             yield event
             return
+        resident = self._residents.get(waiter)
+        if resident is not None and resident.mailbox.holds_letter_of(moved):
+            event.set()  # it was faster than the news of its arrival
         self._waits[waiter, moved] = event
         try:
             yield event

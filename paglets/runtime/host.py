@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self, cast
@@ -415,13 +414,7 @@ class Host:
             resident = core.ground.residents.get(agent_id)
             if resident is None:
                 raise InvalidAgentError(f"there is no active paglet {agent_id} on host {self.name}")
-            resident.notified.clear()
-            try:
-                async with asyncio.timeout(timeout):
-                    await resident.notified.wait()
-            except TimeoutError:
-                return False
-            return True
+            return await resident.notices.wait(timeout)
 
         return self._life.thread.run(wait())
 

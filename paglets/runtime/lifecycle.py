@@ -22,7 +22,7 @@ from paglets.runtime.residents import OPERATION_TIMEOUT
 from paglets.runtime.undivided import Undivided, undivided
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
 
     from paglets.persistence.journal.lifecycle import Started
     from paglets.persistence.records import QueuedRecord
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from paglets.runtime.delivery import Delivery
     from paglets.runtime.events import Events
     from paglets.runtime.here import Here
+    from paglets.runtime.mailboxes import Mailboxes
     from paglets.runtime.memory_files import Payload
     from paglets.runtime.residents import Resident, Residents
     from paglets.runtime.settings import Limits
@@ -49,6 +50,7 @@ class Lifecycle:
         states: States,
         residents: Residents,
         supervisor: Supervisor,
+        mailboxes: Mailboxes,
         delivery: Delivery,
         beginnings: Beginnings,
         work_places: WorkPlaces,
@@ -60,6 +62,7 @@ class Lifecycle:
         self._states = states
         self._residents = residents
         self._supervisor = supervisor
+        self._mailboxes = mailboxes
         self._delivery = delivery
         self._beginnings = beginnings
         self._work_places = work_places
@@ -81,16 +84,19 @@ class Lifecycle:
         state_json: msgspec.Raw = NULL,
         init: Any = None,
         agent_id: str = "",
+        waiting: Sequence[str] = (),
     ) -> Resident:
         """A new paglet, durable, its ``on_creation`` returned. ``HostError`` when the id is taken.
 
-        When the hook raises, its error is raised here and no paglet is left.
+        When the hook raises, its error is raised here and no paglet is left. ``waiting``: paglets whose handlers
+        wait for this.
         """
         agent_id = agent_id or uuid.uuid4().hex
         if not is_agent_id(agent_id):
             raise HostError(f"{agent_id!r} is no paglet id: use up to 128 letters, digits and . _ : -")
         async with self._residents.claim(agent_id, OPERATION_TIMEOUT):
             resident = await self._create(class_name, state_class_name, state, state_json, init, agent_id)
+        resident.waiting = waiting
         try:
             await self._beginnings.begin(resident)
         except PagletError:
@@ -163,23 +169,36 @@ class Lifecycle:
     # --- wake
 
     @undivided
-    async def activate(self, agent_id: str) -> Resident:
+    async def activate(self, agent_id: str, waiting: Sequence[str] = ()) -> Resident:
         """Wake a parked paglet, or start a failed or crashed one again; returns when its hook has returned.
 
         Nothing happens to one that is active and well. ``InvalidAgentError`` when there is no such paglet here.
+        ``waiting``: paglets whose handlers wait for this.
         """
-        started: Started | None = None
+        resident, started = await self._raise_up(agent_id, waiting)
+        if started is not None:
+            await self._beginnings.begin(resident, started.messages)
+        else:
+            await asyncio.shield(resident.settled)
+        return resident
+
+    @undivided
+    async def rouse(self, agent_id: str, waiting: Sequence[str] = ()) -> None:
+        """The same, returning when it has a process; its first hook runs beside."""
+        resident, started = await self._raise_up(agent_id, waiting)
+        if started is not None:
+            self._own(self._begin_quietly(resident, started.messages))
+
+    async def _raise_up(self, agent_id: str, waiting: Sequence[str]) -> tuple[Resident, Started | None]:
         async with self._residents.claim(agent_id, OPERATION_TIMEOUT):
             resident = self._residents.get(agent_id)
             if resident is None or resident.crashed or _is_down(resident):
                 record = await self.record(agent_id)
                 reason = "activate" if record.phase is Phase.INACTIVE else "recovered"
                 resident, started = await self.revive(record, reason=reason)
-        if started is not None:
-            await self._beginnings.begin(resident, started.messages)
-        else:
-            await asyncio.shield(resident.settled)
-        return resident
+                resident.waiting = waiting
+                return resident, started
+        return resident, None
 
     async def revive(self, record: PagletRecord, *, reason: str) -> tuple[Resident, Started]:
         """Start the next life of a parked, failed or interrupted paglet: child, then commit, then table.
@@ -273,7 +292,7 @@ class Lifecycle:
         )
         if not resident.settled.done():
             resident.settled.set_exception(LifecycleError(reason))
-        self._delivery.fail_waiting(
+        self._mailboxes.fail_waiting(
             resident, PagletCrashedError(f"paglet {resident.agent_id} has failed: {reason}")
         )
         self._events.emit(

@@ -105,6 +105,10 @@ class Mailbox:
                 return letter
         return None
 
+    def holds_letter_of(self, sender: str) -> bool:
+        """Whether a message of that paglet waits."""
+        return any(letter.params.sender == sender for _, _, letter in self._heap)
+
     def done(self) -> None:
         """The letter in progress has been handled."""
         self.in_progress = None

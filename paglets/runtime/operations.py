@@ -10,7 +10,7 @@ import msgspec
 
 from paglets.core.agent_ids import check_agent_id
 from paglets.core.errors import ForbiddenError, HostError, SerializationError
-from paglets.remote.api import HOST_ASK, AskParams
+from paglets.remote.api import HOST_ASK, AskParams, MessageParams
 from paglets.remote.moved import MovedReply
 from paglets.remote.wire.control_server import EVERYONE, Operation
 from paglets.remote.wire.peer import Peer, PeerKind
@@ -19,6 +19,7 @@ from paglets.runtime.caller import PROGRAM, Caller
 if TYPE_CHECKING:
     from paglets.runtime.child_specs import Call
     from paglets.runtime.children.child import Child
+    from paglets.runtime.circles import Circles
     from paglets.runtime.here import Here
     from paglets.runtime.peers import Peers
 
@@ -41,9 +42,10 @@ class Entry:
 class Operations:
     """Runs operations for children, for peers and for the program itself."""
 
-    def __init__(self, *, here: Here, peers: Peers) -> None:
+    def __init__(self, *, here: Here, peers: Peers, circles: Circles) -> None:
         self._here = here
         self._peers = peers
+        self._circles = circles
         self._entries: dict[str, tuple[Entry, msgspec.json.Decoder[Any]]] = {}
         self.add({HOST_ASK: Entry(AskParams, self._ask, LOCAL, paglets=False)})
 
@@ -69,8 +71,13 @@ class Operations:
         except msgspec.MsgspecError as error:
             raise SerializationError(f"{call.method}: {error}") from None
         caller = Caller(child=child, call=call)
-        if hasattr(params, "sender"):
-            params = msgspec.structs.replace(params, sender=child.agent_id)
+        if isinstance(params, MessageParams):
+            params = self._circles.stamped(params, caller)
+            with self._circles.wait(params):
+                return await self._carry_out(entry, caller, call, params)
+        return await self._carry_out(entry, caller, call, params)
+
+    async def _carry_out(self, entry: Entry, caller: Caller, call: Call, params: Any) -> bytes:
         if not self._here.is_me(call.host_url):
             return await self._peers.call("", call.host_url, call.method, params, timeout=call.timeout)
         return encoded(await entry.handler(caller, _checked(params)))
@@ -91,8 +98,8 @@ class Operations:
             raise SerializationError(f"{params.method}: {error}") from None
         if self._here.is_me(params.host_url):
             return await entry.handler(caller, onward)
-        if hasattr(onward, "sender"):
-            onward = msgspec.structs.replace(onward, sender=None)
+        if isinstance(onward, MessageParams):
+            onward = msgspec.structs.replace(onward, sender=None, waiting=[])
         target = await self._peers.find(params.host_url)
         return await self._peers.call(
             target.host_id, target.url, params.method, onward, timeout=params.timeout

@@ -14,7 +14,6 @@ from paglets.persistence.records import MoveKind, Phase
 from paglets.remote import api
 from paglets.remote.transfer import TransferTicket
 from paglets.remote.wire.peer import PeerKind
-from paglets.runtime.caller import PROGRAM, Caller
 from paglets.runtime.operations import MEMBERS, Entry, encoded
 from paglets.serialization.values import from_json
 
@@ -23,7 +22,9 @@ if TYPE_CHECKING:
 
     from paglets.persistence.records import Forward
     from paglets.persistence.store import Store
+    from paglets.runtime.caller import Caller
     from paglets.runtime.checkpoints import Checkpoints
+    from paglets.runtime.circles import Circles
     from paglets.runtime.delivery import Delivery
     from paglets.runtime.endings import Endings
     from paglets.runtime.here import Here
@@ -53,6 +54,7 @@ class PagletOperations:
         checkpoints: Checkpoints,
         departures: Departures,
         delivery: Delivery,
+        circles: Circles,
         views: Views,
         locator: Locator,
         peers: Peers,
@@ -65,6 +67,7 @@ class PagletOperations:
         self._checkpoints = checkpoints
         self._departures = departures
         self._delivery = delivery
+        self._circles = circles
         self._views = views
         self._locator = locator
         self._peers = peers
@@ -142,7 +145,7 @@ class PagletOperations:
 
     # --- life --------------------------------------------------------------------------------------------
 
-    async def create(self, _caller: Caller, params: api.CreateParams) -> Any:
+    async def create(self, caller: Caller, params: api.CreateParams) -> Any:
         """A new paglet here, or at the host that is named."""
         if params.target and not self._here.is_me(params.target):
             target = await self._peers.find(params.target)
@@ -156,6 +159,7 @@ class PagletOperations:
             state_json=params.state,
             init=msgspec.json.decode(params.init),
             agent_id=params.agent_id,
+            waiting=self._circles.handlers_waiting(caller),
         )
         return self._place(resident.agent_id)
 
@@ -232,9 +236,9 @@ class PagletOperations:
         await self._endings.deactivate(params.agent_id, request, caller)
         return self._place(params.agent_id)
 
-    async def activate(self, _caller: Caller, params: api.PagletParams) -> Any:
+    async def activate(self, caller: Caller, params: api.PagletParams) -> Any:
         """Wake it."""
-        await self._lifecycle.activate(params.agent_id)
+        await self._lifecycle.activate(params.agent_id, self._circles.handlers_waiting(caller))
         return self._place(params.agent_id)
 
     async def dispose(self, caller: Caller, params: api.PagletParams) -> Any:
@@ -247,12 +251,17 @@ class PagletOperations:
         await self._checkpoints.write(params.agent_id, caller)
         return {}
 
-    async def notify(self, _caller: Caller, params: api.NotifyParams) -> Any:
-        """Wake those that wait for a message in it."""
+    async def notify(self, caller: Caller, params: api.NotifyParams) -> Any:
+        """Wake those that wait for a message in it: one, in its process or out of it, or all.
+
+        Its own process has looked at home first.
+        """
         resident = self._residents.get(params.agent_id)
         if resident is None or resident.child is None:
             raise InvalidAgentError(f"there is no active paglet {params.agent_id} on host {self._here.name}")
-        resident.child.wake(everyone=params.everyone)
+        woken = resident.notices.notify(everyone=params.everyone)
+        if caller.child is not resident.child and (params.everyone or not woken):
+            resident.child.wake(everyone=params.everyone)
         return {}
 
     # --- messages ----------------------------------------------------------------------------------------
@@ -260,19 +269,19 @@ class PagletOperations:
     async def send(self, caller: Caller, params: api.MessageParams) -> Any:
         """Deliver a message; who sends is what the door knows, not what the sender wrote."""
         if caller.peer is not None and caller.peer.kind is not PeerKind.MEMBER:
-            params = msgspec.structs.replace(params, sender=None)
+            params = msgspec.structs.replace(params, sender=None, waiting=[])
         if len(params.body) > _MAX_BODY:
             raise SerializationError(
                 f"a message of {len(params.body)} bytes is over the bound of {_MAX_BODY}; send an artifact or a state"
             )
-        return await self._delivery.send(params)
+        return await self._delivery.send(params, caller)
 
     async def multicast(self, _caller: Caller, params: api.MulticastParams) -> Any:
         """Whom a multicast reaches: the active paglets of this host."""
         ids = sorted(each.agent_id for each in self._residents if each.running)
         return {"agent_ids": [agent_id for agent_id in ids if agent_id != params.exclude]}
 
-    def reserved(self) -> dict[str, Callable[[api.MessageParams], Awaitable[bytes]]]:
+    def reserved(self) -> dict[str, Callable[[Caller, api.MessageParams], Awaitable[bytes]]]:
         """The message kinds that the runtime itself handles."""
         return {
             "_clone": self._as_message(self._clone_message),
@@ -283,9 +292,9 @@ class PagletOperations:
         }
 
     def _as_message(
-        self, handler: Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
-    ) -> Callable[[api.MessageParams], Awaitable[bytes]]:
-        async def answer(params: api.MessageParams) -> bytes:
+        self, handler: Callable[[str, dict[str, Any], Caller], Awaitable[dict[str, Any]]]
+    ) -> Callable[[Caller, api.MessageParams], Awaitable[bytes]]:
+        async def answer(caller: Caller, params: api.MessageParams) -> bytes:
             body = from_json(bytes(params.body))
             arguments = dict(body.get("args") or {})
             if isinstance(body.get("arg"), str):
@@ -295,36 +304,46 @@ class PagletOperations:
             ):
                 onward = msgspec.structs.replace(params, hops=params.hops + 1)
                 return await self._peers.follow(forward, api.MESSAGE_SEND, onward, timeout=params.timeout)
-            answered = await handler(params.agent_id, arguments)
+            answered = await handler(params.agent_id, arguments, caller)
             return b'{"accepted":true}' if params.message_type == ONEWAY else encoded(answered)
 
         return answer
 
-    async def _clone_message(self, agent_id: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def _clone_message(
+        self, agent_id: str, arguments: dict[str, Any], caller: Caller
+    ) -> dict[str, Any]:
         target = arguments.get("target")
         ticket = TransferTicket(str(target)) if target else None
-        return {"cloned": True, "proxy": await self._departures.clone(agent_id, ticket, PROGRAM)}
+        return {"cloned": True, "proxy": await self._departures.clone(agent_id, ticket, caller)}
 
-    async def _dispatch_message(self, agent_id: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def _dispatch_message(
+        self, agent_id: str, arguments: dict[str, Any], caller: Caller
+    ) -> dict[str, Any]:
         target = arguments.get("target")
         if not target:
             raise HostError("a _dispatch message names its target: args {'target': host name or URL}")
         ticket = TransferTicket(str(target))
-        return {"dispatched": True, "proxy": await self._departures.dispatch(agent_id, ticket, PROGRAM)}
+        return {"dispatched": True, "proxy": await self._departures.dispatch(agent_id, ticket, caller)}
 
-    async def _revert_message(self, agent_id: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def _revert_message(
+        self, agent_id: str, arguments: dict[str, Any], caller: Caller
+    ) -> dict[str, Any]:
         target = arguments.get("target")
         if not target:
             raise HostError("a _revert message names where to: args {'target': host name or URL}")
         ticket = TransferTicket(str(target))
-        place = await self._departures.dispatch(agent_id, ticket, PROGRAM, kind=MoveKind.RETRACT)
+        place = await self._departures.dispatch(agent_id, ticket, caller, kind=MoveKind.RETRACT)
         return {"reverted": True, "proxy": place}
 
-    async def _dispose_message(self, agent_id: str, _arguments: dict[str, Any]) -> dict[str, Any]:
-        await self._endings.dispose(agent_id)
+    async def _dispose_message(
+        self, agent_id: str, _arguments: dict[str, Any], caller: Caller
+    ) -> dict[str, Any]:
+        await self._endings.dispose(agent_id, caller)
         return {"disposed": True}
 
-    async def _deactivate_message(self, agent_id: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def _deactivate_message(
+        self, agent_id: str, arguments: dict[str, Any], caller: Caller
+    ) -> dict[str, Any]:
         request = DeactivationRequest.from_wire({"source": "message", **arguments})
-        await self._endings.deactivate(agent_id, request)
+        await self._endings.deactivate(agent_id, request, caller)
         return {"deactivated": True, "proxy": self._place(agent_id)}

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from paglets.core.errors import PagletCrashedError
 from paglets.runtime.beginnings import Beginnings
 from paglets.runtime.checkpoints import Checkpoints
+from paglets.runtime.circles import Circles
 from paglets.runtime.claims import Claims
 from paglets.runtime.delivery import Delivery
 from paglets.runtime.endings import Endings
 from paglets.runtime.hook_waits import HookWaits
 from paglets.runtime.lifecycle import Lifecycle
+from paglets.runtime.mailboxes import Mailboxes
 from paglets.runtime.supervisor import Supervisor
 from paglets.runtime.transfers.arrivals import Arrivals
 from paglets.runtime.transfers.asking import Asker
@@ -32,7 +34,8 @@ class Population:
 
     def __init__(self, ground: Ground, neighbours: Neighbours) -> None:
         self._residents = ground.residents
-        waits = HookWaits()
+        self.circles = Circles(ground.residents)
+        waits = HookWaits(ground.residents)
         self.supervisor = Supervisor(
             launcher=ground.means.launcher,
             residents=ground.residents,
@@ -44,11 +47,12 @@ class Population:
             work_dirs=ground.work_dirs,
             life_file=ground.life_file,
         )
+        self.mailboxes = Mailboxes(store=ground.store, events=ground.events)
         self.delivery = Delivery(
             residents=ground.residents,
+            mailboxes=self.mailboxes,
             store=ground.store,
             peers=neighbours.peers,
-            events=ground.events,
             waits=waits,
             limits=ground.limits,
         )
@@ -57,17 +61,18 @@ class Population:
             states=ground.states,
             residents=ground.residents,
             supervisor=self.supervisor,
-            delivery=self.delivery,
+            mailboxes=self.mailboxes,
             events=ground.events,
             limits=ground.limits,
         )
-        claims = Claims(ground.residents, self.delivery)
+        claims = Claims(ground.residents, self.mailboxes)
         self.work_places = WorkPlaces(ground.work_dirs)
         self.lifecycle = Lifecycle(
             store=ground.store,
             states=ground.states,
             residents=ground.residents,
             supervisor=self.supervisor,
+            mailboxes=self.mailboxes,
             delivery=self.delivery,
             beginnings=beginnings,
             work_places=self.work_places,
@@ -81,6 +86,7 @@ class Population:
             states=ground.states,
             residents=ground.residents,
             supervisor=self.supervisor,
+            mailboxes=self.mailboxes,
             delivery=self.delivery,
             lifecycle=self.lifecycle,
             claims=claims,
@@ -104,6 +110,7 @@ class Population:
             claims=claims,
             lifecycle=self.lifecycle,
             mover=self.mover,
+            work_places=self.work_places,
             peers=neighbours.peers,
             waits=waits,
             here=ground.here,
@@ -121,6 +128,7 @@ class Population:
             limits=ground.limits,
             is_revoked=neighbours.revoked.is_revoked,
             came_home=self.mover.came_home,
+            parked=self.wakeups.note,
         )
         self.delivery.activator = self.lifecycle
         self.supervisor.on_crash = self._on_crash
@@ -130,7 +138,7 @@ class Population:
             return
         resident = self._residents.get(child.agent_id)
         if resident is not None:
-            self.delivery.fail_waiting(
+            self.mailboxes.fail_waiting(
                 resident, PagletCrashedError(f"the process of paglet {child.agent_id} ended: {outcome}")
             )
 
@@ -145,6 +153,7 @@ class Population:
         await self.lifecycle.aclose()
         await self.work_places.aclose()
         await self.delivery.aclose()
+        await self.mailboxes.aclose()
         await self.supervisor.aclose()
 
 
@@ -155,6 +164,8 @@ def _mover(ground: Ground, neighbours: Neighbours, population: Population) -> Mo
         states=ground.states,
         residents=ground.residents,
         supervisor=population.supervisor,
+        mailboxes=population.mailboxes,
+        work_places=population.work_places,
         delivery=population.delivery,
         lifecycle=population.lifecycle,
         peers=neighbours.peers,

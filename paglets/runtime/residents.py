@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from paglets.core.errors import HostError, LifecycleError
 from paglets.runtime.mailbox import Mailbox
+from paglets.runtime.notices import Notices
+from paglets.runtime.turns import Turns
 
 OPERATION_TIMEOUT = 30.0
 """Seconds that an operation waits for its turn on a paglet."""
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Iterator, Sequence
 
     from paglets.core.errors import TransferInDoubtError
     from paglets.core.incarnation import Incarnation
@@ -43,7 +45,10 @@ class Resident:
         self.idle = asyncio.Event()
         """Set while no handler runs."""
         self.idle.set()
-        self.notified = asyncio.Event()
+        self.notices = Notices()
+        """For those outside its process who wait for ``notify_message``."""
+        self.waiting: Sequence[str] = ()
+        """Paglets whose handlers wait for the first hook of this life."""
 
     @property
     def incarnation(self) -> Incarnation:
@@ -73,7 +78,7 @@ class Residents:
 
     def __init__(self, limit: int, mailbox_limit: int) -> None:
         self._residents: dict[str, Resident] = {}
-        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._turns = Turns()
         self._limit = limit
         self._mailbox_limit = mailbox_limit
 
@@ -98,13 +103,17 @@ class Residents:
         """A new resident for the record, its mailbox held until its first hook has returned."""
         resident = Resident(record, Mailbox(self._mailbox_limit))
         resident.mailbox.hold()
+        earlier = self._residents.get(record.agent_id)
         self._residents[record.agent_id] = resident
+        if earlier is not None:
+            _say_gone(earlier)
         return resident
 
     def remove(self, resident: Resident) -> None:
         """Take a resident off the table, unless a later life has taken its place."""
         if self._residents.get(resident.agent_id) is resident:
             del self._residents[resident.agent_id]
+        _say_gone(resident)
 
     @contextlib.asynccontextmanager
     async def claim(self, agent_id: str, timeout: float) -> AsyncGenerator[None]:
@@ -112,25 +121,18 @@ class Residents:
 
         ``LifecycleError`` when another operation on it does not end within ``timeout`` seconds.
         """
-        lock, users = self._locks.get(agent_id, (None, 0))
-        if lock is None:
-            lock = asyncio.Lock()
-        self._locks[agent_id] = (lock, users + 1)
         try:
-            try:
-                async with asyncio.timeout(timeout):
-                    await lock.acquire()
-            except TimeoutError:
-                raise LifecycleError(
-                    f"another operation on paglet {agent_id} did not end within {timeout:g} s; try again"
-                ) from None
-            try:
-                yield
-            finally:
-                lock.release()
+            async with asyncio.timeout(timeout):
+                await self._turns.acquire(agent_id)
+        except TimeoutError:
+            raise LifecycleError(
+                f"another operation on paglet {agent_id} did not end within {timeout:g} s; try again"
+            ) from None
+        try:
+            yield
         finally:
-            lock, users = self._locks[agent_id]
-            if users == 1:
-                del self._locks[agent_id]
-            else:
-                self._locks[agent_id] = (lock, users - 1)
+            self._turns.release(agent_id)
+
+
+def _say_gone(resident: Resident) -> None:
+    resident.notices.end(LifecycleError(f"paglet {resident.agent_id} is not at work here any more"))

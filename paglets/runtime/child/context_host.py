@@ -41,6 +41,7 @@ class ChildContextHost:
         self._spec = spec
         self._calls = calls
         self._woken = threading.Condition()
+        self._waiting = 0
         self._ended = ""
         self.place = (spec.host_name, spec.host_address)
         calls.local_url = spec.host_address
@@ -171,7 +172,11 @@ class ChildContextHost:
         if agent_id != self._paglet.agent_id:
             raise HostError("a paglet can wait for its own messages only")
         with self._woken:
-            came = self._ended or self._woken.wait(timeout)
+            self._waiting += 1
+            try:
+                came = self._ended or self._woken.wait(timeout)
+            finally:
+                self._waiting -= 1
             if self._ended:
                 raise LifecycleError(self._ended)
             return bool(came)
@@ -229,9 +234,13 @@ class ChildContextHost:
 
     def _notify(self, agent_id: str, *, everyone: bool) -> None:
         if agent_id == self._paglet.agent_id:
+            with self._woken:
+                at_home = self._waiting
             self.wake(everyone=everyone)
-        else:
-            self._ask(api.PAGLETS_NOTIFY, api.NotifyParams(agent_id=agent_id, everyone=everyone))
+            if at_home and not everyone:
+                return
+        # Somebody may wait for it outside, too.
+        self._ask(api.PAGLETS_NOTIFY, api.NotifyParams(agent_id=agent_id, everyone=everyone))
 
     def _require_own(self, agent_id: str, what: str) -> None:
         if agent_id != self._paglet.agent_id:

@@ -69,6 +69,7 @@ class Arrivals:
         limits: Limits,
         is_revoked: Callable[[str], bool],
         came_home: Callable[[TransferId], None],
+        parked: Callable[[PagletRecord], None],
     ) -> None:
         self._store = store
         self._residents = residents
@@ -81,6 +82,7 @@ class Arrivals:
         self._limits = limits
         self._is_revoked = is_revoked
         self._came_home = came_home
+        self._parked = parked
         self._under_way: list[dict[str, Any]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._undivided = Undivided()
@@ -250,6 +252,7 @@ class Arrivals:
             resident.child = child
             self._own(self._begin(resident, decided))
         else:
+            self._parked(record)
             self._events.emit(
                 "arrival", agent_id=record.agent_id, class_name=record.class_name, data={"parked": True}
             )

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from paglets.runtime.settings import Limits
     from paglets.runtime.states import States
     from paglets.runtime.transfers.mover import Mover
+    from paglets.runtime.work_places import WorkPlaces
 
 _DEPARTURES = {MoveKind.DISPATCH: DepartureKind.DISPATCH, MoveKind.RETRACT: DepartureKind.RETRACT}
 _HOOK_PATIENCE = 0.5
@@ -65,6 +66,7 @@ class Departures:
         claims: Claims,
         lifecycle: Lifecycle,
         mover: Mover,
+        work_places: WorkPlaces,
         peers: Peers,
         waits: HookWaits,
         here: Here,
@@ -75,6 +77,7 @@ class Departures:
         self._claims = claims
         self._lifecycle = lifecycle
         self._mover = mover
+        self._work_places = work_places
         self._peers = peers
         self._waits = waits
         self._here = here
@@ -104,9 +107,12 @@ class Departures:
             _check_movable(record, expected)
             if resident is None:
                 target = await self._move_parked(record, ticket, kind)
+                if target.host_id != self._here.host_id:
+                    await self._work_places.clear(agent_id, record.incarnation)
                 return api.Place(target.url, agent_id)
             incarnation = record.incarnation.next()
             target = await self._move_active(resident, ticket, caller, kind)
+            await self._work_places.clear(agent_id, record.incarnation)
         await self._arrival(agent_id, target, incarnation, caller, deadline)
         return api.Place(target.url, agent_id)
 

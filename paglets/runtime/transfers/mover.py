@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from paglets.runtime.delivery import Delivery
     from paglets.runtime.events import Events
     from paglets.runtime.lifecycle import Lifecycle
+    from paglets.runtime.mailboxes import Mailboxes
     from paglets.runtime.memory_files import Payload
     from paglets.runtime.peers import Peers, Target
     from paglets.runtime.residents import Resident, Residents
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from paglets.runtime.supervisor import Supervisor
     from paglets.runtime.transfers.asking import Asker
     from paglets.runtime.transfers.open_ids import OpenTransfers
+    from paglets.runtime.work_places import WorkPlaces
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +57,8 @@ class Mover:
         states: States,
         residents: Residents,
         supervisor: Supervisor,
+        mailboxes: Mailboxes,
+        work_places: WorkPlaces,
         delivery: Delivery,
         lifecycle: Lifecycle,
         peers: Peers,
@@ -67,6 +71,8 @@ class Mover:
         self._store = store
         self._residents = residents
         self._supervisor = supervisor
+        self._mailboxes = mailboxes
+        self._work_places = work_places
         self._delivery = delivery
         self._lifecycle = lifecycle
         self._key = key
@@ -243,7 +249,7 @@ class Mover:
                 extra={"agent_id": resident.agent_id, "error": str(error)},
             )
         resident.mailbox.let_go()
-        self._delivery.pump(resident)
+        self._mailboxes.pump(resident)
 
     def restarts(self, move: Move, started: Started) -> None:
         """See ``Aftermath``."""
@@ -258,7 +264,7 @@ class Mover:
             await self._lifecycle.recover(move.record.agent_id, replacing=move.resident)
         except PagletError as error:
             if move.resident is not None:
-                self._delivery.fail_waiting(move.resident, PagletCrashedError(str(error)))
+                self._mailboxes.fail_waiting(move.resident, PagletCrashedError(str(error)))
             raise
 
     def left(self, move: Move, departed: Departed | None) -> None:
@@ -269,6 +275,8 @@ class Mover:
             handled = letter.params.message_id if letter is not None and letter.durable else None
             self._residents.remove(move.resident)
             self._delivery.reroute(move.resident)
+        if move.state.in_doubt:  # otherwise who waits for the move sees to it
+            self._own(self._work_places.clear(move.record.agent_id, move.record.incarnation))
         if departed is not None and departed.messages:
             self._onward.begin(move.record.agent_id, handled)
 

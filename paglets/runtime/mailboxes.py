@@ -1,0 +1,156 @@
+"""Hands the letters in mailboxes to the paglets they are for, and brings back the replies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from paglets.core.errors import PagletCrashedError, PagletError
+from paglets.core.messages import ONEWAY
+from paglets.persistence.journal import queues
+from paglets.remote.api import MessageParams
+from paglets.runtime.child_specs import Message
+from paglets.runtime.circles import check_circle
+from paglets.runtime.mailbox import Letter
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable
+    from typing import Any
+
+    from paglets.persistence.records import QueuedRecord
+    from paglets.persistence.store import Store
+    from paglets.runtime.events import Events
+    from paglets.runtime.residents import Resident
+
+logger = logging.getLogger(__name__)
+
+ACCEPTED = b'{"accepted":true}'
+"""The answer to a one-way message."""
+
+
+class Mailboxes:
+    """The mailboxes of the paglets of this host at work."""
+
+    def __init__(self, *, store: Store, events: Events) -> None:
+        self._store = store
+        self._events = events
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def put(self, resident: Resident, params: MessageParams) -> bytes | asyncio.Future[bytes]:
+        """Take a message in: what a one-way sender is told, else the reply to come.
+
+        ``PagletCrashedError`` when there is no process to handle it, ``LifecycleError`` when its sender would
+        wait for itself, ``HostError`` when the mailbox is full.
+        """
+        if resident.crashed or (resident.record.failed and resident.child is None):
+            raise PagletCrashedError(
+                f"paglet {params.agent_id} has no process: {resident.crashed or resident.record.failed}; "
+                "activate it to start it again from its last checkpoint"
+            )
+        check_circle(params)
+        reply = None if params.message_type == ONEWAY else asyncio.get_running_loop().create_future()
+        resident.mailbox.put(Letter(params, reply))
+        self.pump(resident)
+        return ACCEPTED if reply is None else reply
+
+    def pump(self, resident: Resident) -> None:
+        """Hand the next letter to the paglet, if it is free to take one."""
+        if resident.child is None or resident.crashed:
+            return
+        letter = resident.mailbox.take()
+        if letter is not None:
+            resident.idle.clear()
+            self._own(self._handle(resident, letter))
+
+    async def _handle(self, resident: Resident, letter: Letter) -> None:
+        params = letter.params
+        message = Message(
+            kind=params.kind,
+            message_id=params.message_id,
+            body=bytes(params.body),
+            sender=params.sender,
+            priority=params.priority,
+            message_type=params.message_type,
+            timestamp=params.timestamp,
+        )
+        try:
+            reply = await resident.need_child().deliver(message)
+        except PagletError as error:
+            shown = resident.doubt if resident.doubt is not None else error
+            letter.fail(shown)
+            self.tell_failed(params, shown, resident)
+            if letter.durable and not isinstance(error, PagletCrashedError):
+                self._own(self._taken(params))
+        else:
+            letter.answer(reply)
+            self._tell("message-delivered", params, resident, None)
+            if letter.durable:
+                self._own(self._taken(params))
+        finally:
+            resident.mailbox.done()
+            resident.idle.set()
+            self.pump(resident)
+
+    def open(self, resident: Resident, waiting: Iterable[QueuedRecord] = ()) -> None:
+        """Let letters flow to a paglet whose first hook has returned, those queued durably first."""
+        fresh = resident.mailbox.drain()
+        for record in waiting:
+            params = msgspec.json.decode(record.message, type=MessageParams)
+            resident.mailbox.put(Letter(params, None, durable=True))
+        for letter in fresh:
+            resident.mailbox.put(letter)
+        resident.mailbox.let_go()
+        self.pump(resident)
+
+    async def _taken(self, params: MessageParams) -> None:
+        await self._store.commit(lambda tx: queues.take_message(tx, params.agent_id, params.message_id))
+
+    def fail_waiting(self, resident: Resident, error: PagletError) -> None:
+        """Tell everyone whose message waits for a paglet that will not handle it.
+
+        What nobody waits for is told by an event. What is queued durably stays there, for its next life.
+        """
+        for letter in resident.mailbox.drain():
+            letter.fail(error)
+            if not letter.durable:
+                self.tell_failed(letter.params, error, resident)
+
+    # --- what is told of messages
+
+    def tell_failed(
+        self, params: MessageParams, error: PagletError, resident: Resident | None = None
+    ) -> None:
+        """A message was not handled, or its handler raised."""
+        self._tell("message-failed", params, resident, str(error))
+
+    def _tell(self, kind: str, params: MessageParams, resident: Resident | None, error: str | None) -> None:
+        self._events.emit(
+            kind,
+            agent_id=params.agent_id,
+            class_name=resident.record.class_name if resident is not None else None,
+            message_id=params.message_id,
+            data={"kind": params.kind, "sender": params.sender},
+            error=error,
+        )
+
+    # --- tasks
+
+    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("delivering a message failed", exc_info=error)
+
+    async def aclose(self) -> None:
+        """Cancel what is under way."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
