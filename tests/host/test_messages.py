@@ -75,7 +75,9 @@ def test_large_messages(server: PagletProxy, afar: PagletProxy) -> None:
     assert server.send(Message("value", arg=1)) == 1
 
 
-@pytest.mark.parametrize("bad", [object(), float("nan"), float("-inf"), threading.Lock()], ids=repr)
+@pytest.mark.parametrize(
+    "bad", [object(), float("nan"), float("-inf"), threading.Lock()], ids=["object", "nan", "-inf", "lock"]
+)
 def test_what_a_message_cannot_carry_is_refused_by_name(server: PagletProxy, bad: Any) -> None:
     with pytest.raises(SerializationError):
         server.send(Message("value", {"x": bad}))
