@@ -173,7 +173,8 @@ class Store:
 
         def copy_slice() -> bool:
             parts = reader.next()
-            file_object.writelines(parts)
+            for part in parts:
+                file_object.write(part)
             return bool(parts)
 
         while await self._readers.run(copy_slice):
