@@ -272,3 +272,18 @@ def test_reports_are_bounded_in_rate_and_say_how_many_they_stand_for() -> None:
     ]
     assert len(reports[0].detail) <= 200
     assert strangers.counts == {"garbage": 51, "plain-http": 1}
+
+
+async def test_what_was_held_back_is_reported_at_the_end_of_the_interval() -> None:
+    reports: list[SecurityReport] = []
+    strangers = Strangers(reports.append, interval=0.05)
+    for number in range(5):
+        strangers.refuse(Refusal.GARBAGE, f"10.0.0.{number}:1")
+    assert [report.address for report in reports] == ["10.0.0.0:1"]
+    await until(lambda: len(reports) == 2)
+    assert (reports[1].address, reports[1].count) == ("10.0.0.4:1", 4)
+    strangers.refuse(Refusal.GARBAGE, "10.0.0.9:1")
+    strangers.close()
+    assert (reports[2].address, reports[2].count) == ("10.0.0.9:1", 1)
+    await asyncio.sleep(0.1)
+    assert len(reports) == 3

@@ -238,7 +238,10 @@ class Channel(asyncio.Protocol):
         self._request += data
         end = self._request.find(b"\r\n\r\n", max(0, begun - 3)) + 4
         if max(end, begun + len(data) if end < 4 else 0) > self._settings.max_request_bytes:
-            self.abort("the request is too large")
+            reason = f"a request of more than {self._settings.max_request_bytes} bytes"
+            if self._opener is not None:
+                self._opener.failed(ValueError(reason))
+            self.abort(reason)
         elif end < 4:
             self._parse(data)
         else:

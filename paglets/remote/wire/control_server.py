@@ -154,6 +154,9 @@ class ControlConnection:
             return
         if self.peer.kind not in entry.operation.who:
             message = f"{request.method} is not for a peer of kind {self.peer.kind.value}"
+            self._server.strangers.refuse(
+                Refusal.FORBIDDEN, self.peer.address, f"{self.peer.name}: {message}"
+            )
             self._fail(request_id, frames.FORBIDDEN, HostError(message))
             return
         try:

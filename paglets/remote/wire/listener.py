@@ -114,6 +114,7 @@ class Listener:
         await self._crowd.disperse(_GOING_AWAY, reason)
         await self._tasks.close()
         await self._control.settle()
+        self.strangers.close()
 
     def expel(self, host_id: str, reason: str = "its key was revoked") -> None:
         """Close every connection of one peer; whether it may come back is for ``Trust.identify`` to say."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -62,11 +63,18 @@ class _Tally:
     total: int = 0
     unreported: int = 0
     reported_at: float = float("-inf")
+    address: str = ""
+    detail: str = ""
+    timer: asyncio.TimerHandle | None = None
 
 
 @dataclass(slots=True)
 class Strangers:
-    """Counts refusals and passes them on: each reason at most once per ``interval`` seconds."""
+    """Counts refusals and passes them on: each reason at most once per ``interval`` seconds.
+
+    The first of a reason is told at once; those that follow within the interval are told together at its end,
+    with the address and the detail of the last.
+    """
 
     callback: SecurityCallback
     interval: float = 1.0
@@ -74,23 +82,49 @@ class Strangers:
     _tallies: dict[Refusal, _Tally] = field(default_factory=dict[Refusal, _Tally])
 
     def refuse(self, reason: Refusal, address: str, detail: str = "") -> None:
-        """Count one refusal; log and report it unless the same reason was reported just now."""
+        """Count one refusal; log and report it, now or with others of its reason in a moment."""
         tally = self._tallies.setdefault(reason, _Tally())
         tally.total += 1
         tally.unreported += 1
-        now = self.clock()
-        if now - tally.reported_at < self.interval:
-            return
-        report = SecurityReport(reason, address, detail[:200], tally.unreported)
-        tally.unreported = 0
-        tally.reported_at = now
-        logger.warning(
-            "refused a connection",
-            extra={"reason": reason.value, "peer": address, "detail": report.detail, "count": report.count},
-        )
-        self.callback(report)
+        tally.address, tally.detail = address, detail[:200]
+        wait = tally.reported_at + self.interval - self.clock()
+        if wait <= 0:
+            self._report(reason, tally)
+        elif tally.timer is None:
+            tally.timer = _later(wait, lambda: self._report(reason, tally))
+
+    def close(self) -> None:
+        """Report what was not reported yet, now."""
+        for reason, tally in self._tallies.items():
+            if tally.unreported:
+                self._report(reason, tally)
 
     @property
     def counts(self) -> dict[str, int]:
         """Refusals since the start, by reason."""
         return {reason.value: tally.total for reason, tally in self._tallies.items()}
+
+    def _report(self, reason: Refusal, tally: _Tally) -> None:
+        if tally.timer is not None:
+            tally.timer.cancel()
+            tally.timer = None
+        report = SecurityReport(reason, tally.address, tally.detail, tally.unreported)
+        tally.unreported = 0
+        tally.reported_at = self.clock()
+        logger.warning(
+            "refused a connection",
+            extra={
+                "reason": reason.value,
+                "peer": report.address,
+                "detail": report.detail,
+                "count": report.count,
+            },
+        )
+        self.callback(report)
+
+
+def _later(delay: float, callback: Callable[[], None]) -> asyncio.TimerHandle | None:
+    try:
+        return asyncio.get_running_loop().call_later(delay, callback)
+    except RuntimeError:
+        return None  # without a loop they are told with the next one
