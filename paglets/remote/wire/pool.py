@@ -46,7 +46,9 @@ class LinkPool:
         self.strangers = Strangers(security, self.settings.security_interval)
         self._dialer = Dialer(trust, self.strangers, self.settings)
         self._hello = hello
-        self._links: dict[str, Link] = {}
+        self._links: set[Link] = set()
+        self._by_host: dict[str, Link] = {}  # by host id, for whoever knows whom it calls
+        self._by_url: dict[str, Link] = {}  # by the URL they were reached at, for whoever does not
         self._dialling: dict[str, asyncio.Task[Link]] = {}
         self._idle_streams: dict[str, list[OutgoingStream]] = {}
         self._busy_streams: set[OutgoingStream] = set()
@@ -64,7 +66,7 @@ class LinkPool:
         was meant, ``RemoteHostError`` naming the host when it cannot be reached or does not answer in time.
         ``timeout`` (seconds) covers dialling too.
         """
-        link = self._links.get(address.host_id or address.url)
+        link = self._find(address)
         if link is None or not link.is_open:
             begun = asyncio.get_running_loop().time()
             link = await self._link_in_time(address, timeout)
@@ -74,8 +76,13 @@ class LinkPool:
 
     def open_link(self, address: HostAddress) -> Link | None:
         """The link to a host, if one is open and takes calls without waiting."""
-        link = self._links.get(address.host_id or address.url)
+        link = self._find(address)
         return link if link is not None and link.is_ready else None
+
+    def _find(self, address: HostAddress) -> Link | None:
+        if address.host_id:
+            return self._by_host.get(address.host_id)
+        return self._by_url.get(address.url)
 
     async def subscribe(
         self,
@@ -95,14 +102,14 @@ class LinkPool:
         """The open link to a host, dialled when there is none."""
         if self._closed:
             raise RemoteHostError(f"cannot reach {address.url}: this client is closed")
-        key = address.host_id or address.url
-        link = self._links.get(key)
+        link = self._find(address)
         if link is not None and link.is_open:
             return link
+        key = address.host_id or address.url
         dialling = self._dialling.get(key)
         if dialling is None:
             self._make_room()
-            dialling = asyncio.ensure_future(self._dial(key, address))
+            dialling = asyncio.ensure_future(self._dial(address))
             self._dialling[key] = dialling
             dialling.add_done_callback(lambda done: self._dialled(key, done))
         return await asyncio.shield(dialling)
@@ -160,7 +167,7 @@ class LinkPool:
         except TimeoutError:
             raise RemoteHostError(f"the host at {address.url} did not answer in time") from None
 
-    async def _dial(self, key: str, address: HostAddress) -> Link:
+    async def _dial(self, address: HostAddress) -> Link:
         link = await self._dialer.open(
             address, CONTROL_PATH, self.settings.max_control_frame, self._make_link
         )
@@ -174,9 +181,19 @@ class LinkPool:
         except BaseException:
             link.discard()
             raise
-        self._links[key] = link
+        self._links.add(link)
+        self._by_url[link.url] = link
+        known = self._by_host.get(link.peer.host_id)
+        if link.peer.host_id and (known is None or not known.is_open):
+            self._by_host[link.peer.host_id] = link
         self._sweep_later()
         return link
+
+    def _forget(self, forgotten: set[Link]) -> None:
+        self._links -= forgotten
+        for index in (self._by_host, self._by_url):
+            for key in [key for key, link in index.items() if link in forgotten]:
+                del index[key]
 
     def _make_link(self, channel: Channel, peer: Peer, url: str) -> Link:
         return Link(channel, peer, url, self.settings.max_waiting_calls)
@@ -188,13 +205,15 @@ class LinkPool:
     # --- keeping it small ----------------------------------------------------------------------------
 
     def _make_room(self) -> None:
-        self._links = {key: link for key, link in self._links.items() if link.is_open}
+        self._forget({link for link in self._links if not link.is_open})
         if len(self._links) + len(self._dialling) < self.settings.max_links:
             return
-        idle = [(link.last_used, key) for key, link in self._links.items() if link.is_idle]
+        idle = [link for link in self._links if link.is_idle]
         if not idle:
             raise RemoteHostError(f"all {self.settings.max_links} links to hosts are in use")
-        self._links.pop(min(idle)[1]).close("another host is called")
+        oldest = min(idle, key=lambda link: link.last_used)
+        self._forget({oldest})
+        oldest.close("another host is called")
 
     def _sweep_later(self) -> None:
         if self._sweeper is None and not self._closed:
@@ -205,12 +224,10 @@ class LinkPool:
         """Close what nobody used for a while; runs only while there is something to watch."""
         self._sweeper = None
         oldest = asyncio.get_running_loop().time() - self.settings.link_idle_timeout
-        for key, link in tuple(self._links.items()):
-            if not link.is_open:
-                del self._links[key]
-            elif link.is_idle and link.last_used < oldest:
-                del self._links[key]
-                link.close("idle")
+        idle = {link for link in self._links if link.is_idle and link.last_used < oldest}
+        self._forget(idle | {link for link in self._links if not link.is_open})
+        for link in idle:
+            link.close("idle")
         stream_oldest = asyncio.get_running_loop().time() - self.settings.stream_idle_timeout / 2
         for key, streams in tuple(self._idle_streams.items()):
             for stream in tuple(streams):
@@ -224,7 +241,7 @@ class LinkPool:
 
     def expel(self, host_id: str, reason: str = "its key was revoked") -> None:
         """Cut every connection to one host; calls that wait fail."""
-        for link in tuple(self._links.values()):
+        for link in tuple(self._links):
             if link.peer.host_id == host_id:
                 link.close(reason)
         idle = [stream for streams in self._idle_streams.values() for stream in streams]
@@ -245,9 +262,10 @@ class LinkPool:
         streams = [stream for idle in self._idle_streams.values() for stream in idle]
         for stream in self._busy_streams:
             stream.discard()
-        for connection in (*self._links.values(), *streams):
+        for connection in (*self._links, *streams):
             connection.close()
-        for connection in (*self._links.values(), *streams, *self._busy_streams):
+        for connection in (*self._links, *streams, *self._busy_streams):
             await connection.wait_closed()
-        self._links.clear()
+        self._forget(set(self._links))
         self._idle_streams.clear()
+        self.strangers.close()
