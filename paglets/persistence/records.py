@@ -162,3 +162,5 @@ class PeerRecord(msgspec.Struct, frozen=True):
     host_id: str
     store_id: str
     commit: int
+    standing: str = ""
+    """The peer's own signature over that: with it the peer believes that it was further once."""

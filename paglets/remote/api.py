@@ -7,11 +7,17 @@ Unknown fields are ignored, so that a newer client can talk to an older host.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from paglets.core.incarnation import Incarnation
+
+Text = Annotated[str, Meta(max_length=512)]
+"""A name, an id or a URL: what is kept in memory or in the store is bounded when it is read."""
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+"""A number that every JSON reader reads as the same."""
 
 EMPTY_OBJECT = msgspec.Raw(b"{}")
 NULL = msgspec.Raw(b"null")
@@ -68,7 +74,7 @@ class PropertyParams(Params, frozen=True):
 class SetPropertyParams(Params, frozen=True):
     """A property to set, for everybody on the host, until it stops."""
 
-    key: str
+    key: Annotated[str, Meta(min_length=1, max_length=256)]
     value: msgspec.Raw = NULL
 
 
@@ -236,11 +242,11 @@ class MessageParams(Params, frozen=True):
     """One message. ``sender`` is set by the host that the sender lives on; what a sender writes is replaced."""
 
     agent_id: str
-    kind: str
-    message_id: str
+    kind: Text
+    message_id: Text
     body: msgspec.Raw = EMPTY_OBJECT
     """``{"args": {...}, "arg": ..., "reply_to": ...}``: one JSON object, opened by the paglet only."""
-    sender: str | None = None
+    sender: Text | None = None
     priority: int = 5
     message_type: int = 0
     timestamp: float = 0.0
@@ -251,7 +257,7 @@ class MessageParams(Params, frozen=True):
     """Forwards followed so far; bounded."""
     followed: Incarnation | None = None
     """The life that the last followed forward named; only a forward to a greater one is followed next."""
-    waiting: list[str] = []
+    waiting: Annotated[list[Text], Meta(max_length=256)] = []
     """Paglets whose handlers wait for the reply, each for the next; set by hosts, like ``sender``."""
 
 
@@ -319,44 +325,48 @@ REVOCATIONS_EXCHANGE = "revocations.exchange"
 class HelloParams(Params, frozen=True):
     """Who a host is and how current its store is."""
 
-    host_id: str
-    name: str
-    url: str
+    host_id: Text
+    name: Text
+    url: Text
     """The address it listens on, as it knows it; empty when the other side knows better."""
-    addresses: list[str] = []
-    code_version: str = ""
-    product_version: str = ""
-    store_id: str = ""
-    commit: int = 0
-    floor: int = 0
+    addresses: Annotated[list[Text], Meta(max_length=16)] = []
+    code_version: Text = ""
+    product_version: Text = ""
+    store_id: Text = ""
+    commit: Count = 0
+    standing: Text = ""
+    """The sender's signature over the two, see ``paglets.remote.trust.standings``."""
+    floor: Count = 0
     """The lowest transfer id to the other host that is allocated and not settled."""
-    revocations: str = ""
+    revocations: Text = ""
     """Digest of the revocation set, so that equal sets are not exchanged."""
-    seen_store_id: str = ""
-    seen_commit: int = 0
+    seen_store_id: Text = ""
+    seen_commit: Count = 0
     """The furthest that the sender ever saw the receiver's store."""
+    seen_standing: Text = ""
+    """And the receiver's own signature over that: without it, nobody has to believe it."""
 
 
 class VerdictAskParams(Params, frozen=True):
     """Which transfer the source asks about."""
 
-    source: str
-    counter: int
+    source: Text
+    counter: Annotated[int, Meta(ge=1, le=2**53)]
     agent_id: str
     incarnation: Incarnation
-    floor: int = 0
+    floor: Count = 0
 
 
 class GoodbyeParams(Params, frozen=True):
     """Why the host leaves, for people."""
 
-    reason: str = ""
+    reason: Text = ""
 
 
 class RevocationsParams(Params, frozen=True):
     """A page of signed revocation entries, base64; the answer is the same page of the other side's."""
 
-    entries: list[str] = []
-    page: int = 0
+    entries: Annotated[list[Annotated[str, Meta(max_length=16 * 1024)]], Meta(max_length=256)] = []
+    page: Count = 0
     more: bool = False
     """Whether the side that sends this has further pages."""

@@ -53,6 +53,7 @@ class Doors:
             mesh=neighbours.mesh,
             arrivals=population.arrivals,
             revocations=neighbours.revocations,
+            events=ground.events,
         )
         self.operations.add({**paglets.entries(), **host.entries(), **between.entries()})
         reads = Reads(

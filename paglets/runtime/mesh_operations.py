@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from paglets.core.errors import HostError
+from paglets.core.errors import ForbiddenError, HostError
 from paglets.persistence.journal.peers import Standing, note_floor, note_own_store, note_peer_store
 from paglets.persistence.records import PeerRecord
 from paglets.remote import api
+from paglets.remote.envelopes.header import check_incarnation
 from paglets.remote.members import Gossip, ProbeParams
+from paglets.remote.trust.errors import MalformedFrameError
+from paglets.remote.trust.standings import is_own_standing, sign_standing
 from paglets.runtime.operations import MEMBERS, Entry
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     from paglets.persistence.store import Store
     from paglets.remote.mesh_service import MeshService
+    from paglets.remote.trust.keys import HostKey
     from paglets.remote.wire.link import Link
     from paglets.runtime.caller import Caller
     from paglets.runtime.events import Events
@@ -47,9 +51,11 @@ class Greetings:
         revocations: Revocations,
         events: Events,
         version: str,
+        key: HostKey,
         on_met: Callable[[str], None],
     ) -> None:
         self._store = store
+        self._key = key
         self._mesh = mesh
         self._here = here
         self._status = status
@@ -64,6 +70,7 @@ class Greetings:
     def own(self, host_id: str) -> api.HelloParams:
         """This host's greeting to another."""
         seen = self._seen.get(host_id)
+        store_id, commit = self._store.store_id, self._store.commit_number
         return api.HelloParams(
             host_id=self._here.host_id,
             name=self._here.name,
@@ -71,18 +78,23 @@ class Greetings:
             addresses=list(self._status.addresses),
             code_version=self._here.code_version,
             product_version=self._version,
-            store_id=self._store.store_id,
-            commit=self._store.commit_number,
+            store_id=store_id,
+            commit=commit,
+            standing=sign_standing(self._key, self._here.mesh_id, store_id, commit),
             floor=self._open_transfers.floor(host_id),
             revocations=self._revocations.digest,
             seen_store_id=seen.store_id if seen else "",
             seen_commit=seen.commit if seen else 0,
+            seen_standing=seen.standing if seen else "",
         )
 
     async def recall(self) -> None:
         """Read what is known of the peers' stores, before the doors open."""
         for record in await self._store.read(lambda tx: tx.peers()):
-            self._seen[record.host_id] = record
+            if record.host_id == self._here.host_id:
+                self._status.restored = "another host has seen this store further than it is: it was restored"
+            else:
+                self._seen[record.host_id] = record
 
     async def greet(self, link: Link) -> None:
         """Run first on each new link that this host opens to another."""
@@ -95,7 +107,7 @@ class Greetings:
     async def take(self, peer_id: str, hello: api.HelloParams) -> None:
         """Take in a peer's greeting; ``peer_id`` is the key of the connection. ``HostError`` when they differ."""
         if hello.host_id != peer_id:
-            raise HostError("a greeting names another host than the key of its connection")
+            raise self._alarm(peer_id, "a greeting names another host than the key of its connection")
         if hello.host_id == self._here.host_id:
             return
         await self._note(hello)
@@ -106,27 +118,30 @@ class Greetings:
         """Write down what must not be forgotten; an idle mesh writes nothing."""
         peer, noted = hello.host_id, (hello.floor, hello.store_id)
         own = PeerRecord(self._here.host_id, hello.seen_store_id, hello.seen_commit)
-        behind = bool(hello.seen_store_id) and (
-            hello.seen_store_id != self._store.store_id or hello.seen_commit > self._store.commit_number
-        )
+        behind = self._is_behind(hello)
+        shown = PeerRecord(peer, hello.store_id, hello.commit, hello.standing)
         known = self._seen.get(peer)
         news = known is None or known.store_id != hello.store_id or hello.commit < known.commit
         if not behind and not news and self._noted.get(peer) == noted:
+            self._seen[peer] = shown  # further than before; that alone is not worth a write
             return
 
         def rule(tx: Any) -> tuple[Standing, Standing]:
             note_floor(tx, peer, hello.floor)
-            mine = Standing.CURRENT
+            mine = theirs = Standing.CURRENT
             if behind:
                 mine = note_own_store(
                     tx, self._here.host_id, self._store.store_id, self._store.commit_number, own
                 )
-            return mine, note_peer_store(tx, peer, hello.store_id, hello.commit)
+            for seen in (known, shown):  # what was remembered in memory only, then what is shown now
+                if seen is not None:
+                    theirs = note_peer_store(tx, peer, seen.store_id, seen.commit, seen.standing)
+            return mine, theirs
 
         mine, theirs = await self._store.commit(rule)
         self._noted[peer] = noted
         if theirs is Standing.CURRENT:
-            self._seen[peer] = PeerRecord(peer, hello.store_id, hello.commit)
+            self._seen[peer] = shown
         else:
             self._events.emit(
                 "security",
@@ -139,6 +154,21 @@ class Greetings:
             )
             logger.error("this host's store was restored from a copy", extra={"peer": hello.name})
 
+    def _is_behind(self, hello: api.HelloParams) -> bool:
+        """Whether this store was further once. A peer's word is not enough: it has to show this host's own."""
+        seen = (hello.seen_store_id, hello.seen_commit)
+        if not seen[0] or (seen[0] == self._store.store_id and seen[1] <= self._store.commit_number):
+            return False
+        if is_own_standing(self._key, self._here.mesh_id, *seen, hello.seen_standing):
+            return True
+        self._alarm(hello.host_id, "a greeting speaks of a store of this host that this host never had")
+        return False
+
+    def _alarm(self, peer_id: str, reason: str) -> HostError:
+        logger.warning("a greeting was refused", extra={"peer": peer_id, "reason": reason})
+        self._events.emit("security", data={"what": "greeting", "peer": peer_id}, error=reason)
+        return HostError(reason)
+
 
 class MeshOperations:
     """The operations that only hosts of the mesh call."""
@@ -150,8 +180,10 @@ class MeshOperations:
         mesh: MeshService,
         arrivals: Arrivals,
         revocations: Revocations,
+        events: Events,
     ) -> None:
         self._greetings = greetings
+        self._events = events
         self._mesh = mesh
         self._arrivals = arrivals
         self._revocations = revocations
@@ -181,6 +213,14 @@ class MeshOperations:
         """A source asks about one of its transfers."""
         if caller.peer is None:
             raise HostError("only hosts ask for verdicts")
+        if caller.peer.host_id != params.source:
+            reason = "a host asked for a verdict on another's transfer"
+            self._events.emit("security", data={"what": "verdict", "peer": caller.peer.host_id}, error=reason)
+            raise ForbiddenError(f"{reason}; it gets those on its own only")
+        try:
+            check_incarnation(params.incarnation)
+        except MalformedFrameError as error:
+            raise HostError(str(error)) from None
         return await self._arrivals.answer_query(caller.peer, params)
 
     async def ping(self, caller: Caller, params: Gossip) -> Any:

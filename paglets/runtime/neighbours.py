@@ -69,6 +69,7 @@ class Neighbours:
             revocations=self.revocations,
             events=ground.events,
             version=means.version,
+            key=means.credentials.key,
             on_met=on_met,
         )
         self.peers = Peers(pool=self.pool, mesh=self.mesh, here=ground.here, own_hello=self.greetings.own)

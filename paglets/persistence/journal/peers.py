@@ -41,15 +41,18 @@ def compare_stores(seen: PeerRecord | None, store_id: str, commit: int) -> Stand
     return Standing.BEHIND if seen.store_id == store_id else Standing.REPLACED
 
 
-def note_peer_store(tx: JournalTransaction, host_id: str, store_id: str, commit: int) -> Standing:
+def note_peer_store(
+    tx: JournalTransaction, host_id: str, store_id: str, commit: int, signature: str = ""
+) -> Standing:
     """Compare what a peer shows of its store with the furthest it was seen; remember it when it is further.
 
-    What was seen of a store that is BEHIND or REPLACED stays remembered.
+    What was seen of a store that is BEHIND or REPLACED stays remembered. ``signature``: the peer's own, over
+    what it shows.
     """
     seen = tx.peer(host_id)
     standing = compare_stores(seen, store_id, commit)
     if standing is Standing.CURRENT and (seen is None or commit > seen.commit):
-        tx.put_peer(PeerRecord(host_id, store_id, commit))
+        tx.put_peer(PeerRecord(host_id, store_id, commit, signature))
     return standing
 
 
