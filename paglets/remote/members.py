@@ -126,8 +126,9 @@ def fact_problem(fact: MemberFact) -> str:
         return "no valid host id"
     if not 0 <= fact.incarnation <= MAX_INCARNATION:
         return "incarnation out of range"
-    if len(facts.name) > MAX_NAME:
-        return f"name longer than {MAX_NAME} characters"
+    texts = (facts.host_id, facts.name, facts.url, *facts.addresses, facts.code_version, *facts.tags)
+    if len(facts.name) > MAX_NAME or not all(text.isprintable() for text in texts):
+        return f"a name longer than {MAX_NAME} characters, or characters that nobody can see"
     if len(facts.addresses) > MAX_ADDRESSES or any(
         len(url) > MAX_URL for url in (facts.url, *facts.addresses)
     ):

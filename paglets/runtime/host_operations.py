@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from paglets.core.errors import HostError
 from paglets.remote import api
 from paglets.remote.wire.control_server import SubscriptionOperation
 from paglets.runtime.operations import Entry
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from paglets.runtime.transfers.mover import Mover
 
 _PAGE = 1000
+MAX_PROPERTIES = 256
+MAX_PROPERTY_BYTES = 64 * 1024
+"""Of one value as JSON. Whoever may talk to a host may set its properties, so their sum is bounded."""
 
 
 class HostOperations:
@@ -90,6 +94,12 @@ class HostOperations:
 
     async def set_property(self, _caller: Caller, params: api.SetPropertyParams) -> Any:
         """Set one property."""
+        if len(params.value) > MAX_PROPERTY_BYTES:
+            raise HostError(
+                f"a property of {len(params.value)} bytes is over the bound of {MAX_PROPERTY_BYTES}"
+            )
+        if params.key not in self._properties and len(self._properties) >= MAX_PROPERTIES:
+            raise HostError(f"this host has {MAX_PROPERTIES} properties; it takes no more")
         self._properties[params.key] = msgspec.json.decode(params.value)
         return {}
 

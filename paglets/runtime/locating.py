@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from paglets.core.agent_ids import check_agent_id
 from paglets.core.errors import InvalidAgentError, PagletError
 from paglets.persistence.records import MoveKind, Phase
-from paglets.remote.api import PAGLETS_LOCATE, LocateParams
+from paglets.remote import api
+from paglets.remote.api import LocateParams
 
 if TYPE_CHECKING:
     from paglets.persistence.store import Store
@@ -21,6 +23,18 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 5.0
 _MAX_PLACES = 100
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """What another host says of a paglet that it has."""
+
+    agent_id: api.Text
+    host_url: api.Text
+    host_name: api.Text
+
+
+class _Places(msgspec.Struct, frozen=True):
+    places: list[_Place]
 
 
 class Locator:
@@ -34,12 +48,13 @@ class Locator:
 
     async def locate(self, _caller: Caller, params: LocateParams) -> Any:
         """``{"places": [...]}``: here first; the other hosts when nothing is found here, or when one is named."""
+        check_agent_id(params.prefix)
         limit = max(1, min(params.limit, _MAX_PLACES))
         if params.host and not self._here.is_me(params.host):
             target = await self._peers.find(params.host)
             onward = LocateParams(prefix=params.prefix, limit=limit, mesh=False)
             return await self._peers.call(
-                target.host_id, target.url, PAGLETS_LOCATE, onward, timeout=_TIMEOUT
+                target.host_id, target.url, api.PAGLETS_LOCATE, onward, timeout=_TIMEOUT
             )
         places = await asyncio.to_thread(self._here_by_prefix, params.prefix, limit)
         if not places and params.mesh and not params.host:
@@ -74,8 +89,11 @@ class Locator:
 
         async def ask(host_id: str, url: str) -> list[dict[str, str]]:
             with suppress(PagletError, msgspec.MsgspecError):
-                raw = await self._peers.call(host_id, url, PAGLETS_LOCATE, params, timeout=_TIMEOUT)
-                return msgspec.json.decode(raw)["places"]
+                raw = await self._peers.call(host_id, url, api.PAGLETS_LOCATE, params, timeout=_TIMEOUT)
+                said = msgspec.json.decode(raw, type=_Places).places
+                return [msgspec.structs.asdict(place) for place in said if place.agent_id.startswith(prefix)][
+                    :limit
+                ]
             return []
 
         others = [seen for seen in self._mesh.view.others if seen.online and seen.facts.host_id]

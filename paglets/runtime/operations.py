@@ -10,7 +10,7 @@ import msgspec
 
 from paglets.core.agent_ids import check_agent_id
 from paglets.core.errors import ForbiddenError, HostError, SerializationError
-from paglets.remote.api import HOST_ASK, AskParams, MessageParams
+from paglets.remote.api import HOST_ASK, AskParams, CreateParams, MessageParams
 from paglets.remote.moved import MovedReply
 from paglets.remote.wire.control_server import EVERYONE, Operation
 from paglets.remote.wire.peer import Peer, PeerKind
@@ -97,7 +97,7 @@ class Operations:
         except msgspec.MsgspecError as error:
             raise SerializationError(f"{params.method}: {error}") from None
         if self._here.is_me(params.host_url):
-            return await entry.handler(caller, onward)
+            return await entry.handler(caller, _checked(onward))
         if isinstance(onward, MessageParams):
             onward = msgspec.structs.replace(onward, sender=None, waiting=[])
         target = await self._peers.find(params.host_url)
@@ -113,8 +113,9 @@ class Operations:
 
 
 def _checked(params: Any) -> Any:
-    agent_id = getattr(params, "agent_id", "")
-    if agent_id:
+    agent_id = getattr(params, "agent_id", None)
+    may_be_empty = isinstance(params, CreateParams)
+    if agent_id is not None and not (may_be_empty and not agent_id):
         check_agent_id(agent_id)
     return params
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from paglets.core.deactivation import DeactivationRequest
-from paglets.core.errors import HostError, InvalidAgentError, LifecycleError, SerializationError
+from paglets.core.errors import (
+    HostError,
+    InvalidAgentError,
+    LifecycleError,
+    RemoteHostError,
+    SerializationError,
+)
 from paglets.core.incarnation import Incarnation, Lineage
 from paglets.core.messages import ONEWAY
 from paglets.persistence.records import MoveKind, Phase
@@ -39,6 +45,16 @@ _MARGIN = 5.0
 """Seconds that a host waits for another beyond the time that the operation itself may take."""
 _LONG = 120.0
 _MAX_BODY = 16 * 1024**2
+_MAX_HOPS = 16
+
+
+class _Whereabouts(msgspec.Struct, frozen=True):
+    """What is needed of another host's description of a paglet."""
+
+    host_url: api.Text
+    lineage: api.Count
+    adopter: api.Text
+    epoch: api.Count
 
 
 class PagletOperations:
@@ -193,14 +209,17 @@ class PagletOperations:
             api.PagletParams(agent_id=params.agent_id),
             timeout=params.timeout,
         )
-        info = msgspec.json.decode(raw)
+        try:
+            info = msgspec.json.decode(raw, type=_Whereabouts)
+        except msgspec.MsgspecError as error:
+            raise RemoteHostError(f"{source} does not say which life of the paglet it has: {error}") from None
         surrender = api.SurrenderParams(
             agent_id=params.agent_id,
-            incarnation=Incarnation(Lineage(info["lineage"], info["adopter"]), info["epoch"]),
+            incarnation=Incarnation(Lineage(info.lineage, info.adopter), info.epoch),
             url=self._here.address,
             timeout=params.timeout,
         )
-        where = await self._peers.find(info["host_url"])
+        where = await self._peers.find(info.host_url)
         await self._peers.call(
             where.host_id, where.url, api.PAGLETS_SURRENDER, surrender, timeout=params.timeout + _MARGIN
         )
@@ -274,6 +293,8 @@ class PagletOperations:
             raise SerializationError(
                 f"a message of {len(params.body)} bytes is over the bound of {_MAX_BODY}; send an artifact or a state"
             )
+        if not bytes(params.body).lstrip(b" \t\r\n").startswith(b"{"):
+            raise SerializationError('the body of a message is a JSON object: {"args": {...}, "arg": ...}')
         return await self._delivery.send(params, caller)
 
     async def multicast(self, _caller: Caller, params: api.MulticastParams) -> Any:
@@ -295,13 +316,14 @@ class PagletOperations:
         self, handler: Callable[[str, dict[str, Any], Caller], Awaitable[dict[str, Any]]]
     ) -> Callable[[Caller, api.MessageParams], Awaitable[bytes]]:
         async def answer(caller: Caller, params: api.MessageParams) -> bytes:
-            body = from_json(bytes(params.body))
-            arguments = dict(body.get("args") or {})
-            if isinstance(body.get("arg"), str):
-                arguments.setdefault("target", body["arg"])
+            arguments = _arguments(params)
             if self._residents.get(params.agent_id) is None and (
                 forward := await self._forward(params.agent_id)
             ):
+                if params.hops >= _MAX_HOPS:
+                    raise RemoteHostError(
+                        f"paglet {params.agent_id} was not found after {params.hops} forwards"
+                    )
                 onward = msgspec.structs.replace(params, hops=params.hops + 1)
                 return await self._peers.follow(forward, api.MESSAGE_SEND, onward, timeout=params.timeout)
             answered = await handler(params.agent_id, arguments, caller)
@@ -347,3 +369,15 @@ class PagletOperations:
         request = DeactivationRequest.from_wire({"source": "message", **arguments})
         await self._endings.deactivate(agent_id, request, caller)
         return {"deactivated": True, "proxy": self._place(agent_id)}
+
+
+def _arguments(params: api.MessageParams) -> dict[str, Any]:
+    """What a message to the runtime says, its single text argument as ``target``."""
+    body = from_json(bytes(params.body))
+    arguments: Any = body.get("args") or {}
+    if not isinstance(arguments, dict):
+        raise SerializationError(f"the args of a {params.kind} message are a JSON object")
+    named = dict(cast("dict[str, Any]", arguments))
+    if isinstance(body.get("arg"), str):
+        named.setdefault("target", body["arg"])
+    return named

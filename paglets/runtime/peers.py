@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -101,13 +102,15 @@ class Peers:
             known = ", ".join(sorted(other.facts.name for other in self._mesh.view.others)) or "none"
             raise TransferError(f"no host of this mesh is called {name_or_url!r}; known: {known}")
         try:
-            raw = await self._pool.call(
-                HostAddress(url), HOST_HELLO, self._own_hello(""), timeout=HELLO_TIMEOUT
-            )
-        except (RemoteHostError, HostError) as error:
-            raise TransferError(str(error)) from error
-        hello = msgspec.json.decode(raw, type=HelloParams)
-        return Target(hello.host_id, url, hello.name, hello.code_version)
+            async with asyncio.timeout(HELLO_TIMEOUT):
+                link = await self._pool.link(HostAddress(url))
+                raw = await link.call(HOST_HELLO, self._own_hello(link.peer.host_id))
+            hello = msgspec.json.decode(raw, type=HelloParams)
+        except TimeoutError:
+            raise TransferError(f"the host at {url} did not answer in time") from None
+        except (RemoteHostError, HostError, msgspec.MsgspecError) as error:
+            raise TransferError(f"the host at {url} cannot be asked who it is: {error}") from error
+        return Target(link.peer.host_id, url, hello.name, hello.code_version)
 
     def _by_url(self, url: str) -> SeenHost | None:
         found = [seen for seen in self._mesh.view.others if url == seen.url or url in seen.urls]

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from paglets.core.agent_ids import check_agent_id
+
 if TYPE_CHECKING:
     from paglets.remote.mesh import MeshRegistry
     from paglets.remote.wire.reads import Query, Read
@@ -64,14 +66,14 @@ class Reads:
 
     async def agent(self, query: Query) -> Any:
         """One paglet."""
-        agent_id = query.path["agent_id"]
+        agent_id = check_agent_id(query.path["agent_id"])
         resident = self._residents.get(agent_id)
         record = resident.record if resident is not None else await self._lifecycle.record(agent_id)
         return self._views.describe(record)
 
     async def state(self, query: Query) -> Any:
         """Its state, as a child made it JSON."""
-        _, state = await self._lifecycle.read_state(query.path["agent_id"])
+        _, state = await self._lifecycle.read_state(check_agent_id(query.path["agent_id"]))
         return {"state": msgspec.Raw(state)}
 
     async def events(self, query: Query) -> Any:

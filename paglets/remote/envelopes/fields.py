@@ -17,8 +17,9 @@ Line = Annotated[str, msgspec.Meta(max_length=256)]
 """A short text for people or a name; printable."""
 MAX_REASON = 300
 Reason = Annotated[str, msgspec.Meta(max_length=MAX_REASON)]
-Size = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+MAX_COUNT = 2**53
+Size = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 """Counters and sizes stay where every JSON reader is exact."""
 
 

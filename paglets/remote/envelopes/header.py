@@ -18,6 +18,7 @@ from paglets.core.errors import SerializationError
 from paglets.core.incarnation import Incarnation, TransferId
 from paglets.persistence.records import HookKind, MoveKind
 from paglets.remote.envelopes.fields import (
+    MAX_COUNT,
     Digest,
     Line,
     MaybeDigest,
@@ -183,7 +184,7 @@ def _check(header: EnvelopeHeader) -> None:
     ):
         check_line(text, "a text in an envelope", required=False)
     check_incarnation(header.incarnation)
-    if header.transfer_id.source != header.source or header.transfer_id.counter < 1:
+    if header.transfer_id.source != header.source or not 1 <= header.transfer_id.counter <= MAX_COUNT:
         raise MalformedFrameError("an envelope's transfer id is not its source's")
     if header.source == header.destination:
         raise MalformedFrameError("an envelope is meant for the host that sends it")
@@ -209,7 +210,8 @@ def _check_terms(header: EnvelopeHeader) -> None:
 def check_incarnation(incarnation: Incarnation) -> None:
     """``MalformedFrameError`` unless it is one that the rules can have made."""
     number, adopter = incarnation.lineage.number, incarnation.lineage.adopter
-    if incarnation.epoch < 1 or number < 0 or bool(number) != bool(adopter):
+    in_bounds = 1 <= incarnation.epoch <= MAX_COUNT and 0 <= number <= MAX_COUNT
+    if not in_bounds or bool(number) != bool(adopter):
         raise MalformedFrameError("an envelope's incarnation is none that can be")
     if adopter:
         check_key_id(adopter, "an envelope's adopting host")
