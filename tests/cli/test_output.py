@@ -25,7 +25,8 @@ def shown(table: Table) -> str:
     return stream.getvalue()
 
 
-def test_tables_are_whole_where_nobody_looks() -> None:
+def test_tables_are_whole_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     table = Table([Column("ID"), Column("STATE", keep=True)], "none")
     table.add("x" * 300, "active")
     assert "x" * 300 in shown(table)
