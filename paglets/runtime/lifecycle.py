@@ -192,6 +192,8 @@ class Lifecycle:
     async def _raise_up(self, agent_id: str, waiting: Sequence[str]) -> tuple[Resident, Started | None]:
         async with self._residents.claim(agent_id, OPERATION_TIMEOUT):
             resident = self._residents.get(agent_id)
+            if resident is not None and resident.doubt is not None:
+                raise LifecycleError(str(resident.doubt))
             if resident is None or resident.crashed or _is_down(resident):
                 record = await self.record(agent_id)
                 reason = "activate" if record.phase is Phase.INACTIVE else "recovered"

@@ -37,6 +37,8 @@ class Resident:
         self.crashed = ""
         """What ended its process against its will; empty while it is well."""
         self.exit_code: int | None = None
+        self.moving = False
+        """On its way: what the end of its process means is for its move to say."""
         self.doubt: TransferInDoubtError | None = None
         """Set when the process was ended because the verdict on its move did not come in time."""
         self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -228,7 +228,7 @@ class Supervisor:
         if resident is None or resident.child is not child:
             return
         resident.exit_code = outcome.status.code if outcome.status.signal is None else -outcome.status.signal
-        if self._closing or outcome.wanted:
+        if self._closing or outcome.wanted or resident.moving:
             return
         resident.crashed = str(outcome)
         logger.warning(

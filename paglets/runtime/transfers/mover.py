@@ -147,6 +147,7 @@ class Mover:
         move = Move(self._parts, record, outgoing, cargo=cargo, resident=resident)
         self._start(move)
         if resident is not None and resident.child is not None:
+            resident.moving = True
             resident.mailbox.hold()
             self._own(self._watch(move, resident))
         return move
@@ -248,6 +249,7 @@ class Mover:
                 "on_dispatch_failed did not return well",
                 extra={"agent_id": resident.agent_id, "error": str(error)},
             )
+        resident.moving = False
         resident.mailbox.let_go()
         self._mailboxes.pump(resident)
 
@@ -260,12 +262,20 @@ class Mover:
         self._own(self._recover(move))
 
     async def _recover(self, move: Move) -> None:
+        agent_id, resident = move.record.agent_id, move.resident
+        why = "its process ended while it was moving, and it did not move"
+        self._parts.events.emit(
+            "paglet-crashed", agent_id=agent_id, class_name=move.record.class_name, error=why
+        )
         try:
-            await self._lifecycle.recover(move.record.agent_id, replacing=move.resident)
+            await self._lifecycle.recover(agent_id, replacing=resident)
         except PagletError as error:
-            if move.resident is not None:
-                self._mailboxes.fail_waiting(move.resident, PagletCrashedError(str(error)))
-            raise
+            if resident is not None:
+                resident.crashed = why
+                self._mailboxes.fail_waiting(resident, PagletCrashedError(f"paglet {agent_id}: {why}"))
+            logger.warning(
+                "a paglet could not be started again", extra={"agent_id": agent_id, "error": str(error)}
+            )
 
     def left(self, move: Move, departed: Departed | None) -> None:
         """See ``Aftermath``."""
