@@ -17,7 +17,7 @@ import msgspec
 
 from paglets.core.agent import NOT_HANDLED, Paglet, PagletState
 from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
-from paglets.core.errors import PagletError
+from paglets.core.errors import HostError, PagletError
 from paglets.core.messages import Message
 
 if TYPE_CHECKING:
@@ -230,8 +230,13 @@ class Notes(Paglet[NotesState]):
     def do_flood_calls(self, message: Message) -> Any:
         proxy = self.context.get_proxy("friend", "https://second:8765")
         assert proxy is not None
-        replies = [proxy.send_future(Message("hello")) for _ in range(message.args["number"])]
-        return sum(reply.get_reply() == "done" for reply in replies)
+        done = refused = 0
+        for reply in [proxy.send_future(Message("hello")) for _ in range(message.args["number"])]:
+            try:
+                done += reply.get_reply() == "done"
+            except HostError as error:
+                refused += "under way already" in str(error)
+        return done, refused
 
     def do_eat(self, message: Message) -> Any:
         return len(bytearray(message.args["bytes"]))

@@ -19,6 +19,7 @@ from tests.children.support import BOUND, TestHost, is_running, open_descriptors
 
 if TYPE_CHECKING:
     from paglets.runtime.children.child import Child
+from paglets.runtime.children.open_calls import MAX_CALLS
 
 
 async def crash(host: TestHost, kind: str, **args: Any) -> Child:
@@ -131,27 +132,26 @@ async def test_descriptors_without_end_are_refused(zygote_host: TestHost) -> Non
     assert open_descriptors() <= before
 
 
-async def test_calls_without_end_are_held_back(zygote_host: TestHost) -> None:
+async def test_a_flood_of_calls_is_refused_beyond_its_bound_and_its_answers_come_through(
+    zygote_host: TestHost,
+) -> None:
     answered = asyncio.Event()
     running = 0
-    most = 0
 
     async def slow(_child: Child, _call: object) -> bytes:
-        nonlocal running, most
+        nonlocal running
         running += 1
-        most = max(most, running)
         await answered.wait()
-        running -= 1
         return b'"done"'
 
     zygote_host.on_method["message.send"] = slow
     child = await zygote_host.created()
-    flood = asyncio.ensure_future(send(child, "flood_calls", number=2000))
-    await until(lambda: most >= 256)
-    await asyncio.sleep(0.1)
-    assert most < 1000, "what one read brought may still start"
+    flood = asyncio.ensure_future(send(child, "flood_calls", number=MAX_CALLS + 100))
+    await until(lambda: running == MAX_CALLS)
+    assert await child.read_state(), "it is read while it has calls open"
     answered.set()
-    assert await flood == 2000
+    done, refused = await flood
+    assert (done, refused) == (MAX_CALLS, 100)
 
 
 async def test_a_child_that_reads_nothing_holds_up_nobody(zygote_host: TestHost) -> None:

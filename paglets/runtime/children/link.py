@@ -53,7 +53,6 @@ class HostLink:
         self._unsent_bytes = 0
         self._room = asyncio.Event()
         self._room.set()
-        self._held = False
         self._closed = False
         self._loop.add_reader(connection, self._readable)
 
@@ -87,16 +86,11 @@ class HostLink:
             raise FrameError("a frame that speaks of a descriptor, and none came with it")
         return self._descriptors.popleft()
 
-    def hold(self, *, held: bool) -> None:
-        """Stop reading (the child asks faster than it is answered), or go on."""
-        self._held = held
-        self._update_reader()
-
     def read_out(self) -> None:
-        """The child has ended: drop what is not sent, and read what it has sent still, held or not."""
+        """The child has ended: drop what is not sent, and read what it has sent still."""
         if not self._closed:
             self._drop_unsent()
-            self.hold(held=False)
+            self._update_reader()
 
     def close(self) -> None:
         """Let go of the socket and of everything not sent."""
@@ -122,7 +116,7 @@ class HostLink:
     def _update_reader(self) -> None:
         if self._closed:
             return
-        if self._held or not self._room.is_set():
+        if not self._room.is_set():
             self._loop.remove_reader(self._socket)
         else:
             self._loop.add_reader(self._socket, self._readable)

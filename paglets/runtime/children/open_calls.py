@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from paglets.core.error_reports import report
-from paglets.core.errors import PagletError
+from paglets.core.errors import HostError, PagletError
 from paglets.remote.moved import MovedReply
 from paglets.runtime.child_specs import Call
 from paglets.runtime.children.json_text import check_json
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MAX_CALLS = 256
-"""Calls of one child under way; it is not read while it has more, until half of them are answered."""
+MAX_CALLS = 4096
+"""Calls of one child under way; one more is answered by an error."""
+_TOO_MANY = (
+    f"{MAX_CALLS} calls of this paglet are under way already; wait for some of them before making more"
+)
 
 
 class OpenCalls:
@@ -31,7 +34,6 @@ class OpenCalls:
         self._agent_id = agent_id
         self._on_call = on_call
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._held = False
 
     def begin(self, link: HostLink, frame: MakeCall) -> None:
         """Start on a call; ``FrameError`` for what is none."""
@@ -46,11 +48,11 @@ class OpenCalls:
             thread=frame.thread,
             timeout=frame.timeout,
         )
-        task = asyncio.get_running_loop().create_task(self._answer(link, call))
-        self._tasks[frame.id] = task
-        if len(self._tasks) >= MAX_CALLS and not self._held:
-            self._held = True
-            link.hold(held=True)
+        if len(self._tasks) >= MAX_CALLS:
+            # Reading has to go on: the paglet's own replies, which free places, come over the same socket.
+            link.send(CallResult(call.id, error=report(HostError(_TOO_MANY))))
+            return
+        self._tasks[frame.id] = asyncio.get_running_loop().create_task(self._answer(link, call))
 
     async def aclose(self) -> None:
         """Cancel what is under way, and wait for it."""
@@ -77,9 +79,6 @@ class OpenCalls:
         finally:
             # Before the answer leaves: with it the child may use the number again.
             del self._tasks[call.id]
-            if self._held and len(self._tasks) <= MAX_CALLS // 2:
-                self._held = False
-                link.hold(held=False)
         try:
             link.send(answer)
         except FrameError as error:
