@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +66,12 @@ class HostLife:
         self._client: HostClient | None = provided.client
         self._core: HostCore | None = None
         self._stopped = False
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise HostError(
+                f"the data directory {settings.data_dir} cannot be made: {error.strerror}; choose another one"
+            ) from error
         self.store = provided.store if provided.store is not None else Store(settings.data_dir / "store")
         try:
             key = HostKey.load_or_create(settings.data_dir / "host.key")
@@ -116,7 +120,11 @@ class HostLife:
     async def start(self) -> None:
         """Start on the loop that is running."""
         self.thread.adopt(asyncio.get_running_loop())
-        await self._start()
+        try:
+            await self._start()
+        except BaseException:
+            await asyncio.to_thread(self._close)
+            raise
 
     async def _start(self) -> None:
         provided = self._provided
@@ -140,19 +148,23 @@ class HostLife:
             self._client = HostClient(transport=transport, local_url=core.ground.here.address)
 
     def stop(self, *, deactivate_active: bool = False) -> None:
-        """Stop and close everything; bounded, and harmless when repeated."""
+        """Stop and close everything; bounded, and harmless when repeated. ``HostError`` on the loop's thread."""
+        self.thread.refuse_own_thread()
         core, self._core = self._core, None
-        if core is not None:
-            with contextlib.suppress(HostError):
+        try:
+            if core is not None:
                 self.thread.run(core.stop(deactivate=deactivate_active), _STOP_TIMEOUT)
-        self._close()
+        finally:
+            self._close()
 
     async def aclose(self, *, deactivate_active: bool = False) -> None:
         """``stop`` on the loop that ``start`` was called on."""
         core, self._core = self._core, None
-        if core is not None:
-            await core.stop(deactivate=deactivate_active)
-        await asyncio.to_thread(self._close)
+        try:
+            if core is not None:
+                await core.stop(deactivate=deactivate_active)
+        finally:
+            await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
         self._stopped = True

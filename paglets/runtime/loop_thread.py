@@ -31,6 +31,7 @@ class LoopThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._owner: int | None = None
+        self._waiting: set[concurrent.futures.Future[Any]] = set()
 
     @property
     def running(self) -> bool:
@@ -52,10 +53,13 @@ class LoopThread:
         self._loop = loop
         self._owner = threading.get_ident()
 
-    def release(self) -> None:
-        """Forget an adopted loop."""
-        self._loop = None
-        self._owner = None
+    def refuse_own_thread(self) -> None:
+        """``HostError`` on the loop's own thread, where a synchronous call would wait for itself."""
+        if threading.get_ident() == self._owner:
+            raise HostError(
+                f"a synchronous call on {self._name} from its own loop thread would wait for itself; "
+                "call it from another thread, or await the asynchronous form"
+            )
 
     def run(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Run a coroutine on the loop and wait for its result.
@@ -63,17 +67,12 @@ class LoopThread:
         Raises what the coroutine raises; ``HostError`` from the loop's own thread, when the loop does not
         run, and (after cancelling the work) when ``timeout`` seconds pass.
         """
-        loop = self._loop
-        if loop is None:
+        try:
+            self.refuse_own_thread()
+        except HostError:
             work.close()
-            raise HostError(f"{self._name} is not running; call start_background() first")
-        if threading.get_ident() == self._owner:
-            work.close()
-            raise HostError(
-                f"a synchronous call on {self._name} from its own loop thread would wait for itself; "
-                "call it from another thread"
-            )
-        future = asyncio.run_coroutine_threadsafe(work, loop)
+            raise
+        future = self.submit(work)
         try:
             return future.result(timeout)
         except concurrent.futures.TimeoutError:
@@ -90,7 +89,10 @@ class LoopThread:
         if loop is None:
             work.close()
             raise HostError(f"{self._name} is not running; call start_background() first")
-        return asyncio.run_coroutine_threadsafe(work, loop)
+        future = asyncio.run_coroutine_threadsafe(work, loop)
+        self._waiting.add(future)
+        future.add_done_callback(self._waiting.discard)
+        return future
 
     def join(self) -> None:
         """Wait until the thread has ended."""
@@ -101,6 +103,8 @@ class LoopThread:
         """End the loop's thread, bounded; an adopted loop is only forgotten."""
         loop, thread = self._loop, self._thread
         self._loop = self._thread = None
+        for future in tuple(self._waiting):
+            future.cancel()  # whoever waits on another thread is told that the host has stopped
         if thread is None or loop is None:
             self._owner = None
             return

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import TYPE_CHECKING
 
-from paglets.core.errors import PagletCrashedError
+from paglets.core.errors import PagletCrashedError, PagletError
 from paglets.runtime.beginnings import Beginnings
 from paglets.runtime.checkpoints import Checkpoints
+from paglets.runtime.children.outcomes import ChildEnd
 from paglets.runtime.circles import Circles
 from paglets.runtime.claims import Claims
 from paglets.runtime.delivery import Delivery
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     from paglets.runtime.children.outcomes import ChildOutcome
     from paglets.runtime.ground import Ground
     from paglets.runtime.neighbours import Neighbours
+    from paglets.runtime.residents import Resident
+
+logger = logging.getLogger(__name__)
 
 
 class Population:
@@ -34,6 +40,7 @@ class Population:
 
     def __init__(self, ground: Ground, neighbours: Neighbours) -> None:
         self._residents = ground.residents
+        self._recoveries: set[asyncio.Task[None]] = set()
         self.circles = Circles(ground.residents)
         waits = HookWaits(ground.residents)
         self.supervisor = Supervisor(
@@ -137,13 +144,29 @@ class Population:
         if self.mover.is_moving(child.agent_id):
             return
         resident = self._residents.get(child.agent_id)
-        if resident is not None:
+        if resident is None:
+            return
+        if outcome.end is ChildEnd.LAUNCHER_LOST:
+            # Not its own doing: it comes back from its checkpoint, and what waits for it is handled then.
+            recovery = asyncio.create_task(self._bring_back(resident))
+            self._recoveries.add(recovery)
+            recovery.add_done_callback(self._recoveries.discard)
+        else:
             self.mailboxes.fail_waiting(
                 resident, PagletCrashedError(f"the process of paglet {child.agent_id} ended: {outcome}")
             )
 
+    async def _bring_back(self, resident: Resident) -> None:
+        try:
+            await self.lifecycle.recover(resident.agent_id, replacing=resident)
+        except PagletError:
+            logger.exception("a paglet did not come back", extra={"agent_id": resident.agent_id})
+
     async def aclose(self) -> None:
         """Let go of every move and message, then end every process."""
+        for recovery in tuple(self._recoveries):
+            recovery.cancel()
+        await asyncio.gather(*self._recoveries, return_exceptions=True)
         await self.wakeups.aclose()
         await self.mover.aclose()
         await self.departures.undivided.aclose()
