@@ -101,10 +101,9 @@ class LmdbTransaction(ReadTransaction):
 
     def drop_queued(self, agent_id: str, message_id: str | None = None) -> None:
         """Take one message, or all of them, off a paglet's queue."""
-        if message_id is None:
-            dropped = self._queue.drop_all(agent_id)
-        else:
-            dropped = self._queue.drop(agent_id, message_id)
+        dropped = (
+            self._queue.drop_all(agent_id) if message_id is None else self._queue.drop(agent_id, message_id)
+        )
         self.dirty = self.dirty or dropped
 
     def put_peer(self, record: PeerRecord) -> None:

@@ -173,8 +173,7 @@ class Store:
 
         def copy_slice() -> bool:
             parts = reader.next()
-            for part in parts:
-                file_object.write(part)
+            file_object.writelines(parts)
             return bool(parts)
 
         while await self._readers.run(copy_slice):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from paglets.core.incarnation import TransferId
-from paglets.persistence.records import PagletRecord, PeerRecord, QueuedRecord, VerdictRecord
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from paglets.core.incarnation import TransferId
+    from paglets.persistence.records import PagletRecord, PeerRecord, QueuedRecord, VerdictRecord
 
 
 class JournalTransaction(Protocol):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from paglets.persistence.records import QueuedRecord
     from paglets.persistence.store import Store
+    from paglets.runtime.child_specs import Snapshot
     from paglets.runtime.events import Events
     from paglets.runtime.mailboxes import Mailboxes
     from paglets.runtime.residents import Resident, Residents
@@ -81,8 +82,10 @@ class Beginnings:
             init = msgspec.json.encode(event.pop("init", None))
             try:
                 async with asyncio.timeout(self._limits.hook_timeout):
-                    await resident.need_child().run_hook(pending.kind, event, init=init)
-                await self._checkpoint(resident)
+                    child = resident.need_child()
+                    await child.run_hook(pending.kind, event, init=init)
+                    snapshot = await child.begin_departure(Departure(kind=DepartureKind.CHECKPOINT))
+                await self._keep(resident, snapshot)
             except JournalConflict:
                 pass  # it moved on, or was parked, by its own call in the hook
             except (PagletError, TimeoutError) as error:
@@ -104,8 +107,7 @@ class Beginnings:
     def _is_current(self, resident: Resident) -> bool:
         return self._residents.get(resident.agent_id) is resident
 
-    async def _checkpoint(self, resident: Resident) -> None:
-        snapshot = await resident.need_child().begin_departure(Departure(kind=DepartureKind.CHECKPOINT))
+    async def _keep(self, resident: Resident, snapshot: Snapshot) -> None:
         if snapshot.state is None:
             raise SerializationError(f"paglet {resident.agent_id} gave no state")
         with snapshot.state as payload:
@@ -142,8 +144,8 @@ class Beginnings:
         self._events.emit(
             "paglet-crashed", agent_id=resident.agent_id, class_name=resident.record.class_name, error=reason
         )
-        if kind is HookKind.CREATION and isinstance(error, PagletError):
-            raise error
+        if kind is HookKind.CREATION:
+            raise error if isinstance(error, PagletError) else LifecycleError(reason) from error
         raise LifecycleError(f"paglet {resident.agent_id} is here, but {reason}") from error
 
 

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from paglets.remote.mesh import HostRef, MeshRegistry
     from paglets.runtime.launchers.launcher import Launcher
 
-_STOP_TIMEOUT = 60.0
 _STATES = {ACTIVE: "active", INACTIVE: "inactive", ACTIVE | INACTIVE: "all"}
 
 
@@ -273,6 +272,7 @@ class Host:
 
     def get_proxy(self, agent_id: str, *, include_inactive: bool = False) -> PagletProxy | None:
         """The proxy of a paglet that is here; None when it is not, or is parked and that was not asked for."""
+        self._life.thread.refuse_own_thread()
         record = self._life.store.read_sync(lambda tx: tx.paglet(agent_id))
         if record is None or record.phase in {Phase.TOMBSTONE, Phase.DEPARTED}:
             return None
@@ -298,6 +298,7 @@ class Host:
         self, *, active: bool = True, inactive: bool = False, include_state: bool = False
     ) -> list[dict[str, Any]]:
         """The paglets here, by id, as ``GET /agents`` shows them; known as soon as the host is constructed."""
+        self._life.thread.refuse_own_thread()
         phases = {Phase.ACTIVE} if active else set[Phase]()
         if inactive:
             phases.add(Phase.INACTIVE)
@@ -341,6 +342,7 @@ class Host:
 
     def health(self) -> dict[str, Any]:
         """``name address active_count inactive_count code_version capabilities tags properties``."""
+        self._life.thread.refuse_own_thread()
         return self._life.core.ground.status.health()
 
     def status(self) -> dict[str, Any]:
@@ -354,10 +356,12 @@ class Host:
 
     def list_hosts(self, *, online_only: bool = False, include_self: bool = True) -> list[HostRef]:
         """The hosts of the mesh."""
+        self._life.thread.refuse_own_thread()
         return self.mesh.hosts(online_only=online_only, include_self=include_self)
 
     def mailbox_status(self, agent_id: str) -> dict[str, Any]:
         """``waiting`` messages, whether one is ``in_progress``, and whether the mailbox is ``held``."""
+        self._life.thread.refuse_own_thread()
         resident = self._life.core.ground.residents.get(agent_id)
         if resident is None:
             raise InvalidAgentError(f"there is no active paglet {agent_id} on host {self.name}")
@@ -438,12 +442,14 @@ class Host:
 
     def list_events(self, *, since: int = 0, limit: int = 100) -> list[ContextEvent]:
         """Events with an id greater than ``since``, oldest first."""
+        self._life.thread.refuse_own_thread()
         return self._life.log.events_since(since, limit=limit)
 
     # --- files -------------------------------------------------------------------------------------------
 
     def work_dir_for(self, agent_id: str) -> Path:
         """The working directory of an active paglet, made if need be."""
+        self._life.thread.refuse_own_thread()
         record = self._life.store.read_sync(lambda tx: tx.paglet(agent_id))
         if record is None or record.phase is not Phase.ACTIVE:
             raise InvalidAgentError(f"there is no active paglet {agent_id} on host {self.name}")
@@ -453,6 +459,7 @@ class Host:
 
     def persistent_storage_for(self, agent_id: str, *, quota_bytes: int | None = None) -> ManagedStorage:
         """The storage of a paglet's class on this host."""
+        self._life.thread.refuse_own_thread()
         record = self._life.store.read_sync(lambda tx: tx.paglet(agent_id))
         if record is None or record.phase in {Phase.TOMBSTONE, Phase.DEPARTED}:
             raise InvalidAgentError(f"there is no paglet {agent_id} on host {self.name}")

@@ -92,7 +92,8 @@ class Supervisor:
     ) -> tuple[Child, Admitted]:
         """A process that holds the paglet, its class imported and its state loaded; no hook has run.
 
-        Bounded by ``start_timeout``. Any failure is one of the API page's errors, and leaves no process.
+        Bounded by ``start_timeout`` from the moment it is its turn. Any failure is one of the API page's
+        errors, and leaves no process.
         """
         if class_name.partition(":")[0] in REFUSED_MODULES:
             raise InvalidAgentError(
@@ -103,7 +104,8 @@ class Supervisor:
             raise HostError(f"host {self._here.name} is stopping")
         spec = self._spec(agent_id, incarnation, class_name, state_class_name, state_json)
         try:
-            async with asyncio.timeout(self._settings.limits.start_timeout), self._starts:
+            # Waiting for its turn does not count: after a power cut hundreds want to start at once.
+            async with self._starts, asyncio.timeout(self._settings.limits.start_timeout):
                 child = await Child.launch(
                     self._launcher,
                     self._request(),

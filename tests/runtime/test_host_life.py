@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import signal
+import sys
 import threading
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from paglets.core.errors import HostError
 from paglets.core.messages import Message
 from paglets.runtime.host import Host
+from paglets.runtime.settings import HostSettings, Limits
 from tests.host.agents import Server
 
-if TYPE_CHECKING:
-    from pathlib import Path
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def test_stopping_on_the_own_loop_is_refused_and_changes_nothing(tmp_path: Path) -> None:
@@ -52,11 +56,11 @@ async def test_a_start_that_fails_leaves_nothing_open(tmp_path: Path) -> None:
     try:
         port = int(first.address.rpartition(":")[2])
         before = set(threading.enumerate())
-        descriptors = len(os.listdir("/proc/self/fd"))
+        descriptors = open_descriptors()
         second = Host("second", port=port, mesh_dir=tmp_path / "mesh", persistence_dir=tmp_path / "data")
         with pytest.raises(HostError, match=str(port)):
             await second.start()
-        assert len(os.listdir("/proc/self/fd")) <= descriptors
+        assert open_descriptors() <= descriptors
         assert set(threading.enumerate()) <= before
         third = Host("third", mesh_dir=tmp_path / "mesh", persistence_dir=tmp_path / "data")
         await third.aclose()
@@ -86,3 +90,54 @@ def test_paglets_of_a_zygote_that_died_come_back_by_themselves(tmp_path: Path) -
         assert came_back.wait(10) or proxy.info()["epoch"] > life
         assert proxy.send(Message("value", arg=5), timeout=10) == 5
         assert proxy.info()["epoch"] == life + 1
+
+
+async def test_synchronous_calls_on_the_own_loop_are_refused(tmp_path: Path) -> None:
+    host = Host("adopted", mesh_dir=tmp_path / "mesh")
+    await host.start()
+    try:
+        for call in (
+            lambda: host.create(Server),
+            lambda: host.get_proxy("any"),
+            host.get_proxies,
+            host.list_agents,
+            host.list_hosts,
+            host.health,
+            host.list_events,
+            lambda: host.work_dir_for("any"),
+            lambda: host.client.get_json(host.address + "/health"),
+        ):
+            with pytest.raises(HostError, match="loop"):
+                call()
+    finally:
+        await host.aclose()
+
+
+def test_many_paglets_come_back_though_they_start_slowly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each start is fast enough; all of them together take longer than one may."""
+    (tmp_path / "slow_to_import.py").write_text(
+        "import time\n"
+        "from dataclasses import dataclass\n"
+        "from paglets.core.agent import Paglet, PagletState\n"
+        "time.sleep(0.25)\n"
+        "@dataclass\n"
+        "class State(PagletState):\n"
+        "    n: int = 0\n"
+        "class Slow(Paglet[State]):\n"
+        "    State = State\n"
+    )
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    slow = importlib.import_module("slow_to_import").Slow
+    settings = HostSettings(
+        name="crowded",
+        data_dir=tmp_path / "data",
+        limits=Limits(start_timeout=0.9, concurrent_starts=2),
+    )
+    with Host.from_settings(settings, mesh_dir=tmp_path / "mesh") as host:
+        ids = [host.create(slow).agent_id for _ in range(8)]
+    with Host.from_settings(settings, mesh_dir=tmp_path / "mesh") as host:
+        for agent_id in ids:
+            info = host.activate(agent_id).info()
+            assert (info["status"], info["epoch"]) == ("active", 2), info
