@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import msgspec
 
@@ -49,6 +49,10 @@ class PagletProxy:
     and the proxy learns it from the answer.
     """
 
+    process_client: ClassVar[ProxyClient | None] = None
+    """What proxies without a client call through. Set by the runtime, and only in the process of a paglet: so a
+    proxy in a state can be used wherever the paglet is."""
+
     def __init__(self, host_url: str, agent_id: str, client: ProxyClient | None) -> None:
         self.host_url = host_url
         self.agent_id = agent_id
@@ -64,7 +68,8 @@ class PagletProxy:
     def from_wire(cls, payload: Mapping[str, Any], client: ProxyClient | None = None) -> PagletProxy:
         """Read what ``to_wire`` wrote; ``SerializationError`` for anything else.
 
-        Without a client the proxy can be kept and compared, and raises ``HostError`` when it is used.
+        Without a client the proxy can be used in the process of a paglet; elsewhere it can be kept and compared,
+        and raises ``HostError`` when it is used.
         """
         ref = PagletProxyRef.from_wire(payload)
         return cls(ref.host_url, ref.agent_id, client)
@@ -112,7 +117,8 @@ class PagletProxy:
 
     def is_remote(self, local_url: str | None = None) -> bool:
         """Whether it is elsewhere than at ``local_url``, or else than at the host of this proxy's client."""
-        here = local_url if local_url is not None else getattr(self._client, "local_url", None)
+        client = self._client or self.process_client
+        here = local_url if local_url is not None else getattr(client, "local_url", None)
         return here is None or self.host_url.rstrip("/") != str(here).rstrip("/")
 
     def get_address(self) -> str:
@@ -237,12 +243,13 @@ class PagletProxy:
         )
 
     def _require_client(self) -> ProxyClient:
-        if self._client is None:
+        client = self._client or self.process_client
+        if client is None:
             raise HostError(
                 f"this proxy of {self.agent_id} has no client to call through; "
                 "resolve its ref() with a context or a client"
             )
-        return self._client
+        return client
 
     def _call(self, method: str, params: msgspec.Struct, timeout: float | None = None) -> bytes:
         return self._learn(self._require_client().call(self.host_url, method, params, timeout=timeout))

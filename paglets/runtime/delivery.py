@@ -73,6 +73,7 @@ class Delivery:
     ) -> None:
         self._residents = residents
         self._mailboxes = mailboxes
+        mailboxes.send_on = self._send_on
         self._store = store
         self._peers = peers
         self._waits = waits
@@ -164,7 +165,10 @@ class Delivery:
         """
         for letter in resident.mailbox.drain():
             if not letter.durable:
-                self._own(self._again(letter))
+                self._send_on(letter)
+
+    def _send_on(self, letter: Letter) -> None:
+        self._own(self._again(letter))
 
     async def _again(self, letter: Letter) -> None:
         try:

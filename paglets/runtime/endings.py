@@ -166,7 +166,7 @@ class Endings:
             if resident is None or caller.own_call(resident) is not None or resident.idle.is_set():
                 raise
             async with self._residents.claim(agent_id, OPERATION_TIMEOUT):
-                await self._bury(resident.record)
+                await self._bury(resident.record, grace=0)
 
     async def _dispose(self, agent_id: str, resident: Resident | None, caller: Caller) -> None:
         if resident is None or resident.child is None or resident.crashed:
@@ -182,7 +182,7 @@ class Endings:
             pass  # it has no process any more to be asked
         await self._bury(resident.record)
 
-    async def _bury(self, record: PagletRecord) -> None:
+    async def _bury(self, record: PagletRecord, grace: float | None = None) -> None:
         try:
             disposed = await self._store.commit(
                 lambda tx: lifecycle.dispose(tx, record.agent_id, record.incarnation, at=time.time())
@@ -194,7 +194,7 @@ class Endings:
         if resident is not None:
             self._residents.remove(resident)
             if resident.child is not None:
-                self._supervisor.end(resident.child, grace=self._limits.end_grace)
+                self._supervisor.end(resident.child, grace=self._limits.end_grace if grace is None else grace)
             gone = InvalidAgentError(
                 f"paglet {record.agent_id} was disposed of before it handled the message"
             )

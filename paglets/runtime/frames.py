@@ -134,6 +134,12 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", array_like=True):
     error: dict[str, Any] | None = None
 
 
+class Returned(msgspec.Struct, frozen=True, tag="returned", array_like=True):
+    """The message was not handled: the paglet had packed when its turn came."""
+
+    seq: int
+
+
 class AdmittedAnswer(msgspec.Struct, frozen=True, tag="admitted", array_like=True):
     """The paglet can run."""
 
@@ -181,7 +187,7 @@ HostFrame = (
     | Place
     | CallResult
 )
-ChildFrame = Answer | AdmittedAnswer | SnapshotTaken | MakeCall | RunEnded
+ChildFrame = Answer | Returned | AdmittedAnswer | SnapshotTaken | MakeCall | RunEnded
 
 _encoder = msgspec.msgpack.Encoder()
 _host_frames = msgspec.msgpack.Decoder(HostFrame)

@@ -22,7 +22,7 @@ class Letter:
     ``reply`` resolves to the raw JSON reply, or to the handler's error; None when nobody waits.
     """
 
-    __slots__ = ("durable", "params", "reply")
+    __slots__ = ("durable", "params", "reply", "turn")
 
     def __init__(
         self, params: MessageParams, reply: asyncio.Future[bytes] | None, *, durable: bool = False
@@ -31,6 +31,8 @@ class Letter:
         self.reply = reply
         self.durable = durable
         """It waits in the journal too, to be taken off there when it has been handled."""
+        self.turn = 0
+        """Its number in the mailbox, by arrival."""
 
     def answer(self, reply: bytes) -> None:
         """Give the reply, unless the one who waited has left."""
@@ -86,10 +88,15 @@ class Mailbox:
             raise HostError(
                 f"the mailbox of {letter.params.agent_id} is full: {self._limit} messages wait; send more slowly"
             )
+        self._sequence += 1
+        letter.turn = self._sequence
+        self.put_back(letter)
+
+    def put_back(self, letter: Letter) -> None:
+        """Add a letter that was taken and has not been handled: in front of those that came after it."""
         priority = letter.params.priority
         rank = _FIRST if priority == UNQUEUED_PRIORITY else priority
-        self._sequence += 1
-        heapq.heappush(self._heap, (-rank, self._sequence, letter))
+        heapq.heappush(self._heap, (-rank, letter.turn, letter))
 
     def take(self) -> Letter | None:
         """The next letter, now in progress; None while one is in progress, when held or empty.

@@ -13,17 +13,18 @@ from paglets.core.messages import ONEWAY
 from paglets.persistence.journal import queues
 from paglets.remote.api import MessageParams
 from paglets.runtime.child_specs import Message
+from paglets.runtime.children.requests import MessageReturnedError
 from paglets.runtime.circles import check_circle
 from paglets.runtime.mailbox import Letter
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
     from typing import Any
 
     from paglets.persistence.records import QueuedRecord
     from paglets.persistence.store import Store
     from paglets.runtime.events import Events
-    from paglets.runtime.residents import Resident
+    from paglets.runtime.residents import Resident, Residents
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +35,13 @@ ACCEPTED = b'{"accepted":true}'
 class Mailboxes:
     """The mailboxes of the paglets of this host at work."""
 
-    def __init__(self, *, store: Store, events: Events) -> None:
+    def __init__(self, *, residents: Residents, store: Store, events: Events) -> None:
+        self._residents = residents
         self._store = store
         self._events = events
         self._tasks: set[asyncio.Task[None]] = set()
+        self.send_on: Callable[[Letter], None] | None = None
+        """What becomes of a letter whose paglet is not at work here any more; set once by who routes them."""
 
     def put(self, resident: Resident, params: MessageParams) -> bytes | asyncio.Future[bytes]:
         """Take a message in: what a one-way sender is told, else the reply to come.
@@ -78,6 +82,8 @@ class Mailboxes:
         )
         try:
             reply = await resident.need_child().deliver(message)
+        except MessageReturnedError:
+            self._give_back(resident, letter)
         except PagletError as error:
             shown = resident.doubt if resident.doubt is not None else error
             letter.fail(shown)
@@ -93,6 +99,13 @@ class Mailboxes:
             resident.mailbox.done()
             resident.idle.set()
             self.pump(resident)
+
+    def _give_back(self, resident: Resident, letter: Letter) -> None:
+        """A letter that was handed over when the paglet was just leaving goes where the others go."""
+        if self._residents.get(resident.agent_id) is resident:
+            resident.mailbox.put_back(letter)
+        elif self.send_on is not None:
+            self.send_on(letter)
 
     def open(self, resident: Resident, waiting: Iterable[QueuedRecord] = ()) -> None:
         """Let letters flow to a paglet whose first hook has returned, those queued durably first."""
@@ -117,6 +130,13 @@ class Mailboxes:
             letter.fail(error)
             if not letter.durable:
                 self.tell_failed(letter.params, error, resident)
+
+    def abandon(self, resident: Resident, error: PagletError) -> None:
+        """The host stops: tell those, too, whose message is being handled."""
+        letter = resident.mailbox.in_progress
+        if letter is not None:
+            letter.fail(error)
+        self.fail_waiting(resident, error)
 
     # --- what is told of messages
 

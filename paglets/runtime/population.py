@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from paglets.core.errors import PagletCrashedError, PagletError
+from paglets.core.errors import HostError, PagletCrashedError, PagletError
 from paglets.runtime.beginnings import Beginnings
 from paglets.runtime.checkpoints import Checkpoints
 from paglets.runtime.children.outcomes import ChildEnd
@@ -40,6 +40,7 @@ class Population:
 
     def __init__(self, ground: Ground, neighbours: Neighbours) -> None:
         self._residents = ground.residents
+        self._name = ground.here.name
         self._recoveries: set[asyncio.Task[None]] = set()
         self.circles = Circles(ground.residents)
         waits = HookWaits(ground.residents)
@@ -54,7 +55,7 @@ class Population:
             work_dirs=ground.work_dirs,
             life_file=ground.life_file,
         )
-        self.mailboxes = Mailboxes(store=ground.store, events=ground.events)
+        self.mailboxes = Mailboxes(residents=ground.residents, store=ground.store, events=ground.events)
         self.delivery = Delivery(
             residents=ground.residents,
             mailboxes=self.mailboxes,
@@ -168,6 +169,8 @@ class Population:
             recovery.cancel()
         await asyncio.gather(*self._recoveries, return_exceptions=True)
         await self.wakeups.aclose()
+        for resident in self._residents:
+            self.mailboxes.abandon(resident, HostError(f"host {self._name} stopped before it was answered"))
         await self.mover.aclose()
         await self.departures.undivided.aclose()
         await self.arrivals.aclose()

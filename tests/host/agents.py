@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import threading
@@ -229,7 +228,7 @@ class Server(Recorder):
         self.gate = threading.Event()
 
     def own(self, message: Message) -> Any:
-        if message.kind in {"exit", "die", "kill", "close-link", "spin"}:
+        if message.kind in {"exit", "die", "kill", "spin"}:
             end(message, self.state)
         if message.kind.startswith("raise") or message.kind in {"cleanup", "in-doubt"}:
             fail(message)
@@ -254,6 +253,8 @@ class Server(Recorder):
                 return None
             case "proxy":
                 return PagletProxyRef.from_wire(message.args).resolve(self.context).send(Message("where"))
+            case "checkpoint":
+                return self.checkpoint()
             case "thread":
                 return threading.current_thread() is threading.main_thread()
             case _:
@@ -295,11 +296,6 @@ def end(message: Message, state: Notes) -> None:
             os._exit(6)
         case "kill":
             os.kill(os.getpid(), message.get_arg("signal"))
-            time.sleep(10)
-        case "close-link":
-            for descriptor in range(3, 256):
-                with contextlib.suppress(OSError):
-                    os.close(descriptor)
             time.sleep(10)
         case _:
             pass
@@ -418,6 +414,8 @@ class Runner(Recorder):
                 self.wait_state(lambda state: state.count > 0)
             case "wait-message":
                 self.wait_message()
+                with self.locked_state() as state:
+                    state.log.append("noticed")
             case "raise":
                 raise ValueError("run cannot go on")
             case "spin":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from paglets.core.agent import NOT_HANDLED
@@ -33,6 +34,8 @@ class HasFiles(Recorder):
             case "break":
                 self.state.init = message.get_arg()
                 return None
+            case "crash":
+                os._exit(9)
             case "go":
                 return self.dispatch(message.get_arg("to")).to_wire()
             case _:
@@ -65,3 +68,7 @@ class HasFiles(Recorder):
         if name == self.state.init:
             raise OSError(f"{name} is stuck")
         self.note(f"close {name}")
+
+
+class OthersFiles(HasFiles):
+    """Another class, so other storage."""

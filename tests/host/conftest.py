@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from paglets.runtime.host import Host
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def warm_zygote() -> Iterator[None]:
-    """One zygote for all hosts of the run, as in a program that always has a host."""
+    """One zygote for all hosts of a module, as in a program that always has a host."""
     keeper = shared_keeper()
     keeper.acquire()
     yield

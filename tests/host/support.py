@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from paglets.core.messages import Message
@@ -10,7 +11,6 @@ from paglets.runtime.host import Host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from paglets.core.context_events import ContextEvent
     from paglets.remote.proxy import PagletProxy
@@ -51,3 +51,22 @@ def events_of(host: Host, agent_id: str, *kinds: str) -> list[ContextEvent]:
     """What the host has told of a paglet, oldest first."""
     events = host.list_events(limit=1000)
     return [each for each in events if each.agent_id == agent_id and (not kinds or each.kind in kinds)]
+
+
+def exists(pid: int) -> bool:
+    """Whether that process runs."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def read_all(reader: Host, url: str, what: str, state: str) -> list[dict[str, Any]]:
+    """All pages of a list that a host gives."""
+    found: list[dict[str, Any]] = []
+    cursor = ""
+    while cursor is not None:
+        page = reader.client.get_json(f"{url}/{what}?state={state}&limit=1000&cursor={cursor}")
+        found += page[what]
+        cursor = page["cursor"]
+    return found

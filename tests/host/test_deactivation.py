@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +10,7 @@ from paglets.core.errors import HostError, InvalidAgentError, LifecycleError, Pa
 from paglets.core.messages import Message
 from paglets.persistence.persistency import DeactivationPolicy, DeactivationRequest
 from tests.host.agents import Mover, Notes, Picky, Recorder, Runner, Sleeper
-from tests.host.support import ask, events_of, eventually
+from tests.host.support import ask, events_of, eventually, exists
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,14 +183,6 @@ def test_run_that_waits_does_not_outlive_it(a: Host, wait: str, leave: str) -> N
     _ = proxy.dispatch("b") if leave == "dispatch" else getattr(proxy, leave)()
     eventually(lambda: not exists(pid))
     assert time.monotonic() - started < 3
-
-
-def exists(pid: int) -> bool:
-
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize("hook", ["deactivating"])

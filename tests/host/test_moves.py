@@ -409,3 +409,13 @@ def test_concurrent_operations_on_one_paglet(a: Host, b: Host) -> None:
     ]
     assert len(copies) == 1
     assert ask(handles[0], "add") == 1
+
+
+def test_messages_that_come_while_run_leaves_are_handled_there(a: Host, b: Host) -> None:
+    """One may be on its way to the handler's thread when the thread of run() packs."""
+    for _ in range(8):
+        proxy = a.create(Runner, init=["b", "a"])
+        replies = [proxy.send_future(Message("add")) for _ in range(10)]
+        assert sorted(reply.get_reply(10) for reply in replies) == list(range(1, 11)), "each once"
+        eventually(lambda proxy=proxy: ask(proxy, "peek").count("arrival@a:b->a:dispatch"))
+        proxy.dispose()

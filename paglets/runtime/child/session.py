@@ -19,6 +19,7 @@ from paglets.core.context import PagletContext
 from paglets.core.error_reports import report
 from paglets.core.errors import HostError, LifecycleError, NotHandledError, SerializationError
 from paglets.core.messages import Message
+from paglets.remote.proxy import PagletProxy
 from paglets.runtime.child.calls import Calls
 from paglets.runtime.child.context_host import ChildContextHost
 from paglets.runtime.child.departures import Departures
@@ -34,6 +35,7 @@ from paglets.runtime.frames import (
     Place,
     ReadState,
     Resume,
+    Returned,
     RunEnded,
     RunHook,
     StartRun,
@@ -75,6 +77,7 @@ class Session:
             gate=self._handling,
         )
         paglet.attach(PagletContext(self._host, paglet.agent_id))
+        PagletProxy.process_client = self._calls
 
     def serve(self) -> int:
         """Work until the host says that it is done; the exit code. To be called on the main thread."""
@@ -100,7 +103,7 @@ class Session:
             case CallResult():
                 self._calls.take(frame)
             case Deliver(seq, message):
-                self._jobs.put(lambda: self._answer(seq, lambda: self._handle(message)))
+                self._jobs.put(lambda: self._deliver(seq, message))
             case RunHook(seq, kind, event, init):
                 place = self._host.place
                 self._jobs.put(
@@ -137,9 +140,13 @@ class Session:
         else:
             self._link.answer(seq, b"null" if result is None else result)
 
-    def _handle(self, sent: specs.Message) -> bytes:
+    def _deliver(self, seq: int, message: specs.Message) -> None:
         if self._departures.away:
-            raise LifecycleError(f"paglet {self._paglet.agent_id} has left this process")
+            self._link.send(Returned(seq))
+        else:
+            self._answer(seq, lambda: self._handle(message))
+
+    def _handle(self, sent: specs.Message) -> bytes:
         message = _opened(sent)
         reply = self._paglet.handle_message(message)
         if reply is NOT_HANDLED:

@@ -33,6 +33,7 @@ from paglets.runtime.frames import (
     Place,
     ReadState,
     Resume,
+    Returned,
     RunEnded,
     RunHook,
     SnapshotTaken,
@@ -185,7 +186,8 @@ class Child:
         """Have one message handled; the reply as JSON text. Handled in the order of the calls.
 
         ``NotHandledError`` when the paglet does not know it; an exception outside the listed classes is a
-        ``HostError`` with type and text, the traceback in its notes.
+        ``HostError`` with type and text, the traceback in its notes. ``MessageReturnedError`` when the paglet had
+        packed before the message's turn came.
         """
         await self._undone.wait()
         return await self._ask(bytes, lambda seq: Deliver(seq, message))
@@ -277,6 +279,8 @@ class Child:
                 if self._given_up.pop(seq, None) is not None:
                     self._undone.set()
                 self._requests.fail(seq, error or {})
+            case Returned(seq):
+                self._requests.give_back(seq)
             case MakeCall():
                 self._calls.begin(self._link, frame)
             case AdmittedAnswer(seq, admitted):

@@ -7,6 +7,7 @@ import itertools
 from typing import TYPE_CHECKING, TypeVar
 
 from paglets.core.error_reports import from_report
+from paglets.core.errors import LifecycleError
 from paglets.runtime.child_specs import Admitted, Snapshot
 from paglets.runtime.children.json_text import check_json
 from paglets.runtime.frames import FrameError
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from paglets.core.errors import PagletError
+
+
+class MessageReturnedError(LifecycleError):
+    """A message came back unhandled, because the paglet had packed when its turn came."""
+
 
 T = TypeVar("T", bytes, Admitted, Snapshot)
 
@@ -61,6 +67,14 @@ class Requests:
         future = self._waiting.get(seq)
         if future is not None and not future.done():
             future.set_exception(from_report(report))
+
+    def give_back(self, seq: int) -> None:
+        """The child has not handled the message, and will not."""
+        future = self._waiting.get(seq)
+        if future is not None and not future.done():
+            future.set_exception(
+                MessageReturnedError("the paglet has left this process before it handled the message")
+            )
 
     def fail_all(self, error: PagletError) -> None:
         """There will be no more answers."""

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from paglets.core.itinerary import (
+    EXECUTE_ON_DEFAULT,
+    EXECUTE_ON_DISPATCH,
+    ItineraryPlan,
+    ItineraryTask,
+    TaskItineraryPlan,
+)
+from paglets.core.messages import Message
+from tests.host.agents import Recorder
+from tests.host.agents_with_states import (
+    Carrier,
+    Everything,
+    Friend,
+    Friends,
+    TaskTravels,
+    Tourist,
+    Travels,
+    Worker,
+)
+from tests.host.support import ask, eventually
+
+if TYPE_CHECKING:
+    from paglets.runtime.host import Host
+
+
+def test_values_of_every_type_travel(a: Host, b: Host) -> None:
+    proxy = a.create(Carrier)
+    assert ask(proxy, "changed") == []
+    proxy.dispatch("b")
+    assert ask(proxy, "changed") == []
+    proxy.deactivate()
+    proxy.dispatch("a")
+    proxy.activate()
+    assert ask(proxy, "changed") == []
+    clone = proxy.clone()
+    assert ask(clone, "changed") == []
+    state = Everything(anything=1)
+    assert ask(a.create(Carrier, state), "changed") == ["anything"]
+
+
+def test_values_of_every_type_are_created_from_afar(a: Host, b: Host) -> None:
+    state = Everything(infinite=1.0)
+    assert ask(a.create_remote("b", Carrier, state), "changed") == ["infinite"]
+
+
+def test_the_state_can_be_had_as_a_value(a: Host) -> None:
+    proxy = a.create(Carrier, Everything(infinite=2.5))
+    assert a.get_state(proxy.agent_id, Everything) == Everything(infinite=2.5)
+    proxy.deactivate()
+    assert a.get_state(proxy.agent_id, Everything) == Everything(infinite=2.5)
+
+
+def test_handles_to_others_travel(a: Host, b: Host) -> None:
+    other, friend = a.create(Recorder), a.create(Friend)
+    assert friend.send(Message("meet", other.to_wire())) == other.to_wire()
+    for place in ("a", "b", "a"):
+        friend.dispatch(place)
+        assert ask(friend, "ask-ref") == "a"
+        assert ask(friend, "ask-proxy") == "a"
+        assert ask(friend, "ask-others") == ["a"]
+    other.dispatch("b")
+    assert ask(friend, "ask-proxy") == "b"
+    known = a.get_state(friend.agent_id, Friends)
+    assert known.proxy is not None
+    assert known.proxy.agent_id == other.agent_id
+    assert a.create(Friend, Friends(proxy=other, ref=other.ref())).send(Message("ask-proxy")) == "b"
+
+
+def test_proxies_in_messages(a: Host) -> None:
+    other, friend = a.create(Recorder), a.create(Friend)
+    assert friend.send(Message("ask-arg", {"who": other})) == "a"
+
+
+# --- itineraries ------------------------------------------------------------------------------------------
+
+
+def test_a_plan_is_followed_to_its_end(a: Host, b: Host) -> None:
+    plan = ItineraryPlan(destinations=["b", a.address, "b", "a"])
+    proxy = a.create(Tourist, Travels(plan))
+    seen, completed, where = eventually(lambda: (answer := ask(proxy, "seen"))[1] and answer)
+    assert seen == ["a:None", "b:b", f"a:{a.address}", "b:b", "a:a"]
+    assert completed
+    assert where == "a"
+
+
+def test_tasks_are_done_where_they_belong(a: Host, b: Host) -> None:
+    plan = TaskItineraryPlan(execute_default_on_dispatch=True)
+    plan.add_default_task(ItineraryTask("look", EXECUTE_ON_DEFAULT))
+    plan.add_next_destination_with_task("b", ItineraryTask("measure", args={"n": 1}))
+    plan.add_next_destination_with_task("a", ItineraryTask("tell", EXECUTE_ON_DISPATCH, {"n": 2}))
+    proxy = a.create(Worker, TaskTravels(plan))
+    done, _ = eventually(lambda: (answer := ask(proxy, "done"))[1] and answer)
+    assert done == [
+        "look@a:dispatch:None", "look@b:arrival:None", "measure@b:arrival:1",
+        "look@b:dispatch:None", "tell@b:dispatch:2", "look@a:arrival:None",
+    ]  # fmt: skip
