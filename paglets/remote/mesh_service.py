@@ -61,8 +61,17 @@ class MeshTransport(Protocol):
         ...
 
 
+def _nothing() -> str:
+    """The digest of a host that keeps no revocations."""
+    return ""
+
+
 class MeshService:
-    """Membership of one host, running."""
+    """Membership of one host, running.
+
+    ``revocations`` gives the digest of what this host knows; ``on_other_revocations(host_id, digest)`` hears of
+    a member that knows something else.
+    """
 
     def __init__(
         self,
@@ -73,6 +82,8 @@ class MeshService:
         on_event: Callable[[MeshEvent], None] | None = None,
         discoveries: Sequence[Discovery] = (),
         admits: Callable[[str], bool] | None = None,
+        revocations: Callable[[], str] = _nothing,
+        on_other_revocations: Callable[[str, str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.changed = threading.Condition()
@@ -82,6 +93,8 @@ class MeshService:
         self._settings = settings
         self._on_event = on_event
         self._discoveries = tuple(discoveries)
+        self._revocations = revocations
+        self._on_other_revocations = on_other_revocations
         self._clock = clock
         self._machine = Membership(
             settings, _checked(facts()), now=clock(), random=random.SystemRandom(), admits=admits
@@ -149,7 +162,7 @@ class MeshService:
         except ValueError as error:
             raise HostError(str(error)) from error
         self._perform(effects)
-        return answer
+        return self._stamped(answer)
 
     async def on_probe(self, peer_id: str, params: ProbeParams) -> ProbeResult:
         """``mesh.probe``: ping a member for somebody who cannot reach it."""
@@ -319,10 +332,17 @@ class MeshService:
     async def _call_ping(self, host_id: str, urls: tuple[str, ...], gossip: Gossip, timeout: float) -> Gossip:
         address = HostAddress(urls[0], host_id or None, urls[1:])
         async with asyncio.timeout(timeout):
-            raw = await self._transport.call(address, api.MESH_PING, gossip, timeout=timeout)
+            raw = await self._transport.call(address, api.MESH_PING, self._stamped(gossip), timeout=timeout)
         if len(raw) > MAX_GOSSIP_BYTES:
             raise HostError(f"a heartbeat of {len(raw)} bytes is too large")
-        return msgspec.json.decode(raw, type=Gossip)
+        answer = msgspec.json.decode(raw, type=Gossip)
+        # Who asked does the work: it has a link, and one of the two is enough.
+        if answer.revocations != self._revocations() and self._on_other_revocations is not None:
+            self._on_other_revocations(answer.sender.host_id, answer.revocations)
+        return answer
+
+    def _stamped(self, gossip: Gossip) -> Gossip:
+        return msgspec.structs.replace(gossip, revocations=self._revocations())
 
     async def _ping(self, ping: Ping) -> None:
         try:

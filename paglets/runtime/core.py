@@ -136,6 +136,7 @@ class HostCore:
             await asyncio.gather(self._recovery, return_exceptions=True)
         if self.ground.settings.mesh:
             await self.neighbours.mesh.stop()
+        await self.neighbours.revocations.aclose()
         await self.doors.listener.close()
         await self.population.aclose()
         await self.neighbours.pool.close()

@@ -48,7 +48,7 @@ class Neighbours:
         self._events = ground.events
         self._on_met = on_met
         self.revoked = RevocationSet(means.credentials.authority, RevocationRecords(ground.store))
-        self.revocations = Revocations(self.revoked, on_struck=on_struck)
+        self.revocations = Revocations(self.revoked, on_struck=on_struck, link_to=self._link_to)
         self.trust = MemberTrust(means.credentials, self.revoked)
         self.pool = LinkPool(self.trust, hello=self._greet, security=self.report)
         self.mesh = MeshService(
@@ -58,6 +58,8 @@ class Neighbours:
             on_event=self._on_mesh_event,
             discoveries=means.discoveries,
             admits=lambda host_id: not self.revoked.is_revoked(host_id),
+            revocations=lambda: self.revocations.digest,
+            on_other_revocations=self.revocations.heard,
         )
         self.registry = MeshRegistry(self.mesh, means.runner)
         self.greetings = Greetings(
@@ -73,6 +75,9 @@ class Neighbours:
             on_met=on_met,
         )
         self.peers = Peers(pool=self.pool, mesh=self.mesh, here=ground.here, own_hello=self.greetings.own)
+
+    async def _link_to(self, host_id: str) -> Link:
+        return await self.pool.link(self.peers.address(host_id, ""))
 
     async def _greet(self, link: Link) -> None:
         await self.greetings.greet(link)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from paglets.core.errors import PagletError
 from paglets.persistence.errors import StoreError
 from paglets.remote.api import REVOCATIONS_EXCHANGE, RevocationsParams
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from paglets.persistence.store import Store
     from paglets.remote.trust.revocation import Revocation, RevocationSet
@@ -26,6 +27,8 @@ PAGE = 200
 """Entries in one message."""
 MAX_PAGES = 100
 _TIMEOUT = 10.0
+_PATIENCE = 60.0
+_MAX_COMPARED = 1024
 
 
 class RevocationRecords:
@@ -49,10 +52,19 @@ class RevocationRecords:
 class Revocations:
     """Exchanges revocation entries with peers, and ends the sessions of keys that die."""
 
-    def __init__(self, entries: RevocationSet, *, on_struck: Callable[[set[str]], None]) -> None:
+    def __init__(
+        self,
+        entries: RevocationSet,
+        *,
+        on_struck: Callable[[set[str]], None],
+        link_to: Callable[[str], Awaitable[Link]],
+    ) -> None:
         self._entries = entries
         self._on_struck = on_struck
+        self._link_to = link_to
         self._merging = asyncio.Lock()
+        self._exchanging: dict[str, asyncio.Task[None]] = {}
+        self._compared: dict[str, tuple[str, str]] = {}
 
     @property
     def digest(self) -> str:
@@ -87,6 +99,35 @@ class Revocations:
                 self._entries.remove_listener(listener)
         if struck:
             self._on_struck(struck)
+
+    def heard(self, host_id: str, digest: str) -> None:
+        """A heartbeat says that a member knows other entries: exchange them, beside the heartbeats.
+
+        Once for each difference: where a set is full, the two may never be equal.
+        """
+        if host_id in self._exchanging or self._compared.get(host_id) == (digest, self.digest):
+            return
+        task = asyncio.create_task(self._catch_up(host_id, digest), name="revocations")
+        self._exchanging[host_id] = task
+        task.add_done_callback(lambda _: self._exchanging.pop(host_id, None))
+
+    async def _catch_up(self, host_id: str, digest: str) -> None:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self.exchange(await self._link_to(host_id))
+        except (PagletError, OSError, msgspec.MsgspecError) as error:  # the next heartbeat tries again
+            logger.info("revocations were not exchanged", extra={"host_id": host_id, "error": str(error)})
+            return
+        if len(self._compared) >= _MAX_COMPARED:
+            self._compared.clear()
+        self._compared[host_id] = (digest, self.digest)
+
+    async def aclose(self) -> None:
+        """End the exchanges that heartbeats have caused."""
+        tasks = tuple(self._exchanging.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def exchange(self, link: Link) -> None:
         """Bring both ends of a link to the union, page by page."""

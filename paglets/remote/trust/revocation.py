@@ -185,12 +185,13 @@ class RevocationSet:
         """Key ids of the members whose sessions an entry ends: its key's, and those that its key admitted."""
         struck = {revocation.key_id}
         if revocation.by_authority:
-            struck.update(member for member, issuer in self._issuers.items() if issuer == revocation.key_id)
+            known = tuple(self._issuers.items())  # the loop's thread may change it meanwhile
+            struck.update(member for member, issuer in known if issuer == revocation.key_id)
         return struck
 
     def entries(self) -> list[bytes]:
         """Every entry, to pass on."""
-        return [revocation.entry for revocation in self._entries.values()]
+        return [revocation.entry for revocation in tuple(self._entries.values())]
 
     def revocations(self) -> list[Revocation]:
         """Every entry, to show."""
