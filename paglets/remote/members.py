@@ -103,6 +103,8 @@ class Gossip(Params, frozen=True):
     """Set: the answer shall hold the facts of members with a greater id than this, a page of them."""
     next_pull: str | None = None
     """In an answer to a pull: there is more after this id."""
+    revocations: str = ""
+    """Digest of the sender's revocation set, added and compared by the service that sends this."""
 
 
 class ProbeParams(Params, frozen=True):
@@ -129,10 +131,11 @@ def fact_problem(fact: MemberFact) -> str:
     texts = (facts.host_id, facts.name, facts.url, *facts.addresses, facts.code_version, *facts.tags)
     if len(facts.name) > MAX_NAME or not all(text.isprintable() for text in texts):
         return f"a name longer than {MAX_NAME} characters, or characters that nobody can see"
+    urls = (facts.url, *facts.addresses)
     if len(facts.addresses) > MAX_ADDRESSES or any(
-        len(url) > MAX_URL for url in (facts.url, *facts.addresses)
+        len(url) > MAX_URL or url.startswith("unix:") for url in urls
     ):
-        return f"more than {MAX_ADDRESSES} addresses, or one longer than {MAX_URL} characters"
+        return f"more than {MAX_ADDRESSES} addresses, one longer than {MAX_URL} characters, or a local socket"
     size = len(msgspec.json.encode(facts))
     if size > MAX_FACT_BYTES:
         return f"tags and properties too large ({size} bytes of at most {MAX_FACT_BYTES})"

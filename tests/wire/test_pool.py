@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from paglets.core.errors import HostError, RemoteHostError
+from paglets.core.errors import AuthenticationError, HostError, RemoteHostError
 from paglets.remote.wire.addresses import HostAddress
 from tests.wire.site import NOTHING, Site, echo, until
 
@@ -206,3 +206,26 @@ async def test_closing_while_dialling_leaves_nothing(site: Site) -> None:
         await pool.close()
         with pytest.raises((asyncio.CancelledError, RemoteHostError)):
             await call
+
+
+async def test_a_local_socket_is_no_way_to_a_host_whose_key_is_known(site: Site) -> None:
+    rig = await site.rig()
+    pool = site.pool()
+    assert await pool.call(HostAddress(rig.socket_url), "echo", echo("x"), timeout=5) == b'"x"'
+    with pytest.raises(AuthenticationError, match="local socket"):
+        await pool.call(HostAddress(rig.socket_url, rig.key.host_id), "echo", NOTHING, timeout=5)
+    with pytest.raises(AuthenticationError, match="local socket"):
+        await pool.fetch(HostAddress(rig.socket_url, rig.key.host_id), "/health")
+
+
+async def test_a_host_has_one_link_whether_it_is_called_by_url_or_by_key(site: Site) -> None:
+    rig = await site.rig()
+    pool = site.pool()
+    by_url = await pool.link(HostAddress(rig.address.url))
+    assert await pool.link(rig.address) is by_url
+    assert rig.listener.connections == 1
+    by_url.discard()
+    await by_url.wait_closed()
+    by_key = await pool.link(rig.address)
+    assert by_key is not by_url
+    assert await pool.link(HostAddress(rig.address.url)) is by_key

@@ -110,6 +110,11 @@ class Dialer:
         """TCP, TLS, and the decision about who is there."""
         loop = asyncio.get_running_loop()
         if endpoint.path:
+            if host_id:
+                # Else a host could send others to a socket where they are trusted as its owner's own processes.
+                raise AuthenticationError(
+                    f"{url} is a local socket, which does not show that it is {host_id}"
+                )
             await loop.create_unix_connection(lambda: channel, endpoint.path)
             return Peer(PeerKind.LOCAL, address=url)
         await loop.create_connection(
@@ -134,6 +139,8 @@ class Dialer:
         except ValueError as error:
             raise RemoteHostError(str(error)) from None
         if endpoint.path:
+            if address.host_id:
+                raise AuthenticationError(f"{address.url} is a local socket, which shows no key")
             return await asyncio.open_unix_connection(endpoint.path, limit=limit)
         reader, writer = await asyncio.open_connection(
             endpoint.host,
