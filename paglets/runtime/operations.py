@@ -37,6 +37,8 @@ class Entry:
     handler: Handler
     who: frozenset[PeerKind] = EVERYONE
     paglets: bool = True
+    patient: bool = False
+    """It may wait for as long as a paglet takes; see ``Operation``."""
 
 
 class Operations:
@@ -57,7 +59,7 @@ class Operations:
     def control_table(self) -> dict[str, Operation]:
         """The table for the control links of the listener."""
         return {
-            method: Operation(entry.params, _for_peers(entry.handler), entry.who)
+            method: Operation(entry.params, _for_peers(entry.handler), entry.who, patient=entry.patient)
             for method, (entry, _) in self._entries.items()
         }
 

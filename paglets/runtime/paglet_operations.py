@@ -20,6 +20,7 @@ from paglets.persistence.records import MoveKind, Phase
 from paglets.remote import api
 from paglets.remote.transfer import TransferTicket
 from paglets.remote.wire.peer import PeerKind
+from paglets.remote.wire.settings import MAX_MESSAGE_BYTES
 from paglets.runtime.operations import MEMBERS, Entry, encoded
 from paglets.serialization.values import from_json
 
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 _MARGIN = 5.0
 """Seconds that a host waits for another beyond the time that the operation itself may take."""
 _LONG = 120.0
-_MAX_BODY = 16 * 1024**2
 _MAX_HOPS = 16
 
 
@@ -113,7 +113,7 @@ class PagletOperations:
             api.PAGLETS_DISPOSE: Entry(api.PagletParams, self._following(api.PAGLETS_DISPOSE, self.dispose)),
             api.PAGLETS_CHECKPOINT: Entry(api.PagletParams, self.checkpoint),
             api.PAGLETS_NOTIFY: Entry(api.NotifyParams, self.notify),
-            api.MESSAGE_SEND: Entry(api.MessageParams, self.send),
+            api.MESSAGE_SEND: Entry(api.MessageParams, self.send, patient=True),
             api.MESSAGE_MULTICAST: Entry(api.MulticastParams, self.multicast),
         }
 
@@ -289,9 +289,9 @@ class PagletOperations:
         """Deliver a message; who sends is what the door knows, not what the sender wrote."""
         if caller.peer is not None and caller.peer.kind is not PeerKind.MEMBER:
             params = msgspec.structs.replace(params, sender=None, waiting=[])
-        if len(params.body) > _MAX_BODY:
+        if len(params.body) > MAX_MESSAGE_BYTES:
             raise SerializationError(
-                f"a message of {len(params.body)} bytes is over the bound of {_MAX_BODY}; send an artifact or a state"
+                f"a message of {len(params.body)} bytes is over the bound of {MAX_MESSAGE_BYTES}; send less at a time"
             )
         if not bytes(params.body).lstrip(b" \t\r\n").startswith(b"{"):
             raise SerializationError('the body of a message is a JSON object: {"args": {...}, "arg": ...}')

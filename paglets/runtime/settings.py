@@ -21,7 +21,6 @@ class Limits:
     state_bytes: int = GIB
     """The largest state that is taken in or sent."""
     mailbox_messages: int = 10_000
-    message_bytes: int = 16 * 1024**2
     forwards: int = 16
     """How many forwards one message follows."""
     active_paglets: int = 5_000

@@ -220,6 +220,13 @@ class OwnError(errors.TransferError):
     """An author's subclass of a listed error."""
 
 
+def odd(message: Message) -> Any:
+    """Replies that cannot travel."""
+    if message.kind == "large":
+        return "x" * message.args["bytes"]
+    return object() if message.kind == "object" else float("nan")
+
+
 class Server(Recorder):
     """Takes its time, raises, prints and answers as it is told."""
 
@@ -243,10 +250,8 @@ class Server(Recorder):
                 self.gate.wait(message.get_arg("seconds", 20.0))
                 self.gate.clear()
                 return "unblocked"
-            case "object":
-                return object()
-            case "nan":
-                return float("nan")
+            case "object" | "large" | "nan":
+                return odd(message)
             case "print":
                 print(message.get_arg())  # noqa: T201 - it is what is tested
                 print("to stderr", file=sys.stderr)  # noqa: T201

@@ -75,6 +75,21 @@ def test_large_messages(server: PagletProxy, afar: PagletProxy) -> None:
     assert server.send(Message("value", arg=1)) == 1
 
 
+def test_what_is_too_large_for_a_link_ends_that_call_and_no_other(
+    server: PagletProxy, afar: PagletProxy
+) -> None:
+    waiting = afar.send_future(Message("block", {"seconds": 0.5}))
+    for bad in ("x" * 9_000_000, "x" * 20_000_000):
+        with pytest.raises(SerializationError, match="bound"):
+            afar.send(Message("value", arg=bad))
+        with pytest.raises(SerializationError, match="bound"):
+            server.send(Message("value", arg=bad))
+    assert waiting.get_reply(10) == "unblocked"
+    with pytest.raises(SerializationError, match="bound"):
+        afar.send(Message("large", {"bytes": 9_000_000}))
+    assert afar.send(Message("value", arg=2)) == 2
+
+
 @pytest.mark.parametrize(
     "bad", [object(), float("nan"), float("-inf"), threading.Lock()], ids=["object", "nan", "-inf", "lock"]
 )
@@ -291,3 +306,19 @@ def test_multicast_from_a_paglet(start: Any) -> None:
     speaker, listener = host.create(Asker), host.create(Server)
     assert sorted(ask(speaker, "multicast", include_self=False)) == [1]
     assert ask(listener, "add", by=0) == 1
+
+
+def test_calls_that_wait_leave_room_for_moves(a: Host, afar: PagletProxy) -> None:
+    """A slow paglet with thousands of callers does not keep its host from talking to ours."""
+    waiting = [afar.send_future(Message("block", {"seconds": 2.0}), timeout=60)]
+    waiting += [afar.send_future(Message("value", arg=number), timeout=60) for number in range(4200)]
+    moved = a.create(Server).dispatch(afar.host_url)
+    assert moved.info()["host_url"] == afar.host_url
+    refused = 0
+    for reply in waiting:
+        try:
+            reply.get_reply(60)
+        except HostError as error:
+            refused += "too many calls" in str(error)
+    assert 0 < refused < 1000
+    moved.dispose()

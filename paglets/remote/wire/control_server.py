@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from paglets.core.errors import HostError, PagletError
+from paglets.core.errors import HostError, PagletError, SerializationError
 from paglets.remote import api
 from paglets.remote.moved import MovedReply
 from paglets.remote.wire import frames
@@ -42,6 +42,8 @@ class Operation:
     params: type[msgspec.Struct]
     handler: Handler
     who: frozenset[PeerKind] = EVERYONE
+    patient: bool = False
+    """Calls of it may wait for long (for a paglet's reply): they leave an eighth of the places to others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +122,9 @@ class ControlConnection:
             return  # no operation is a notification; the specification wants silence
         if request_id in self._running:
             self._bad_frame(frames.FrameError(frames.INVALID_REQUEST, "this id is in use", request_id))
-        elif len(self._running) >= self._server.settings.max_in_flight:
-            self._send(
-                frames.encode_error(request_id, frames.TOO_BUSY, "too many calls wait for their answers")
-            )
+        elif len(self._running) >= self._places(request.method):
+            busy = HostError("too many calls wait for their answers; try again when some have been given")
+            self._fail(request_id, frames.TOO_BUSY, busy)
         else:
             self._begin(request_id, request)
 
@@ -142,6 +143,13 @@ class ControlConnection:
         self._subscriptions.clear()
 
     # --- calls ---------------------------------------------------------------------------------------
+
+    def _places(self, method: str) -> int:
+        entry = self._server.lookup(method)
+        places = self._server.settings.max_in_flight
+        if entry is not None and isinstance(entry.operation, Operation) and entry.operation.patient:
+            return places - max(1, places // 8)
+        return places
 
     def _begin(self, request_id: frames.RequestId, request: frames.Request) -> None:
         entry = self._server.lookup(request.method)
@@ -192,11 +200,18 @@ class ControlConnection:
             try:
                 result = done.result()
                 moved_to = result.host_url if isinstance(result, MovedReply) else ""
-                self._send(frames.encode_result(request_id, frames.encode_value(result), moved_to))
+                frame = frames.encode_result(request_id, frames.encode_value(result), moved_to)
             except (TypeError, ValueError) as bad_result:
                 error = bad_result
             else:
-                return
+                bound = self._server.settings.max_control_frame
+                if len(frame) <= bound:
+                    self._send(frame)
+                    return
+                # The other side would have to end the link, and with it everybody's calls.
+                error = SerializationError(
+                    f"{method}: an answer of {len(frame)} bytes is over the bound of {bound}"
+                )
         if isinstance(error, PagletError):
             self._fail(request_id, frames.OPERATION_FAILED, error)
             return

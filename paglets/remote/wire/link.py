@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from paglets.core.errors import PagletError, RemoteHostError
+from paglets.core.errors import PagletError, RemoteHostError, SerializationError
 from paglets.remote import api
 from paglets.remote.moved import MovedReply
 from paglets.remote.wire import frames
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 request_prefix = cache(frames.request_prefix)
 _encoder = msgspec.json.Encoder()
+_FRAME_ROOM = 64
+"""Bytes of a request around its method and parameters."""
 
 
 Receive = Callable[["bytes | None", str], None]
@@ -37,7 +39,7 @@ class _EventParams(msgspec.Struct, frozen=True):
 class Link:
     """An open control link to a host."""
 
-    def __init__(self, channel: Channel, peer: Peer, url: str, max_waiting: int) -> None:
+    def __init__(self, channel: Channel, peer: Peer, url: str, *, max_waiting: int, max_frame: int) -> None:
         self.peer = peer
         """Who answers."""
         self.url = url
@@ -45,6 +47,7 @@ class Link:
         self.last_used = channel.now()
         self._channel = channel
         self._max_waiting = max_waiting
+        self._max_frame = max_frame
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
         self._events: dict[int, Receive] = {}
         self._subscribing: dict[int, Receive] = {}
@@ -109,6 +112,11 @@ class Link:
         """Send a call, now: its id, and the future of its raw JSON result. ``RemoteHostError`` if not."""
         if len(self._waiting) >= self._max_waiting:
             raise RemoteHostError(f"too many calls wait for the host at {self.url}")
+        if len(prefix) + len(params) > self._max_frame - _FRAME_ROOM:
+            # The other side would have to end the link, and with it everybody's calls.
+            raise SerializationError(
+                f"a call of {len(params)} bytes to the host at {self.url} is over the bound of {self._max_frame}"
+            )
         request_id = self._next_id
         self._next_id += 1
         try:

@@ -196,7 +196,13 @@ class LinkPool:
                 del index[key]
 
     def _make_link(self, channel: Channel, peer: Peer, url: str) -> Link:
-        return Link(channel, peer, url, self.settings.max_waiting_calls)
+        return Link(
+            channel,
+            peer,
+            url,
+            max_waiting=self.settings.max_waiting_calls,
+            max_frame=self.settings.max_control_frame,
+        )
 
     def _dialled(self, key: str, done: asyncio.Task[Link]) -> None:
         del self._dialling[key]

@@ -14,6 +14,11 @@ CHUNK_BYTES = 256 * 1024
 REFUSED_PREFIX = b'{"refused":'
 """How a refusal of a transfer begins; everything else that its receiver says is a verdict."""
 
+MAX_CONTROL_FRAME = 8 * 1024 * 1024
+"""The largest text frame of a control link."""
+MAX_MESSAGE_BYTES = MAX_CONTROL_FRAME - 64 * 1024
+"""The largest body of a message, wherever it goes: what a paglet is sent here, it can be sent from afar."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireSettings:
@@ -40,8 +45,8 @@ class WireSettings:
     write_limit: int = 64 * 1024
     """Buffered output at which a writer waits; half of it lets the writer go on."""
     # --- control links -------------------------------------------------------------------------------
-    max_control_frame: int = 8 * 1024 * 1024
-    max_in_flight: int = 256
+    max_control_frame: int = MAX_CONTROL_FRAME
+    max_in_flight: int = 4096
     """Calls of one connection that wait for their answer."""
     max_bad_frames: int = 16
     max_subscriptions: int = 16
@@ -67,7 +72,7 @@ class WireSettings:
     """How long one address is tried alone before the next is tried beside it."""
     max_links: int = 256
     link_idle_timeout: float = 60.0
-    max_waiting_calls: int = 4096
+    max_waiting_calls: int = 8192
     """Calls of one link that wait for their answer."""
     max_idle_streams: int = 4
     """Stream connections to one host that are kept for the next transfer."""
