@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from paglets.remote.api import MessageParams
 
+_LETTER_BYTES = 1000  # what a letter takes besides its body
 _FIRST = 1 << 40  # above every priority that a message can carry
 
 
@@ -45,6 +46,11 @@ class Letter:
             self.reply.set_exception(error)
 
     @property
+    def size(self) -> int:
+        """Bytes that it holds in memory, about."""
+        return len(self.params.body) + len(self.params.kind) + _LETTER_BYTES
+
+    @property
     def abandoned(self) -> bool:
         """The one who waited has given up before the message was handed over."""
         return self.reply is not None and self.reply.done()
@@ -53,13 +59,15 @@ class Letter:
 class Mailbox:
     """Orders by priority, then arrival; hands over one letter at a time; can be held back.
 
-    ``limit`` bounds what waits: a letter over it is refused with ``HostError``. Several parties can hold it
-    back at once; letters flow again when the last has let go.
+    ``limit`` (letters) and ``limit_bytes`` bound what waits: a letter over them is refused with ``HostError``.
+    Several parties can hold it back at once; letters flow again when the last has let go.
     """
 
-    __slots__ = ("_heap", "_holds", "_limit", "_sequence", "in_progress")
+    __slots__ = ("_bytes", "_heap", "_holds", "_limit", "_limit_bytes", "_sequence", "in_progress")
 
-    def __init__(self, limit: int = 10_000) -> None:
+    def __init__(self, limit: int = 10_000, limit_bytes: int = 64 * 1024**2) -> None:
+        self._bytes = 0
+        self._limit_bytes = limit_bytes
         self._heap: list[tuple[int, int, Letter]] = []
         self._sequence = 0
         self._limit = limit
@@ -88,6 +96,11 @@ class Mailbox:
             raise HostError(
                 f"the mailbox of {letter.params.agent_id} is full: {self._limit} messages wait; send more slowly"
             )
+        if self._heap and self._bytes + letter.size > self._limit_bytes:
+            raise HostError(
+                f"the mailbox of {letter.params.agent_id} is full: {self._bytes} bytes of messages wait; "
+                "send more slowly"
+            )
         self._sequence += 1
         letter.turn = self._sequence
         self.put_back(letter)
@@ -96,6 +109,7 @@ class Mailbox:
         """Add a letter that was taken and has not been handled: in front of those that came after it."""
         priority = letter.params.priority
         rank = _FIRST if priority == UNQUEUED_PRIORITY else priority
+        self._bytes += letter.size
         heapq.heappush(self._heap, (-rank, letter.turn, letter))
 
     def take(self) -> Letter | None:
@@ -107,6 +121,7 @@ class Mailbox:
             return None
         while self._heap:
             letter = heapq.heappop(self._heap)[2]
+            self._bytes -= letter.size
             if not letter.abandoned:
                 self.in_progress = letter
                 return letter
@@ -124,4 +139,5 @@ class Mailbox:
         """Take out everything that waits, in order; what is in progress stays."""
         letters = [letter for _, _, letter in sorted(self._heap, key=lambda item: item[:2])]
         self._heap.clear()
+        self._bytes = 0
         return letters

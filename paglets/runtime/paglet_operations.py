@@ -152,7 +152,9 @@ class PagletOperations:
         """One paglet."""
         resident = self._residents.get(params.agent_id)
         record = resident.record if resident is not None else await self._lifecycle.record(params.agent_id)
-        return self._views.describe(record, memory=True)
+        view = self._views.describe(record)
+        await self._views.weigh([view])
+        return view
 
     async def state(self, _caller: Caller, params: api.PagletParams) -> Any:
         """Its state, as JSON that a child made."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from paglets.persistence.records import MoveKind, PagletRecord, Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from paglets.persistence.store import Store
     from paglets.runtime.here import Here
     from paglets.runtime.residents import Resident, Residents
@@ -32,8 +34,11 @@ class Views:
         self._store = store
         self._here = here
 
-    def describe(self, record: PagletRecord, *, memory: bool = False) -> dict[str, Any]:
-        """One paglet, as ``GET /agents/ID`` shows it. Sizes in bytes, times in seconds of wall clock."""
+    def describe(self, record: PagletRecord) -> dict[str, Any]:
+        """One paglet, as ``GET /agents/ID`` shows it. Sizes in bytes, times in seconds of wall clock.
+
+        ``memory_bytes`` is None here; ``weigh`` fills it in.
+        """
         resident = self._residents.get(record.agent_id)
         child = resident.child if resident is not None else None
         if resident is not None:
@@ -57,7 +62,7 @@ class Views:
             "reason": (resident.crashed if resident is not None else "") or record.failed,
             "waiting_messages": len(resident.mailbox) if resident is not None else 0,
             "state_bytes": record.state.size if record.state else 0,
-            "memory_bytes": child.memory() if memory and child is not None else None,
+            "memory_bytes": None,
             "created_at": record.created_at,
             "changed_at": record.changed_at,
             "resident": record.host_scoped,
@@ -71,13 +76,30 @@ class Views:
                 (each.record for each in self._residents if each.agent_id > cursor),
                 key=lambda each: each.agent_id,
             )
-            shown = [
-                view for view in (self.describe(each, memory=memory) for each in records) if view["active"]
-            ]
+            shown = [view for view in map(self.describe, records) if view["active"]]
             page = shown[:limit]
-            return {"agents": page, "cursor": page[-1]["agent_id"] if len(shown) > limit else None}
-        page_records, last = await asyncio.to_thread(self._scan, state, limit, cursor)
-        return {"agents": [self.describe(each, memory=memory) for each in page_records], "cursor": last}
+            last = page[-1]["agent_id"] if len(shown) > limit else None
+        else:
+            found, last = await asyncio.to_thread(self._scan, state, limit, cursor)
+            page = [self.describe(each) for each in found]
+        if memory:
+            await self.weigh(page)
+        return {"agents": page, "cursor": last}
+
+    async def weigh(self, page: Sequence[dict[str, Any]]) -> None:
+        """Fill in how much memory the process of each paglet uses; the kernel counts for a while, off the loop."""
+        children = [
+            (view, resident.child)
+            for view in page
+            if (resident := self._residents.get(view["agent_id"])) is not None and resident.child is not None
+        ]
+
+        def ask() -> None:
+            for view, child in children:
+                view["memory_bytes"] = child.memory()
+
+        if children:
+            await asyncio.to_thread(ask)
 
     def _scan(self, state: str, limit: int, cursor: str) -> tuple[list[PagletRecord], str | None]:
         found: list[PagletRecord] = []
