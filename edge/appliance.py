@@ -17,8 +17,8 @@ from paglets.runtime.launchers.zygote import fork_zygote
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge.discovery.zeroconf_discovery import ZeroconfDiscovery
     from edge.settings import ApplianceSettings
+    from paglets.remote.discovery import Discovery
     from paglets.runtime.host import Host
     from paglets.runtime.launchers.zygote import Zygote
 
@@ -66,7 +66,6 @@ def _start(settings: ApplianceSettings, zygote: Zygote) -> Host:
     def on_network_change() -> None:
         host.network_changed()
 
-    discoveries = [_discovery(on_network_change)] if settings.discovery else []
     host = Host.from_settings(
         HostSettings(
             name=settings.name,
@@ -82,16 +81,25 @@ def _start(settings: ApplianceSettings, zygote: Zygote) -> Host:
         ),
         mesh_dir=settings.mesh_dir,
         launcher=launcher_of(zygote),
-        discoveries=discoveries,
+        discoveries=_discoveries(settings, on_network_change),
     )
     host.start_background()
     return host
 
 
-def _discovery(on_network_change: Callable[[], None]) -> ZeroconfDiscovery:
-    from edge.discovery.zeroconf_discovery import ZeroconfDiscovery
+def _discoveries(settings: ApplianceSettings, on_network_change: Callable[[], None]) -> list[Discovery]:
+    """Multicast DNS for the network, a folder for this machine; without them, own addresses are followed still."""
+    if not settings.discovery:
+        from edge.discovery.address_watch import AddressWatch
 
-    return ZeroconfDiscovery(on_network_change=on_network_change)
+        return [AddressWatch(on_network_change=on_network_change)]
+    from edge.discovery.zeroconf_discovery import ZeroconfDiscovery
+    from paglets.remote.rendezvous import Rendezvous
+
+    return [
+        ZeroconfDiscovery(on_network_change=on_network_change),
+        Rendezvous(settings.mesh_dir / "rendezvous"),
+    ]
 
 
 def _raise_file_limit() -> None:

@@ -34,7 +34,7 @@ class ApplianceSettings:
     peers: tuple[str, ...] = ()
     """URLs of hosts to try at the start, besides those that are discovered."""
     discovery: bool = True
-    """Whether to advertise and browse by multicast DNS."""
+    """Whether to advertise and browse by multicast DNS, and in the mesh directory for hosts of this machine."""
     code_paths: tuple[Path, ...] = ()
     """Directories that paglet classes are imported from, besides the built-in ones."""
     mesh_version: str = ""

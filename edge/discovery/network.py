@@ -1,4 +1,4 @@
-"""Which addresses this machine has, and when that changes."""
+"""When this machine's addresses change, and which of them speak multicast."""
 
 from __future__ import annotations
 
@@ -8,49 +8,20 @@ import ipaddress
 import logging
 import socket
 import sys
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-import psutil
+from paglets.runtime.bind_addresses import NetworkState, network_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
-NetworkState: TypeAlias = frozenset[tuple[str, bool, str]]
-"""(interface, whether its link is up, address) for every address; an interface without one has ``""``."""
-
 SETTLE = 0.1
 """Seconds of quiet before a burst of kernel messages is looked at."""
 POLL = 5.0
 """Seconds between two looks where the kernel sends no messages."""
 _RTMGRP_LINK, _RTMGRP_IPV4_IFADDR, _RTMGRP_IPV6_IFADDR = 0x1, 0x10, 0x100  # rtnetlink(7)
-
-
-def network_state() -> NetworkState:
-    """Look at the interfaces now. Some system calls for each: keep it off the loop."""
-    stats = psutil.net_if_stats()
-    state: set[tuple[str, bool, str]] = {(name, stat.isup, "") for name, stat in stats.items()}
-    for name, addresses in psutil.net_if_addrs().items():
-        up = name in stats and stats[name].isup
-        for address in addresses:
-            if address.family in (socket.AF_INET, socket.AF_INET6):
-                state.add((name, up, address.address.partition("%")[0]))
-    return frozenset(state)
-
-
-def reachable_addresses(state: NetworkState) -> tuple[str, ...]:
-    """The addresses that another machine may reach this one at; loopback only when there is nothing else.
-
-    IPv4 first, then global IPv6.
-    """
-    up = {ipaddress.ip_address(address) for _, link, address in state if link and address}
-    useful = [address for address in up if not (address.version == 6 and address.is_link_local)]
-    outside = [address for address in useful if not address.is_loopback]
-    chosen = outside or [address for address in useful if address.version == 4]
-    return tuple(
-        str(address) for address in sorted(chosen, key=lambda address: (address.version, int(address)))
-    )
 
 
 def multicast_addresses(state: NetworkState) -> tuple[str, ...]:

@@ -17,14 +17,16 @@ import logging
 import urllib.parse
 from typing import TYPE_CHECKING
 
-from edge.discovery.network import NetworkState, NetworkWatch, multicast_addresses, reachable_addresses
+from edge.discovery.network import NetworkWatch, multicast_addresses
 from edge.discovery.presence import Presence
 from edge.discovery.resolver import Resolver
+from paglets.runtime.bind_addresses import reachable_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from paglets.remote.discovery import AddressHint, Advertisement
+    from paglets.runtime.bind_addresses import NetworkState
 
 logger = logging.getLogger(__name__)
 

@@ -57,8 +57,8 @@ class Rendezvous:
         """Write the file anew."""
         try:
             await asyncio.to_thread(self._write, advertisement)
-        except OSError:
-            logger.warning("no rendezvous with other hosts of this machine", exc_info=True)
+        except OSError as error:
+            logger.info("no rendezvous with other hosts of this machine", extra={"reason": str(error)})
 
     async def stop(self) -> None:
         """Remove the file."""

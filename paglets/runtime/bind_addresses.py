@@ -1,10 +1,10 @@
-"""From what a host binds to the URLs that others may reach it at."""
+"""Which addresses this machine has, and from what a host binds to the URLs that others may reach it at."""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import psutil
 
@@ -13,26 +13,39 @@ from paglets.remote.wire.addresses import host_url, parse_host_url
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+NetworkState: TypeAlias = frozenset[tuple[str, bool, str]]
+"""(interface, whether its link is up, address) for every address; an interface without one has ``""``."""
+
 _ANY = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound
 
 
-def machine_addresses() -> tuple[str, ...]:
-    """The addresses of this machine's interfaces that are up; loopback only when there is nothing else.
-
-    IPv4 first, then global IPv6. Some system calls for each interface: keep it off the loop.
-    """
+def network_state() -> NetworkState:
+    """Look at the interfaces now. Some system calls for each: keep it off the loop."""
     stats = psutil.net_if_stats()
-    found = {
-        ipaddress.ip_address(address.address.partition("%")[0])
-        for name, addresses in psutil.net_if_addrs().items()
-        if name in stats and stats[name].isup
-        for address in addresses
-        if address.family in {socket.AF_INET, socket.AF_INET6}
-    }
-    useful = [address for address in found if not (address.version == 6 and address.is_link_local)]
+    state: set[tuple[str, bool, str]] = {(name, stat.isup, "") for name, stat in stats.items()}
+    for name, addresses in psutil.net_if_addrs().items():
+        up = name in stats and stats[name].isup
+        for address in addresses:
+            if address.family in {socket.AF_INET, socket.AF_INET6}:
+                state.add((name, up, address.address.partition("%")[0]))
+    return frozenset(state)
+
+
+def reachable_addresses(state: NetworkState) -> tuple[str, ...]:
+    """The addresses that another machine may reach this one at; loopback only when there is nothing else.
+
+    IPv4 first, then global IPv6.
+    """
+    up = {ipaddress.ip_address(address) for _, link, address in state if link and address}
+    useful = [address for address in up if not (address.version == 6 and address.is_link_local)]
     outside = [address for address in useful if not address.is_loopback]
     chosen = outside or [address for address in useful if address.version == 4]
     return tuple(str(each) for each in sorted(chosen, key=lambda each: (each.version, int(each))))
+
+
+def machine_addresses() -> tuple[str, ...]:
+    """``reachable_addresses`` of the interfaces as they are now; keep it off the loop, too."""
+    return reachable_addresses(network_state())
 
 
 def reachable_urls(bound: Sequence[str], machine: Iterable[str]) -> tuple[str, ...]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.discovery.network import multicast_addresses, reachable_addresses
+from edge.discovery.network import multicast_addresses
 from edge.discovery.records import MAX_ADDRESSES, SERVICE_TYPE, instance_label, read_hints, txt_properties
 from edge.discovery.resolver import MAX_PENDING, Resolver
 from paglets.remote.discovery import AddressHint, Advertisement
+from paglets.runtime.bind_addresses import reachable_addresses
 
 OWN = Advertisement("own-host", "mesh", "alpha", 8765)
 OTHER = Advertisement("other-host", "mesh", "beta", 9999)
