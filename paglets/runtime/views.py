@@ -33,6 +33,8 @@ class Views:
         self._residents = residents
         self._store = store
         self._here = here
+        self._counted_at = -1
+        self._inactive = 0
 
     def describe(self, record: PagletRecord) -> dict[str, Any]:
         """One paglet, as ``GET /agents/ID`` shows it. Sizes in bytes, times in seconds of wall clock.
@@ -119,8 +121,16 @@ class Views:
         return sum(1 for each in self._residents if each.child is not None and not each.crashed)
 
     def inactive_count(self) -> int:
-        """How many are parked here. Reads one number from the store's memory map."""
-        return self._store.read_sync(lambda tx: tx.phase_counts())[Phase.INACTIVE]
+        """How many are parked here.
+
+        Heartbeats ask every second, and a look into the store marks a page of its lock file as changed, which the
+        kernel then writes to disk: so the store is looked into only after it has changed itself.
+        """
+        commit = self._store.commit_number
+        if self._counted_at != commit:
+            self._inactive = self._store.read_sync(lambda tx: tx.phase_counts())[Phase.INACTIVE]
+            self._counted_at = commit
+        return self._inactive
 
 
 def _shown(record: PagletRecord, state: str) -> bool:
