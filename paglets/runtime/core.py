@@ -14,6 +14,7 @@ from paglets.persistence.records import PagletRecord, Phase
 from paglets.remote.discovery import Advertisement
 from paglets.runtime.bind_addresses import machine_addresses, reachable_urls
 from paglets.runtime.doors import Doors
+from paglets.runtime.forgetting import Forgetter
 from paglets.runtime.ground import Ground, Means
 from paglets.runtime.launchers.orphans import end_orphans
 from paglets.runtime.neighbours import Neighbours
@@ -41,6 +42,7 @@ class HostCore:
         self.neighbours = Neighbours(self.ground, on_struck=self._on_struck, on_met=self._on_met)
         self.population = Population(self.ground, self.neighbours)
         self.doors = Doors(self.ground, self.neighbours, self.population)
+        self._forgetter = Forgetter(self.ground.store)
         self._recovery: asyncio.Task[None] | None = None
 
     # --- start and stop ----------------------------------------------------------------------------------
@@ -63,6 +65,7 @@ class HostCore:
         self._recovery = asyncio.create_task(self._take_up(records), name="recovery")
         if settings.mesh:
             await self.neighbours.mesh.start(self._advertisement(), peers=settings.peers)
+        self._forgetter.start()
         self.ground.status.ready = True
         self.ground.events.emit("context-start")
 
@@ -131,6 +134,7 @@ class HostCore:
             await self._park_all()
         self.ground.status.ready = False
         self.ground.events.emit("context-stop")
+        await self._forgetter.aclose()
         if self._recovery is not None:
             self._recovery.cancel()
             await asyncio.gather(self._recovery, return_exceptions=True)

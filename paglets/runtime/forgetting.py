@@ -1,0 +1,76 @@
+"""Forgets where paglets went and that they were disposed of, when the stated lifetime of that is over."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from paglets.persistence.errors import StoreError
+from paglets.persistence.journal.conflict import JournalConflict
+from paglets.persistence.journal.forgetting import RECORD_LIFETIME, expired, forget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paglets.persistence.records import PagletRecord
+    from paglets.persistence.store import Store
+
+logger = logging.getLogger(__name__)
+
+INTERVAL = 6 * 3600.0
+"""Seconds between two looks. Looking reads; only what is to be forgotten is written."""
+_PAGE = 1000
+
+
+class Forgetter:
+    """Looks through the records now and then, a page at a time."""
+
+    def __init__(
+        self, store: Store, *, lifetime: float = RECORD_LIFETIME, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._store = store
+        self._lifetime = lifetime
+        self._clock = clock
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Look now, and from now on every six hours."""
+        self._task = asyncio.create_task(self._run(), name="forgetting")
+
+    async def aclose(self) -> None:
+        """Stop looking."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.sweep()
+            except StoreError as error:
+                logger.warning("old records could not be forgotten", extra={"error": str(error)})
+            await asyncio.sleep(INTERVAL)
+
+    async def sweep(self) -> int:
+        """Forget what is old enough; how many records that were."""
+        after, forgotten, now = "", 0, self._clock()
+        while True:
+            batch = await self._store.read(lambda tx, start=after: tx.paglets(start, _PAGE))
+            old = [record for record in batch if expired(record, now, self._lifetime)]
+            for record in old:
+                forgotten += await self._forget(record, now)
+            if len(batch) < _PAGE:
+                return forgotten
+            after = batch[-1].agent_id
+
+    async def _forget(self, record: PagletRecord, now: float) -> bool:
+        try:
+            await self._store.commit(
+                lambda tx: forget(tx, record.agent_id, record.incarnation, now=now, lifetime=self._lifetime)
+            )
+        except JournalConflict:
+            return False  # it has changed, or messages still wait to be forwarded
+        return True
