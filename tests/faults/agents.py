@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,8 @@ class Traveller(Paglet[Notes]):
                 return {"count": self.state.count, "log": self.state.log, "pid": os.getpid()}
             case "go":
                 return self._go(message)
+            case "helper":
+                return subprocess.Popen(["sleep", "60"]).pid
             case "wait":
                 here().at(message.get_arg("point"))
                 return "waited"

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from paglets.core.errors import PagletError
 from tests.faults.site import Site
 
 if TYPE_CHECKING:
@@ -52,8 +53,22 @@ def site(keeper: Keeper, request: pytest.FixtureRequest) -> Iterator[Site]:
         if node.process is None:
             node.start()
     yield site
-    if request.session.testsfailed != failed:
+    if request.session.testsfailed != failed or not _tidied(site):
         keeper.drop()
+
+
+def _tidied(site: Site) -> bool:
+    """Dispose of the paglets of the test; whether that went well."""
+    try:
+        for node in site.nodes.values():
+            if node.process is None:
+                return False
+            node.points.clear()
+        for copy in site.copies():
+            site.proxy(copy.host, copy.agent_id).dispose()
+    except PagletError:
+        return False
+    return True
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import msgspec
 
 from paglets.remote import api
 from paglets.remote.transfer import TransferTicket
+from tests.faults.site import eventually
 
 if TYPE_CHECKING:
     import concurrent.futures
@@ -37,16 +38,22 @@ class Journey:
         failed = self.call.exception(30.0)
         if self.kind == "clone":
             return self._finish_clone(where)
-        copy = self.site.settled(self.agent_id)
+        status = "inactive" if self.kind == "parked" else "active"
+        copy = self._settled(self.agent_id, status)
         assert where in {None, copy.host}, f"{copy} {failed}\n{self.site.logs()}"
-        assert copy.status == ("inactive" if self.kind == "parked" else "active"), self.site.logs()
         assert copy.epoch >= self.epoch + (copy.host == "b")
         self._look(copy)
         return copy
 
+    def _settled(self, agent_id: str, status: str) -> Copy:
+        """The one copy there is, once it is awake if it shall be: after a clean stop it is woken."""
+        return eventually(
+            lambda: (copy := self.site.settled(agent_id)).status == status and copy, what=self.site.logs
+        )
+
     def _finish_clone(self, where: str | None) -> Copy:
-        original = self.site.settled(self.agent_id)
-        assert (original.host, original.status) == ("a", "active")
+        original = self._settled(self.agent_id, "active")
+        assert original.host == "a"
         clones = [
             copy for copy in self.site.copies() if copy.agent_id != self.agent_id and self._is_clone(copy)
         ]
@@ -99,7 +106,7 @@ def set_out(site: Site, kind: str, *, timeout: float = 10.0) -> Journey:
 
 def begin(site: Site, kind: str, agent_id: str, *, timeout: float = 10.0) -> concurrent.futures.Future[Any]:
     """Have it leave; what comes of the call."""
-    ticket = TransferTicket("b", timeout=timeout).to_wire()
+    ticket = TransferTicket(site["b"].url, timeout=timeout).to_wire()  # known or not, it can be found
     calls: dict[str, tuple[str, str, msgspec.Struct]] = {
         "dispatch": ("a", api.PAGLETS_DISPATCH, api.DispatchParams(agent_id=agent_id, ticket=ticket)),
         "retract": (
@@ -110,6 +117,6 @@ def begin(site: Site, kind: str, agent_id: str, *, timeout: float = 10.0) -> con
         "clone": ("a", api.PAGLETS_CLONE, api.CloneParams(agent_id=agent_id, ticket=ticket)),
     }
     if kind == "own":
-        return site.soon(lambda: site.tell("a", agent_id, "go", to="b", timeout=timeout))
+        return site.soon(lambda: site.tell("a", agent_id, "go", to=site["b"].url, timeout=timeout))
     name, method, params = calls.get(kind, calls["dispatch"])
     return site.soon(lambda: site.ask(name, method, params, timeout=30.0))

@@ -96,7 +96,9 @@ def test_nothing_can_be_done_with_it_and_that_is_said(site: Site, method: str, r
         site["a"].restart()
         eventually(lambda: [copy.status for copy in site.copies(journey.agent_id)] == ["in-doubt"])
     params = {
-        api.PAGLETS_DISPATCH: api.DispatchParams(agent_id=journey.agent_id, ticket={"destination": "b"}),
+        api.PAGLETS_DISPATCH: api.DispatchParams(
+            agent_id=journey.agent_id, ticket={"destination": site["b"].url}
+        ),
         api.PAGLETS_DEACTIVATE: api.DeactivateParams(agent_id=journey.agent_id),
     }.get(method, api.PagletParams(agent_id=journey.agent_id))
     with pytest.raises((LifecycleError, TransferInDoubtError), match=r"doubt|not known|prepared"):
