@@ -11,6 +11,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import BinaryIO
 
 INLINE_LIMIT = 256 * 1024
@@ -138,6 +139,11 @@ class PayloadWriter:
         if self._large is None:
             raise ValueError("this payload is finished")
         return self._large.write(data)
+
+    def writelines(self, parts: Iterable[bytes]) -> None:
+        """Append one after the other."""
+        for part in parts:
+            self.write(part)
 
     def finish(self) -> Payload:
         """What was written, as a payload; nothing can be written any more."""

@@ -124,6 +124,8 @@ class Supervisor:
                 f"paglet {agent_id} of class {class_name} was not ready within "
                 f"{self._settings.limits.start_timeout:g} s; its module may be slow to import"
             ) from None
+        except OSError as error:  # no descriptors left, for example
+            raise HostError(f"paglet {agent_id} could not be given a process: {error}") from error
 
     async def inspect(self, state: Payload) -> bytes:
         """A stored state as JSON text, made by a process of its own."""

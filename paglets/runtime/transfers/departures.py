@@ -48,13 +48,6 @@ _HOOK_PATIENCE = 0.5
 """Seconds that the arrival hook is given even when the ticket's time is used up."""
 
 
-class _Aim(NamedTuple):
-    """Where a move wants to go: a host, or why there is none."""
-
-    target: Target | None
-    error: TransferError | None
-
-
 class Departures:
     """Runs the leaving side of moves and clones: hooks, state, then the transfer, then the arrival's hook."""
 
@@ -82,6 +75,8 @@ class Departures:
         self._waits = waits
         self._here = here
         self._limits = limits
+        self._aimer = Aimer(peers=peers, here=here)
+        self._headers = Headers(mover=mover, here=here)
         self.undivided = Undivided()
 
     # --- dispatch and retract --------------------------------------------------------------------------
@@ -116,52 +111,15 @@ class Departures:
         await self._arrival(agent_id, target, incarnation, caller, deadline)
         return api.Place(target.url, agent_id)
 
-    async def _aim(self, ticket: TransferTicket) -> _Aim:
-        """Find the host and see whether it may and can take the paglet, as often as the ticket says."""
-        error: TransferError | None = None
-        for attempt in range(ticket.retries + 1):
-            if attempt:
-                await asyncio.sleep(ticket.retry_interval)
-            try:
-                target = await self._peers.find(ticket.destination)
-                self._check_version(target, ticket)
-                if target.host_id != self._here.host_id and (ticket.required_capabilities or ticket.retries):
-                    await self._check_capabilities(target, ticket)
-                return _Aim(target, None)
-            except TransferError as failure:
-                error = failure
-            except PagletError as failure:
-                error = TransferError(str(failure))
-        return _Aim(None, error)
-
-    def _check_version(self, target: Target, ticket: TransferTicket) -> None:
-        wanted = (
-            self._here.code_version if ticket.expected_code_version is None else ticket.expected_code_version
-        )
-        if target.code_version != wanted:
-            raise TransferError(
-                f"host {target} runs mesh code version {target.code_version!r}, not {wanted!r}; a ticket with "
-                f"expected_code_version={target.code_version!r} says that it is meant"
-            )
-
-    async def _check_capabilities(self, target: Target, ticket: TransferTicket) -> None:
-        raw = await self._peers.call(
-            target.host_id, target.url, api.HOST_HEALTH, api.NoParams(), timeout=ticket.timeout
-        )
-        has = set(msgspec.json.decode(raw).get("capabilities", ()))
-        missing = sorted(set(ticket.required_capabilities) - has)
-        if missing:
-            raise TransferError(f"host {target} cannot {', '.join(missing)}, which the ticket requires")
-
     async def _move_active(
         self, resident: Resident, ticket: TransferTicket, caller: Caller, kind: MoveKind
     ) -> Target:
         child = resident.need_child()
         call_id = caller.own_call(resident)
-        aim = await self._aim(ticket)
+        aim = await self._aimer.aim(ticket)
         if aim.target is None and call_id is None:
             raise aim.error or TransferError("there is no such host")
-        event = self._event(aim.target, ticket, kind)
+        event = move_event(self._here, aim.target, ticket, kind)
         departure = Departure(
             kind=_DEPARTURES[kind], event=event, call_id=call_id, handler_wait=ticket.timeout
         )
@@ -176,7 +134,7 @@ class Departures:
             await self._move_here(resident, payload, event)
             return aim.target
         try:
-            header = await self._header(resident.record, aim.target, ticket, kind, payload, event=event)
+            header = await self._headers.header(resident.record, aim.target, ticket, kind, payload, event=event)
             move = self._mover.begin(
                 resident.record, aim.target, header, payload, timeout=ticket.timeout, resident=resident
             )
@@ -218,7 +176,7 @@ class Departures:
             raise TransferError(f"paglet {resident.agent_id} did not move: {error}") from error
 
     async def _move_parked(self, record: PagletRecord, ticket: TransferTicket, kind: MoveKind) -> Target:
-        aim = await self._aim(ticket)
+        aim = await self._aimer.aim(ticket)
         if aim.target is None:
             raise aim.error or TransferError("there is no such host")
         if aim.target.host_id == self._here.host_id:
@@ -228,7 +186,7 @@ class Departures:
         payload = await self._states.load(record.state)
         resident = self._residents.add(record)
         try:
-            header = await self._header(record, aim.target, ticket, kind, payload, parked=True)
+            header = await self._headers.header(record, aim.target, ticket, kind, payload, parked=True)
             move = self._mover.begin(
                 record, aim.target, header, payload, timeout=ticket.timeout, resident=resident
             )
@@ -286,11 +244,11 @@ class Departures:
                 await self._lifecycle.record(agent_id)
                 raise LifecycleError(f"paglet {agent_id} is parked; activate it before it is cloned")
             child = resident.need_child()
-            aim = await self._aim(ticket) if ticket else await self._aim_here()
+            aim = await self._aimer.aim(ticket) if ticket else await self._aimer.here()
             if aim.target is None:
                 raise aim.error or TransferError("there is no such host")
             target = aim.target
-            event = self._clone_event(agent_id, clone_id, target)
+            event = clone_event(self._here, agent_id, clone_id, target)
             departure = Departure(
                 kind=DepartureKind.CLONE, event=event, call_id=caller.own_call(resident), handler_wait=timeout
             )
@@ -301,13 +259,11 @@ class Departures:
         incarnation = await self._place_clone(
             original, clone_id, target, ticket, snapshot.state, event, timeout
         )
-        with suppress(PagletError):
-            await child.cloned(event)
+        with suppress(PagletError, TimeoutError):
+            async with asyncio.timeout(self._limits.hook_timeout):
+                await child.cloned(event)
         await self._arrival(clone_id, target, incarnation, caller, deadline)
         return api.Place(target.url, clone_id)
-
-    async def _aim_here(self) -> _Aim:
-        return _Aim(await self._peers.find(self._here.host_id), None)
 
     async def _place_clone(
         self,
@@ -336,7 +292,7 @@ class Departures:
                 await self._lifecycle.settle_clone(clone, payload, event)
             return clone.incarnation.next()
         try:
-            header = await self._header(
+            header = await self._headers.header(
                 clone, target, ticket, MoveKind.CLONE, payload, event=event, clone_of=original.agent_id
             )
             move = self._mover.begin(original, target, header, payload, timeout=timeout, clone=clone)
@@ -345,65 +301,6 @@ class Departures:
             raise
         await asyncio.shield(move.result)
         return header.incarnation
-
-    # --- what moves and events say ---------------------------------------------------------------------
-
-    def _event(self, target: Target | None, ticket: TransferTicket, kind: MoveKind) -> dict[str, Any]:
-        return {
-            "source_host_name": self._here.name,
-            "source_host_address": self._here.address,
-            "target_host_name": target.name if target else ticket.destination,
-            "target_host_address": target.url if target else "",
-            "reason": kind.value,
-        }
-
-    def _clone_event(self, agent_id: str, clone_id: str, target: Target) -> dict[str, Any]:
-        return {
-            "source_agent_id": agent_id,
-            "clone_agent_id": clone_id,
-            "source_host_name": self._here.name,
-            "source_host_address": self._here.address,
-            "target_host_name": target.name,
-            "target_host_address": target.url,
-        }
-
-    async def _header(
-        self,
-        record: PagletRecord,
-        target: Target,
-        ticket: TransferTicket,
-        kind: MoveKind,
-        payload: Payload,
-        *,
-        event: dict[str, Any] | None = None,
-        clone_of: str = "",
-        parked: bool = False,
-    ) -> EnvelopeHeader:
-        return EnvelopeHeader(
-            mesh_id=self._here.mesh_id,
-            kind=kind,
-            transfer_id=await self._mover.transfer_id(target.host_id),
-            agent_id=record.agent_id,
-            birth=record.birth,
-            incarnation=record.incarnation.next(),
-            source=self._here.host_id,
-            destination=target.host_id,
-            class_name=record.class_name,
-            state_class_name=record.state_class_name,
-            code_version=self._here.code_version,
-            payload_size=payload.size,
-            ticket=ticket.to_wire(),
-            previous_receipt=receipt_digest(record.receipt),
-            sent_at=time.time(),
-            source_name=self._here.name,
-            source_url=self._here.address,
-            target_name=target.name,
-            target_url=target.url,
-            clone_of=clone_of,
-            hook=HookKind.CLONE if clone_of else HookKind.ARRIVAL,
-            event=event or {},
-            inactive=InactiveEntry(policy=record.policy, request=record.request) if parked else None,
-        )
 
 
 def _check_movable(record: PagletRecord, expected: Incarnation | None) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from paglets.persistence.journal.moves import Departed
     from paglets.persistence.store import Store
     from paglets.remote.trust.keys import HostKey
+    from paglets.runtime.children.child import Child
     from paglets.runtime.delivery import Delivery
     from paglets.runtime.events import Events
     from paglets.runtime.lifecycle import Lifecycle
@@ -145,11 +145,11 @@ class Mover:
             cargo.clone = msgspec.structs.replace(clone, outgoing=outgoing)
             record = clone
         move = Move(self._parts, record, outgoing, cargo=cargo, resident=resident)
-        self._start(move)
-        if resident is not None and resident.child is not None:
+        child = resident.child if resident is not None else None
+        if resident is not None and child is not None:
             resident.moving = True
             resident.mailbox.hold()
-            self._own(self._watch(move, resident))
+        self._start(move, child)
         return move
 
     async def take_up(self, record: PagletRecord) -> None:
@@ -171,21 +171,19 @@ class Mover:
         """Go on sending after departed paglets what waited for them."""
         await self._onward.take_up()
 
-    def _start(self, move: Move) -> None:
+    def _start(self, move: Move, child: Child | None = None) -> None:
         self._moves[move.outgoing.transfer_id] = move
-        self._own(self._run(move))
+        self._own(self._run(move, child))
 
-    async def _run(self, move: Move) -> None:
+    async def _run(self, move: Move, child: Child | None) -> None:
+        watch = asyncio.create_task(_watch(move, child)) if child is not None else None
         try:
             await move.run()
         finally:
+            if watch is not None:
+                watch.cancel()
             if move.state.settled:
                 self._moves.pop(move.outgoing.transfer_id, None)
-
-    async def _watch(self, move: Move, resident: Resident) -> None:
-        with suppress(PagletError):
-            await resident.need_child().wait_ended()
-        move.tell(ProcessEnded())
 
     # --- news ------------------------------------------------------------------------------------------
 
@@ -331,3 +329,8 @@ class Mover:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _watch(move: Move, child: Child) -> None:
+    await child.wait_ended()
+    move.tell(ProcessEnded())
