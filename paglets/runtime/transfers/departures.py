@@ -6,9 +6,7 @@ import asyncio
 import time
 import uuid
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from paglets.core.errors import (
     HostError,
@@ -19,11 +17,11 @@ from paglets.core.errors import (
     TransferInDoubtError,
 )
 from paglets.core.incarnation import Incarnation, Lineage
-from paglets.persistence.records import HookKind, MoveKind, PagletRecord, Phase
+from paglets.persistence.records import MoveKind, PagletRecord, Phase
 from paglets.remote import api
-from paglets.remote.envelopes.header import EnvelopeHeader, InactiveEntry
-from paglets.remote.envelopes.verdicts import receipt_digest
 from paglets.runtime.child_specs import Departure, DepartureKind
+from paglets.runtime.transfers.aiming import Aimer
+from paglets.runtime.transfers.headers import Headers, clone_event, move_event
 from paglets.runtime.undivided import Undivided, undivided
 
 if TYPE_CHECKING:
@@ -134,7 +132,9 @@ class Departures:
             await self._move_here(resident, payload, event)
             return aim.target
         try:
-            header = await self._headers.header(resident.record, aim.target, ticket, kind, payload, event=event)
+            header = await self._headers.header(
+                resident.record, aim.target, ticket, kind, payload, event=event
+            )
             move = self._mover.begin(
                 resident.record, aim.target, header, payload, timeout=ticket.timeout, resident=resident
             )
