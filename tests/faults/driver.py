@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from paglets.runtime.host import Host
+from paglets.runtime.launchers.zygote_launcher import shared_keeper
 from tests.faults.points import VARIABLE, Points
 from tests.faults.seams import WatchedStore, open_seams
 
@@ -34,7 +35,7 @@ def main(options: dict[str, Any]) -> None:
         store=WatchedStore(data_dir / "store", points),
     )
     host.start_background()
-    print(json.dumps({"ready": host.address, "zygote": _zygote()}), flush=True)
+    _say({"ready": host.address, "zygote": shared_keeper().pid})
     for line in sys.stdin:
         if line.strip() == "shutdown":
             host.shutdown()
@@ -42,13 +43,12 @@ def main(options: dict[str, Any]) -> None:
         if line.strip() == "stop":
             break
     host.stop()
-    print(json.dumps({"stopped": True}), flush=True)
+    _say({"stopped": True})
 
 
-def _zygote() -> int | None:
-    from paglets.runtime.launchers.zygote_launcher import shared_keeper  # noqa: PLC0415 - for the tests only
-
-    return shared_keeper().pid
+def _say(what: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

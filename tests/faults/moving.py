@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from paglets.remote import api
 from paglets.remote.transfer import TransferTicket
-from tests.faults.site import eventually
 
 if TYPE_CHECKING:
     import concurrent.futures
+
+    import msgspec
 
     from tests.faults.site import Copy, Site
 
@@ -39,20 +38,14 @@ class Journey:
         if self.kind == "clone":
             return self._finish_clone(where)
         status = "inactive" if self.kind == "parked" else "active"
-        copy = self._settled(self.agent_id, status)
+        copy = self.site.settled_as(status, self.agent_id)
         assert where in {None, copy.host}, f"{copy} {failed}\n{self.site.logs()}"
         assert copy.epoch >= self.epoch + (copy.host == "b")
         self._look(copy)
         return copy
 
-    def _settled(self, agent_id: str, status: str) -> Copy:
-        """The one copy there is, once it is awake if it shall be: after a clean stop it is woken."""
-        return eventually(
-            lambda: (copy := self.site.settled(agent_id)).status == status and copy, what=self.site.logs
-        )
-
     def _finish_clone(self, where: str | None) -> Copy:
-        original = self._settled(self.agent_id, "active")
+        original = self.site.settled_as("active", self.agent_id)
         assert original.host == "a"
         clones = [
             copy for copy in self.site.copies() if copy.agent_id != self.agent_id and self._is_clone(copy)

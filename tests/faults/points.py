@@ -33,11 +33,13 @@ class Points:
         for directory in (self._armed, self._reached, self._released):
             directory.mkdir(parents=True, exist_ok=True)
 
-    def arm(self, name: str) -> None:
-        """Hold whoever comes by that point next."""
+    def arm(self, name: str, *, error: int = 0) -> None:
+        """Hold whoever comes by that point next, or have it fail there with an ``OSError`` of that number."""
         (self._reached / name).unlink(missing_ok=True)
         (self._released / name).unlink(missing_ok=True)
-        (self._armed / name).touch()
+        if error:
+            (self._released / name).touch()
+        (self._armed / name).write_text(str(error))
 
     def is_reached(self, name: str) -> bool:
         """Whether somebody waits there."""
@@ -57,15 +59,17 @@ class Points:
     # --- for those who come by
 
     def at(self, name: str) -> None:
-        """Wait here, if the point is armed."""
+        """Wait here, if the point is armed, or fail if that was asked for."""
         if self._comes_by(name):
             while not self._may_go(name):
                 time.sleep(_POLL)
+            if error := int((self._reached / name).read_text() or "0"):
+                raise OSError(error, os.strerror(error))
 
     async def pause(self, name: str) -> None:
         """The same for a task: the rest of its process goes on."""
         if self._comes_by(name):
-            while not self._may_go(name):
+            while not self._may_go(name):  # noqa: ASYNC110 - it is a file, which no event tells of
                 await asyncio.sleep(_POLL)
 
     def _comes_by(self, name: str) -> bool:

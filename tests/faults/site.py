@@ -149,7 +149,7 @@ class Node:
         for process in family:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(family, timeout=10)
+        eventually(lambda: not any(alive(process.pid) for process in family), within=10.0)
 
     def family(self) -> list[psutil.Process]:
         """Every process that it has started, directly or not."""
@@ -161,15 +161,19 @@ class Node:
                     found += [parent, *parent.children(recursive=True)]
         return list(dict.fromkeys(found))
 
-    def children(self) -> set[int]:
-        """Process ids of the children that its zygote has now."""
+    def zygotes(self) -> list[psutil.Process]:
+        """The zygote that its children are forked from now; two for a moment, when one has died."""
         with suppress(psutil.NoSuchProcess):
-            return {
-                each.pid
-                for each in psutil.Process(self.zygote).children(recursive=True)
-                if each.status() != psutil.STATUS_ZOMBIE
-            }
-        return set()
+            return psutil.Process(self.process.pid).children() if self.process else []
+        return []
+
+    def children(self) -> set[int]:
+        """Process ids of its children."""
+        found: set[int] = set()
+        for zygote in self.zygotes():
+            with suppress(psutil.NoSuchProcess):
+                found |= {each.pid for each in zygote.children() if each.status() != psutil.STATUS_ZOMBIE}
+        return found
 
     def _line(self, within: float) -> str:
         assert self.process is not None
@@ -195,6 +199,10 @@ class Node:
     def reached(self, name: str, within: float = 10.0) -> None:
         """Wait until somebody waits at that point."""
         eventually(lambda: self.points.is_reached(name), within=within, what=lambda: f"{name}\n{self.log()}")
+
+    def fail(self, name: str, error: int) -> None:
+        """Have the next that comes by that point fail, as if the system had said so."""
+        self.points.arm(name, error=error)
 
     def let_go(self, name: str) -> None:
         """Let who waits there go on."""
@@ -244,10 +252,10 @@ class Site:
         """Leave nothing of it."""
         for node in self.nodes.values():
             node.points.clear()
+        self.client.close()
         for node in self.nodes.values():
             node.end()
         self._threads.shutdown(cancel_futures=True)
-        self.client.close()
 
     # --- what can be asked
 
@@ -308,6 +316,17 @@ class Site:
         copies = self.copies(agent_id)
         assert len(copies) == 1, f"{agent_id}: {copies}\n{self.logs()}"
         return copies[0]
+
+    def settled_as(self, status: str, agent_id: str) -> Copy:
+        """The same, once it has that status: after a restart, a paglet is woken in its turn."""
+        found: list[Copy] = []
+
+        def is_so() -> bool:
+            found[:] = [self.settled(agent_id)]
+            return found[0].status == status
+
+        eventually(is_so, what=lambda: f"{found}\n{self.logs()}")
+        return found[0]
 
     def at_rest(self, *, within: float = SETTLE_SECONDS) -> None:
         """Wait until no transfer is under way, and each paglet that shall run does."""

@@ -44,7 +44,7 @@ def test_it_does_not_return_into_the_handler(site: Site, kind: str) -> None:
 def test_a_target_that_is_still_looking_at_the_envelope_does_not_fence_it(site: Site) -> None:
     journey = in_doubt(site, "own", "trailer-received")
     [transfer] = [each for each in site.transfers() if each["direction"] == "out"]
-    eventually(lambda: "ask again" in [each for each in site.transfers() if each["at"] == "a"][0]["reason"])
+    eventually(lambda: "ask again" in next(each for each in site.transfers() if each["at"] == "a")["reason"])
     assert transfer["status"] == "in-doubt"
     site["b"].let_go("trailer-received")
     journey.finish("b")

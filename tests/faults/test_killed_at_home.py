@@ -1,4 +1,7 @@
-"""A host is killed at the durable steps of a paglet's life on it: what was acknowledged is there, the rest whole or absent."""
+"""A host is killed at the durable steps of a paglet's life on it.
+
+What was acknowledged is there afterwards; the rest is there whole, or not at all.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,10 @@ import pytest
 from paglets.core.errors import RemoteHostError
 from paglets.remote import api
 from tests.faults.moving import traveller
-from tests.faults.site import TRAVELLER, eventually
+from tests.faults.site import TRAVELLER
 
 if TYPE_CHECKING:
-    from tests.faults.site import Copy, Site
-
-
-def awake(site: Site, agent_id: str, status: str = "active") -> Copy:
-    """Its one copy, on host a, once it is what it has to be."""
-    return eventually(lambda: (copy := site.settled(agent_id)).status == status and copy, what=site.logs)
+    from tests.faults.site import Site
 
 
 def log_of(site: Site, agent_id: str) -> list[str]:
@@ -40,7 +38,7 @@ def test_creation(site: Site, point: str) -> None:
         assert site.copies(params.agent_id) == []
     else:
         # Nobody was told of it, but it is durable; its hook runs until it has returned once.
-        assert awake(site, params.agent_id).epoch == 2
+        assert site.settled_as("active", params.agent_id).epoch == 2
         assert log_of(site, params.agent_id) == ["creation@a"]
     site.only_their_processes()
 
@@ -52,7 +50,7 @@ def test_deactivation(site: Site, point: str) -> None:
     site.soon(site.proxy("a", agent_id).deactivate)
     site["a"].reached(point)
     site["a"].restart()
-    copy = awake(site, agent_id, "inactive" if point == "after:inactive" else "active")
+    copy = site.settled_as("inactive" if point == "after:inactive" else "active", agent_id)
     assert copy.epoch == (1 if copy.status == "inactive" else 2)
     assert site.tell("a", agent_id, "add", by=0) >= 1000
     site.only_their_processes()
@@ -68,7 +66,7 @@ def test_activation(site: Site, point: str) -> None:
     site.soon(site.proxy("a", agent_id).activate)
     site["a"].reached(point)
     site["a"].restart()
-    copy = awake(site, agent_id, "inactive" if point == "before:active:activation" else "active")
+    copy = site.settled_as("inactive" if point == "before:active:activation" else "active", agent_id)
     assert copy.epoch == (1 if copy.status == "inactive" else 3)
     assert site.tell("a", agent_id, "add", by=0) >= 1000
     assert log_of(site, agent_id).count("deactivating@a") == 1
@@ -84,7 +82,7 @@ def test_checkpoint(site: Site, point: str) -> None:
     site["a"].reached(point)
     site["a"].restart()
     assert isinstance(call.exception(10.0), RemoteHostError)
-    awake(site, agent_id)
+    site.settled_as("active", agent_id)
     assert site.tell("a", agent_id, "add", by=0) == before + (5 if point == "after:active" else 0)
     site.only_their_processes()
 
@@ -102,7 +100,7 @@ def test_a_move_to_the_same_host(site: Site, point: str, own: bool) -> None:
         site.soon(lambda: site.proxy("a", agent_id).dispatch(site["a"].url))
     site["a"].reached(point)
     site["a"].restart()
-    copy = awake(site, agent_id)
+    copy = site.settled_as("active", agent_id)
     log = log_of(site, agent_id)
     if point == "before:active:arrival":
         assert (copy.epoch, log) == (2, ["creation@a", "activation:recovered@a"])
@@ -136,7 +134,7 @@ def test_recovery(site: Site, point: str) -> None:
         site["a"].start()
         site["a"].reached(point)
     site["a"].restart()
-    assert awake(site, agent_id).epoch == (2 if point == "before:active:activation" else 4)
+    assert site.settled_as("active", agent_id).epoch == (2 if point == "before:active:activation" else 4)
     assert log_of(site, agent_id) == ["creation@a", "activation:recovered@a"]
     assert site.tell("a", agent_id, "add", by=0) >= 1000
     site.only_their_processes()
