@@ -67,6 +67,7 @@ class Claims:
     @contextlib.asynccontextmanager
     async def _held(self, resident: Resident) -> AsyncGenerator[None]:
         resident.mailbox.hold()
+        self._mailboxes.recall(resident)
         try:
             yield
         finally:

@@ -69,6 +69,12 @@ class Deliver(msgspec.Struct, frozen=True, tag="deliver", array_like=True):
     message: Message
 
 
+class Recall(msgspec.Struct, frozen=True, tag="recall", array_like=True):
+    """Give back the messages that are not begun with: each is answered by ``Returned``, then this by ``Answer``."""
+
+    seq: int
+
+
 class Depart(msgspec.Struct, frozen=True, tag="depart", array_like=True):
     """Take a snapshot. Answered by ``SnapshotTaken``, or by ``Answer`` with an error."""
 
@@ -135,7 +141,7 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", array_like=True):
 
 
 class Returned(msgspec.Struct, frozen=True, tag="returned", array_like=True):
-    """The message was not handled: the paglet had packed when its turn came."""
+    """The message was not handled: it was recalled, or the paglet had packed when its turn came."""
 
     seq: int
 
@@ -178,6 +184,7 @@ HostFrame = (
     | RunHook
     | StartRun
     | Deliver
+    | Recall
     | Depart
     | Resume
     | Cloned
@@ -211,7 +218,7 @@ def decode_host_frame(body: bytes) -> HostFrame:
     """A frame that the host sent; ``FrameError`` for anything else."""
     try:
         return _host_frames.decode(body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise FrameError(f"no frame of a host: {error}") from error
 
 
@@ -219,7 +226,7 @@ def decode_child_frame(body: bytes) -> ChildFrame:
     """A frame that a child sent; ``FrameError`` for anything else."""
     try:
         return _child_frames.decode(body)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise FrameError(f"no frame of a child: {error}") from error
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from paglets.core.errors import HostError
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
 
     from paglets.remote.api import MessageParams
 
+WINDOW = 8
+"""Letters that a paglet has at a time: the one that it handles, and some that it need not wait for then."""
+_BULKY = 64 * 1024
 _LETTER_BYTES = 1000  # what a letter takes besides its body
 _FIRST = 1 << 40  # above every priority that a message can carry
 
@@ -51,31 +56,58 @@ class Letter:
         return len(self.params.body) + len(self.params.kind) + _LETTER_BYTES
 
     @property
+    def place(self) -> tuple[int, int]:
+        """Where it stands among others: by priority, then arrival; smaller goes first."""
+        priority = self.params.priority
+        return -(_FIRST if priority == UNQUEUED_PRIORITY else priority), self.turn
+
+    @property
+    def bulky(self) -> bool:
+        """Too large to be handed over ahead."""
+        return len(self.params.body) > _BULKY
+
+    @property
     def abandoned(self) -> bool:
         """The one who waited has given up before the message was handed over."""
         return self.reply is not None and self.reply.done()
 
 
 class Mailbox:
-    """Orders by priority, then arrival; hands over one letter at a time; can be held back.
+    """Orders by priority, then arrival; hands over a few letters at a time; can be held back.
+
+    The paglet handles what it was handed one by one, in the order of the handing over, so the first of them is
+    the one in progress. The others are handed over ahead, to spare it the wait, and are to be called back when
+    one comes that goes before them, or when nothing more shall be handled.
 
     ``limit`` (letters) and ``limit_bytes`` bound what waits: a letter over them is refused with ``HostError``.
     Several parties can hold it back at once; letters flow again when the last has let go.
     """
 
-    __slots__ = ("_bytes", "_heap", "_holds", "_limit", "_limit_bytes", "_sequence", "in_progress")
+    __slots__ = ("_bytes", "_handed", "_heap", "_holds", "_limit", "_limit_bytes", "_sequence", "recalling")
 
     def __init__(self, limit: int = 10_000, limit_bytes: int = 64 * 1024**2) -> None:
         self._bytes = 0
         self._limit_bytes = limit_bytes
         self._heap: list[tuple[int, int, Letter]] = []
+        self._handed: deque[Letter] = deque()
         self._sequence = 0
         self._limit = limit
         self._holds = 0
-        self.in_progress: Letter | None = None
+        self.recalling = False
+        """What was handed over ahead is being called back; nothing is handed over meanwhile."""
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return len(self._heap) + self.ahead
+
+    @property
+    def in_progress(self) -> Letter | None:
+        """The letter that is being handled, or will be at once."""
+        return self._handed[0] if self._handed else None
+
+    @property
+    def ahead(self) -> int:
+        """How many letters were handed over behind the one in progress."""
+        return max(0, len(self._handed) - 1)
 
     @property
     def held(self) -> bool:
@@ -90,8 +122,8 @@ class Mailbox:
         """End one hold."""
         self._holds = max(0, self._holds - 1)
 
-    def put(self, letter: Letter) -> None:
-        """Add a letter; ``HostError`` when the mailbox is full."""
+    def put(self, letter: Letter) -> bool:
+        """Add a letter; whether it goes before one that was handed over ahead. ``HostError``: it is full."""
         if len(self._heap) >= self._limit:
             raise HostError(
                 f"the mailbox of {letter.params.agent_id} is full: {self._limit} messages wait; send more slowly"
@@ -103,41 +135,57 @@ class Mailbox:
             )
         self._sequence += 1
         letter.turn = self._sequence
-        self.put_back(letter)
-
-    def put_back(self, letter: Letter) -> None:
-        """Add a letter that was taken and has not been handled: in front of those that came after it."""
-        priority = letter.params.priority
-        rank = _FIRST if priority == UNQUEUED_PRIORITY else priority
-        self._bytes += letter.size
-        heapq.heappush(self._heap, (-rank, letter.turn, letter))
+        self._push(letter)
+        return any(letter.place < each.place for each in islice(self._handed, 1, None))
 
     def take(self) -> Letter | None:
-        """The next letter, now in progress; None while one is in progress, when held or empty.
+        """The next letter, handed over from now on; None when enough are, or nothing may be, or is there.
 
         Letters whose sender has given up waiting are dropped on the way.
         """
-        if self._holds or self.in_progress is not None:
-            return None
-        while self._heap:
-            letter = heapq.heappop(self._heap)[2]
-            self._bytes -= letter.size
-            if not letter.abandoned:
-                self.in_progress = letter
+        while self._heap and not self._holds and not self.recalling:
+            letter = self._heap[0][2]
+            if letter.abandoned:
+                self._pop()
+            elif self._handed and (len(self._handed) >= WINDOW or letter.bulky):
+                return None
+            else:
+                self._handed.append(self._pop())
                 return letter
         return None
 
+    def done(self, letter: Letter) -> None:
+        """A letter that was handed over has been handled, or will not be; nothing happens when it was put back."""
+        if letter in self._handed:
+            self._handed.remove(letter)
+
+    def put_back(self, letter: Letter) -> None:
+        """A letter that was handed over was not handled: it waits where it waited before."""
+        self.done(letter)
+        self._push(letter)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is handed over."""
+        return not self._handed
+
     def holds_letter_of(self, sender: str) -> bool:
         """Whether a message of that paglet waits."""
-        return any(letter.params.sender == sender for _, _, letter in self._heap)
-
-    def done(self) -> None:
-        """The letter in progress has been handled."""
-        self.in_progress = None
+        waiting = [*(letter for _, _, letter in self._heap), *islice(self._handed, 1, None)]
+        return any(letter.params.sender == sender for letter in waiting)
 
     def drain(self) -> list[Letter]:
-        """Take out everything that waits, in order; what is in progress stays."""
+        """Take out everything that waits, in order; what is handed over stays."""
         letters = [letter for _, _, letter in sorted(self._heap, key=lambda item: item[:2])]
         self._heap.clear()
         self._bytes = 0
         return letters
+
+    def _push(self, letter: Letter) -> None:
+        self._bytes += letter.size
+        heapq.heappush(self._heap, (*letter.place, letter))
+
+    def _pop(self) -> Letter:
+        letter = heapq.heappop(self._heap)[2]
+        self._bytes -= letter.size
+        return letter

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from paglets.persistence.records import QueuedRecord
     from paglets.persistence.store import Store
+    from paglets.runtime.children.child import Child
     from paglets.runtime.events import Events
     from paglets.runtime.residents import Resident, Residents
 
@@ -56,18 +58,32 @@ class Mailboxes:
             )
         check_circle(params)
         reply = None if params.message_type == ONEWAY else asyncio.get_running_loop().create_future()
-        resident.mailbox.put(Letter(params, reply))
+        if resident.mailbox.put(Letter(params, reply)):
+            self.recall(resident)
         self.pump(resident)
         return ACCEPTED if reply is None else reply
 
     def pump(self, resident: Resident) -> None:
-        """Hand the next letter to the paglet, if it is free to take one."""
+        """Hand the next letters to the paglet, if it is free to take any."""
         if resident.child is None or resident.crashed:
             return
-        letter = resident.mailbox.take()
-        if letter is not None:
+        while (letter := resident.mailbox.take()) is not None:
             resident.idle.clear()
             self._own(self._handle(resident, letter))
+
+    def recall(self, resident: Resident) -> None:
+        """Have the paglet give back what it was handed ahead and has not begun with."""
+        child, mailbox = resident.child, resident.mailbox
+        if child is not None and not resident.crashed and mailbox.ahead and not mailbox.recalling:
+            mailbox.recalling = True
+            # A task, so that it comes behind those that are just handing over.
+            self._own(self._recall(resident, child))
+
+    async def _recall(self, resident: Resident, child: Child) -> None:
+        with suppress(PagletError):  # it has ended, so nothing is left to be called back
+            await child.recall()
+        resident.mailbox.recalling = False
+        self.pump(resident)
 
     async def _handle(self, resident: Resident, letter: Letter) -> None:
         params = letter.params
@@ -96,8 +112,9 @@ class Mailboxes:
             if letter.durable:
                 self._own(self._taken(params))
         finally:
-            resident.mailbox.done()
-            resident.idle.set()
+            resident.mailbox.done(letter)
+            if resident.mailbox.idle:
+                resident.idle.set()
             self.pump(resident)
 
     def _give_back(self, resident: Resident, letter: Letter) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ from tests.host.support import ask, events_of, eventually
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from paglets.core.messages import FutureReply
     from paglets.remote.proxy import PagletProxy
     from paglets.runtime.host import Host
 
@@ -251,6 +253,10 @@ def blocked(a: Host) -> Iterator[tuple[PagletProxy, Any]]:
     proxy.dispose()
 
 
+def open_gate(host: Host, proxy: PagletProxy, blocked: FutureReply) -> None:
+    eventually(lambda: host.notify_message(proxy.agent_id) or blocked.wait_for_reply(0.02))
+
+
 def proxy_state(host: Host, proxy: PagletProxy) -> list[str]:
 
     return host.get_state(proxy.agent_id, Notes).log
@@ -322,3 +328,36 @@ def test_calls_that_wait_leave_room_for_moves(a: Host, afar: PagletProxy) -> Non
             refused += "too many calls" in str(error)
     assert 0 < refused < 1000
     moved.dispose()
+
+
+def test_what_was_handed_over_ahead_gives_way(a: Host) -> None:
+    """A few messages are with the paglet's process already; priority counts for them all the same."""
+    for _ in range(6):
+        proxy = a.create(Gated)
+        reply = proxy.send_future(Message("block"))
+        eventually(lambda proxy=proxy: "block" in proxy_state(a, proxy))
+        for number in range(8):
+            proxy.send_oneway(Message("mark", arg=f"normal {number}"))
+        proxy.send_oneway(Message("mark", arg="high", priority=MAX_PRIORITY))
+        proxy.send_oneway(Message("mark", arg="higher", priority=SYSTEM_PRIORITY))
+        proxy.send_oneway(Message("mark", arg="low", priority=MIN_PRIORITY))
+        open_gate(a, proxy, reply)
+        log = proxy.send(Message("peek", priority=MIN_PRIORITY))
+        assert log[log.index("block") + 1 :] == [
+            "higher",
+            "high",
+            *(f"normal {number}" for number in range(8)),
+            "low",
+        ]
+
+
+def test_an_operation_waits_for_one_handler_not_for_those_behind(a: Host, b: Host) -> None:
+    proxy = a.create(Server)
+    sleeping = [proxy.send_future(Message("block", {"seconds": 0.4})) for _ in range(6)]
+    eventually(lambda: a.mailbox_status(proxy.agent_id)["in_progress"])
+    started = time.monotonic()
+    proxy.dispatch("b")
+    assert time.monotonic() - started < 1.2
+    assert not sleeping[2].is_available()
+    assert [reply.get_reply(10) for reply in sleeping] == ["unblocked"] * 6
+    assert ask(proxy, "where")[0] == "b"

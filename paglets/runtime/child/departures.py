@@ -19,7 +19,7 @@ from paglets.core.errors import LifecycleError
 from paglets.runtime.child.hooks import clone_event, mobility_event, run_leaving_hook
 from paglets.runtime.child.link import head_of
 from paglets.runtime.child_specs import CallThread, Departure, DepartureKind
-from paglets.runtime.frames import SnapshotTaken
+from paglets.runtime.frames import Cloned, Depart, Resume, SnapshotTaken
 from paglets.runtime.memory_files import Payload, PayloadWriter
 from paglets.serialization.codec import dataclass_to_wire
 from paglets.serialization.state_pickle import dump_state
@@ -60,6 +60,16 @@ class Departures:
         self._packing = threading.Lock()
         self._asked_in: int | None = None
         self.away = False
+
+    def take(self, frame: Depart | Resume | Cloned) -> None:
+        """What the host wants with one; never waits."""
+        match frame:
+            case Depart(seq, departure):
+                self.begin(seq, departure)
+            case Resume(seq, event):
+                self.resume(seq, event)
+            case Cloned(seq, event):
+                self.cloned(seq, event)
 
     def begin(self, seq: int, departure: Departure) -> None:
         """Take it to the thread where it belongs; never waits."""

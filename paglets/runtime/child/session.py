@@ -8,9 +8,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
+from collections import deque
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,6 +36,7 @@ from paglets.runtime.frames import (
     HostFrame,
     Place,
     ReadState,
+    Recall,
     Resume,
     Returned,
     RunEnded,
@@ -63,6 +66,7 @@ class Session:
         self._link = link
         self._paglet = paglet
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._messages: deque[tuple[int, specs.Message]] = deque()  # not begun with; any thread may take them
         self._handling = threading.Lock()
         self._aside = _Aside()
         self._run: threading.Thread | None = None
@@ -103,7 +107,10 @@ class Session:
             case CallResult():
                 self._calls.take(frame)
             case Deliver(seq, message):
-                self._jobs.put(lambda: self._deliver(seq, message))
+                self._messages.append((seq, message))
+                self._jobs.put(self._next_message)
+            case Recall(seq):
+                self._give_back(seq)
             case RunHook(seq, kind, event, init):
                 place = self._host.place
                 self._jobs.put(
@@ -111,12 +118,8 @@ class Session:
                         seq, lambda: run_arriving_hook(self._paglet, place, kind, event, init)
                     )
                 )
-            case Depart(seq, departure):
-                self._departures.begin(seq, departure)
-            case Resume(seq, event):
-                self._departures.resume(seq, event)
-            case Cloned(seq, event):
-                self._departures.cloned(seq, event)
+            case Depart() | Resume() | Cloned():
+                self._departures.take(frame)
             case ReadState(seq):
                 self._aside.put(lambda: self._answer(seq, self._state))
             case StartRun():
@@ -140,11 +143,23 @@ class Session:
         else:
             self._link.answer(seq, b"null" if result is None else result)
 
-    def _deliver(self, seq: int, message: specs.Message) -> None:
+    def _next_message(self) -> None:
+        try:
+            seq, message = self._messages.popleft()
+        except IndexError:
+            return  # it was given back
         if self._departures.away:
             self._link.send(Returned(seq))
         else:
             self._answer(seq, lambda: self._handle(message))
+
+    def _give_back(self, recall: int) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                # From behind: what the handler's thread takes meanwhile is still the first of those that are left.
+                seq, _ = self._messages.pop()
+                self._link.send(Returned(seq))
+        self._link.answer(recall, b"null")
 
     def _handle(self, sent: specs.Message) -> bytes:
         message = _opened(sent)

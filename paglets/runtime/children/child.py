@@ -32,6 +32,7 @@ from paglets.runtime.frames import (
     PayloadHead,
     Place,
     ReadState,
+    Recall,
     Resume,
     Returned,
     RunEnded,
@@ -186,11 +187,19 @@ class Child:
         """Have one message handled; the reply as JSON text. Handled in the order of the calls.
 
         ``NotHandledError`` when the paglet does not know it; an exception outside the listed classes is a
-        ``HostError`` with type and text, the traceback in its notes. ``MessageReturnedError`` when the paglet had
-        packed before the message's turn came.
+        ``HostError`` with type and text, the traceback in its notes. ``MessageReturnedError`` when it was
+        recalled, or the paglet had packed, before the message's turn came.
         """
         await self._undone.wait()
         return await self._ask(bytes, lambda seq: Deliver(seq, message))
+
+    async def recall(self) -> None:
+        """Have messages that are not begun with given back: their ``deliver`` raises ``MessageReturnedError``.
+
+        Returns when all of them have been.
+        """
+        await self._undone.wait()
+        await self._ask(bytes, Recall)
 
     async def read_state(self) -> bytes:
         """The state as JSON text, while handlers and ``run()`` go on."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class MessageReturnedError(LifecycleError):
-    """A message came back unhandled, because the paglet had packed when its turn came."""
+    """A message came back unhandled: it was recalled, or the paglet had packed when its turn came."""
 
 
 T = TypeVar("T", bytes, Admitted, Snapshot)
@@ -73,7 +73,9 @@ class Requests:
         future = self._waiting.get(seq)
         if future is not None and not future.done():
             future.set_exception(
-                MessageReturnedError("the paglet has left this process before it handled the message")
+                MessageReturnedError(
+                    "the paglet has left this process, or was to do something else, before it handled the message"
+                )
             )
 
     def fail_all(self, error: PagletError) -> None:
