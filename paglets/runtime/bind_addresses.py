@@ -43,11 +43,6 @@ def reachable_addresses(state: NetworkState) -> tuple[str, ...]:
     return tuple(str(each) for each in sorted(chosen, key=lambda each: (each.version, int(each))))
 
 
-def machine_addresses() -> tuple[str, ...]:
-    """``reachable_addresses`` of the interfaces as they are now; keep it off the loop, too."""
-    return reachable_addresses(network_state())
-
-
 def reachable_urls(bound: Sequence[str], machine: Iterable[str]) -> tuple[str, ...]:
     """URLs for what a listener is bound to, wildcards replaced by the machine's addresses; the first is the address."""
     urls: list[str] = []

@@ -12,7 +12,7 @@ from paglets.core.errors import HostError, PagletError
 from paglets.persistence.journal.counters import open_transfers
 from paglets.persistence.records import PagletRecord, Phase
 from paglets.remote.discovery import Advertisement
-from paglets.runtime.bind_addresses import machine_addresses, reachable_urls
+from paglets.runtime.bind_addresses import network_state, reachable_addresses, reachable_urls
 from paglets.runtime.doors import Doors
 from paglets.runtime.forgetting import Forgetter
 from paglets.runtime.ground import Ground, Means
@@ -75,8 +75,9 @@ class HostCore:
 
     async def refresh_addresses(self) -> None:
         """Look at the machine's addresses again; the mesh hears of a change."""
-        machine = await asyncio.to_thread(machine_addresses)
-        urls = reachable_urls(self.doors.listener.urls, machine)
+        network = await asyncio.to_thread(network_state)
+        self.neighbours.pool.rebind({address for _, _, address in network})
+        urls = reachable_urls(self.doors.listener.urls, reachable_addresses(network))
         if urls == self.ground.status.addresses:
             return
         self.ground.status.addresses = urls

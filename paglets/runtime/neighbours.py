@@ -109,3 +109,5 @@ class Neighbours:
         )
         if event.kind is MeshEventKind.JOINED:
             self._on_met(event.host.host_id)
+        elif event.kind in {MeshEventKind.ADDRESS_CHANGED, MeshEventKind.FAILED}:
+            self.pool.doubt(event.host.host_id)

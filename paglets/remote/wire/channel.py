@@ -167,6 +167,23 @@ class Channel(asyncio.Protocol):
         self._reason = self._reason or reason
         self.transport.abort()
 
+    def doubt(self, patience: float) -> None:
+        """Ask for a sign of life now, and cut the connection when none comes within ``patience`` seconds."""
+        if self.is_open:
+            self.protocol.send_ping(b"")
+            self._flush()
+            self._loop.call_later(patience, self._judge, self._loop.time())
+
+    def _judge(self, asked_at: float) -> None:
+        if self._last_seen < asked_at and not self._read_holds and not self._closed.done():
+            self.abort("the connection went silent")
+
+    @property
+    def local_address(self) -> str:
+        """This end's IP address; empty for a Unix socket."""
+        name = cast("tuple[str, ...] | str", self.transport.get_extra_info("sockname"))
+        return name[0].partition("%")[0] if isinstance(name, tuple) else ""
+
     def send_request(self) -> None:
         """Ask for the WebSocket (calling side)."""
         protocol = cast("ClientProtocol", self.protocol)

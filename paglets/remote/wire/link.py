@@ -161,6 +161,15 @@ class Link:
         """Cut the link."""
         self._channel.abort("not needed")
 
+    def doubt(self, patience: float) -> None:
+        """Cut the connection unless the other side shows a sign of life within ``patience`` seconds."""
+        self._channel.doubt(patience)
+
+    @property
+    def local_address(self) -> str:
+        """This end's IP address; empty for a Unix socket."""
+        return self._channel.local_address
+
     async def wait_closed(self) -> None:
         """Wait until the link is gone."""
         await self._channel.wait_closed()

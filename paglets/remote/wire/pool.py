@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -247,13 +247,26 @@ class LinkPool:
 
     def expel(self, host_id: str, reason: str = "its key was revoked") -> None:
         """Cut every connection to one host; calls that wait fail."""
-        for link in tuple(self._links):
-            if link.peer.host_id == host_id:
-                link.close(reason)
+        for connection in self._connections():
+            if connection.peer.host_id == host_id:
+                connection.close(reason) if isinstance(connection, Link) else connection.discard()
+
+    def doubt(self, host_id: str) -> None:
+        """A host may have moved, or died: connections to it that stay silent now are cut, to be dialled anew."""
+        for connection in self._connections():
+            if connection.peer.host_id == host_id:
+                connection.doubt(self.settings.doubt_timeout)
+
+    def rebind(self, addresses: Collection[str]) -> None:
+        """This machine has these addresses now: connections that begin at another one are dead, and cut."""
+        for connection in self._connections():
+            begins_at = connection.local_address
+            if begins_at and begins_at not in addresses and not begins_at.startswith("127."):
+                connection.discard()
+
+    def _connections(self) -> tuple[Link | OutgoingStream, ...]:
         idle = [stream for streams in self._idle_streams.values() for stream in streams]
-        for stream in (*self._busy_streams, *idle):
-            if stream.peer.host_id == host_id:
-                stream.discard()
+        return (*self._links, *self._busy_streams, *idle)
 
     async def close(self) -> None:
         """Close everything; calls that wait fail, transfers break off."""

@@ -68,6 +68,8 @@ class WireSettings:
     max_response_bytes: int = 64 * 1024 * 1024
     # --- the calling side ----------------------------------------------------------------------------
     dial_timeout: float = 5.0
+    doubt_timeout: float = 3.0
+    """How long a connection that may be dead has to show that it is not."""
     dial_stagger: float = 0.1
     """How long one address is tried alone before the next is tried beside it."""
     max_links: int = 256

@@ -101,6 +101,15 @@ class OutgoingStream:
         """Cut the connection: what was sent of a transfer is void unless its trailer has left."""
         self._channel.abort("the transfer was given up")
 
+    def doubt(self, patience: float) -> None:
+        """Cut the connection unless the other side shows a sign of life within ``patience`` seconds."""
+        self._channel.doubt(patience)
+
+    @property
+    def local_address(self) -> str:
+        """This end's IP address; empty for a Unix socket."""
+        return self._channel.local_address
+
     async def wait_closed(self) -> None:
         """Wait until the connection is gone."""
         await self._channel.wait_closed()
