@@ -38,6 +38,7 @@ class Dialled(Receiver, Protocol):
 
 R = TypeVar("R", bound=Dialled)
 
+_MAX_REPORTED = 256
 _CLOSE_FRAME_BYTES = 125  # the most that a control frame may hold, RFC 6455, section 5.5
 
 
@@ -48,6 +49,7 @@ class Dialer:
         self._trust = trust
         self._strangers = strangers
         self._settings = settings
+        self._reported: dict[str, None] = {}
 
     async def open(
         self, address: HostAddress, path: str, max_size: int, receiver: Callable[[Channel, Peer, str], R]
@@ -100,11 +102,22 @@ class Dialer:
             peer = await self._connect(channel, endpoint, url, host_id)
             return await opening.shake_hands(channel, peer)
         except OSError as error:
-            raise explain(url, error) from None
+            explained = explain(url, error)
+            if isinstance(explained, AuthenticationError):
+                self._report_foreign(url, str(explained))
+            raise explained from None
         except BaseException:
             if channel.is_connected:
                 channel.abort()
             raise
+
+    def _report_foreign(self, url: str, reason: str) -> None:
+        """Once for each URL: it is dialled again and again, and stays what it is."""
+        if url not in self._reported:
+            self._reported[url] = None
+            if len(self._reported) > _MAX_REPORTED:
+                del self._reported[next(iter(self._reported))]
+            self._strangers.refuse(Refusal.FOREIGN_CERTIFICATE, url, reason)
 
     async def _connect(self, channel: Channel, endpoint: Endpoint, url: str, host_id: str | None) -> Peer:
         """TCP, TLS, and the decision about who is there."""

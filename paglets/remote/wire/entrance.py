@@ -118,7 +118,8 @@ class Visit:
         except ConnectionAbortedError:  # what asyncio makes of a handshake that took too long
             self._refuse(Refusal.HANDSHAKE_TIMEOUT, "the TLS handshake took too long")
         except OSError as error:
-            self._refuse(Refusal.DISCONNECTED, f"left during the TLS handshake: {error}")
+            why = str(error) or "as those do who do not trust this host's certificate"
+            self._refuse(Refusal.DISCONNECTED, f"left during the TLS handshake: {why}")
         else:
             return True
         return False

@@ -43,6 +43,13 @@ async def bind_tcp(binds: Sequence[str], port: int, backlog: int) -> list[socket
     raise HostError("found no port that is free on all addresses")
 
 
+_HINTS = {
+    errno.EADDRINUSE: "; another program, or another host, has it: stop that, or choose another port (0: a free one)",
+    errno.EADDRNOTAVAIL: "; this machine has no such address now",
+    errno.EACCES: "; ports below 1024 are not for every user: choose a higher one",
+}
+
+
 class _Address(NamedTuple):
     family: int
     address: str
@@ -63,7 +70,8 @@ def _bind_all(addresses: Iterable[_Address], port: int, backlog: int) -> list[so
             except OSError as error:
                 if not required and error.errno in _NO_SUCH_FAMILY:
                     continue
-                message = f"cannot listen on {address} port {port}: {error.strerror}"
+                hint = _HINTS.get(error.errno or 0, "")
+                message = f"cannot listen on {address} port {port}: {error.strerror}{hint}"
                 kind = _PortTakenError if error.errno == errno.EADDRINUSE else HostError
                 raise kind(message) from None
             bound.append(opened)
