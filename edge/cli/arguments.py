@@ -33,6 +33,13 @@ def paglet_name(text: str) -> PagletName:
     return PagletName(prefix, host)
 
 
+def host_name(text: str) -> str:
+    """Check what shall name a host; ``UsageError`` for what cannot."""
+    if not text.strip() or not text.isprintable():
+        raise UsageError(f"{text!r} names no host; write its name in the mesh, or its URL")
+    return text
+
+
 def class_name(text: str) -> str:
     """Check ``MODULE:CLASS``; ``UsageError`` for anything else."""
     module, colon, name = text.partition(":")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from edge.cli import options
-from edge.cli.arguments import class_name, json_object, json_value, seconds
+from edge.cli.arguments import class_name, host_name, json_object, json_value, seconds
 from edge.cli.completion import complete_hosts
 from edge.cli.gateway import LONG, LocalHost
 from edge.cli.naming import find
@@ -166,7 +166,7 @@ def dispose(
 
 
 def _ticket(target: str, timeout: float) -> TransferTicket:
-    return TransferTicket(target, timeout=seconds(timeout, "--timeout"))
+    return TransferTicket(host_name(target), timeout=seconds(timeout, "--timeout"))
 
 
 def _tell(host: LocalHost, out: Output, place: dict[str, Any], text: str) -> None:
