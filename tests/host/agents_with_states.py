@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -180,6 +181,8 @@ class Observer(Recorder):
                 return self.context.wait_for_host(args["name"], timeout=0.2, interval=0.05)
             case "handle":
                 return getattr(self.context, args["method"])(*args["args"])
+            case "surroundings":
+                return [os.environ.get("SEEN_BY_CHILDREN"), os.getcwd()]  # noqa: PTH109 - as the process sees it
             case "notify":
                 return self.notify_message()
             case "notify-all":
