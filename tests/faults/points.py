@@ -61,9 +61,11 @@ class Points:
     def at(self, name: str) -> None:
         """Wait here, if the point is armed, or fail if that was asked for."""
         if self._comes_by(name):
+            # Read first: whoever clears the points takes the file away.
+            error = int((self._reached / name).read_text() or "0")
             while not self._may_go(name):
                 time.sleep(_POLL)
-            if error := int((self._reached / name).read_text() or "0"):
+            if error:
                 raise OSError(error, os.strerror(error))
 
     async def pause(self, name: str) -> None:
