@@ -99,6 +99,7 @@ def test_a_move_to_the_same_host_is_done_whole(site: Site, caller: HostClient, p
     site.only_their_processes()
 
 
+@pytest.mark.slow
 def test_a_target_whose_source_has_hung_up_acts_on_what_it_decides(site: Site) -> None:
     agent_id = traveller(site)
     site["b"].hold("before:active:arrival")

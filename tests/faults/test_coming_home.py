@@ -54,6 +54,7 @@ def _waiting(site: Site, agent_id: str) -> int:
     return site.ask("a", api.PAGLETS_INFO, api.PagletParams(agent_id=agent_id))["waiting_messages"]
 
 
+@pytest.mark.slow
 def test_home_while_the_earlier_transfer_is_in_doubt(site: Site) -> None:
     """The floor may pass that transfer from then on, so asking about it would find it closed."""
     site["b"].hold("verdict-due", "question-received")
