@@ -87,7 +87,7 @@ async def test_an_envelope_that_is_overtaken_by_itself_gets_the_same_verdict(
 
 
 async def test_a_replayed_envelope_of_somebody_else_is_refused(
-    victim: Host, mallory: Intruder, site: Path
+    victim: Host, mallory: Intruder, site: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = Intruder.host(site / "mesh", "bystander")
     header = other.sign(other.header(victim))
@@ -95,6 +95,8 @@ async def test_a_replayed_envelope_of_somebody_else_is_refused(
     answer = await mallory.send(victim, header.encode(), trailer=other.trailer(header))
     await refused(answer, victim, header.header.agent_id, "came over a connection of")
     await alarm(victim, "envelope", since, peer=mallory.key.host_id)
+    logged = [vars(record) for record in caplog.records if record.message == "an envelope was refused"]
+    assert [(each["peer"], each["levelname"]) for each in logged] == [("mallory", "WARNING")]
     await goes_on(victim)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import pytest
 
 from paglets.core.errors import AuthenticationError, HostError, RemoteHostError
 from paglets.remote.wire.addresses import HostAddress
-from tests.wire.site import NOTHING, Site, echo, until
+from tests.wire.site import NOTHING, Rig, Site, echo, until
 
 if TYPE_CHECKING:
     from paglets.remote.wire.link import Link
@@ -229,3 +230,70 @@ async def test_a_host_has_one_link_whether_it_is_called_by_url_or_by_key(site: S
     by_key = await pool.link(rig.address)
     assert by_key is not by_url
     assert await pool.link(HostAddress(rig.address.url)) is by_key
+
+
+class Cable:
+    """Between a caller and a host; pulled, it swallows everything, and nobody is told."""
+
+    def __init__(self, port: int) -> None:
+        self.pulled = False
+        self._port = port
+
+    async def plug(self, site: Site) -> str:
+        server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        site.stack.callback(server.close)
+        return f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        ways = [self._pump(reader, far_writer), self._pump(far_reader, writer)]
+        try:
+            await asyncio.gather(*ways)
+        finally:
+            writer.close()
+            far_writer.close()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                if not self.pulled:
+                    writer.write(data)
+        writer.close()
+
+
+async def test_a_link_that_is_doubted_stays_when_the_host_answers_and_is_cut_when_not(site: Site) -> None:
+    rig = await site.rig()
+    cable = Cable(rig.listener.port)
+    url = await cable.plug(site)
+    pool = site.pool(doubt_timeout=0.1)
+    link = await pool.link(HostAddress(url, rig.key.host_id))
+    pool.doubt(rig.key.host_id)
+    await asyncio.sleep(0.2)
+    assert link.is_open
+    cable.pulled = True
+    waiting = asyncio.ensure_future(link.call("echo", NOTHING))
+    pool.doubt("somebody-else")
+    pool.doubt(rig.key.host_id)
+    with pytest.raises(RemoteHostError, match="silent"):
+        await waiting
+    assert not link.is_open
+    again = await pool.link(rig.address)
+    assert await again.call("echo", echo("x")) == b'"x"'
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6")
+async def test_connections_that_begin_at_an_address_that_is_gone_are_cut(site: Site) -> None:
+    rig = Rig(site.mesh, site.directory / "six")
+    try:
+        await rig.start(("::1",))
+    except HostError as error:
+        pytest.skip(str(error))
+    site.stack.push_async_callback(rig.listener.close)
+    pool = site.pool()
+    link = await pool.link(rig.address)
+    pool.rebind({"::1", "192.0.2.1"})
+    await asyncio.sleep(0)
+    assert link.is_open
+    pool.rebind({"192.0.2.1"})
+    await link.wait_closed()
+    assert await pool.call(rig.address, "echo", echo("x"), timeout=5) == b'"x"'
