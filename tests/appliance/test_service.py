@@ -67,6 +67,7 @@ def test_a_second_signal_ends_it_at_once_and_nothing_is_left(machines: Machines,
     assert machines.line_of("stubborn", made)["status"] == "active"
 
 
+@pytest.mark.slow
 def test_after_a_kill_its_processes_end_and_its_paglets_come_back(machines: Machines) -> None:
     process = start(machines, "killed")
     made = machines.ask("killed", "create", NOTEBOOK, "--init", '"kept"')["agent_id"]
@@ -89,6 +90,7 @@ def test_a_port_in_use_is_told_and_nothing_is_left_behind(machines: Machines) ->
     assert machines.on("blocked", "status").code == 3
 
 
+@pytest.mark.slow
 def test_an_address_that_is_not_this_machines_is_told(machines: Machines) -> None:
     done = machines.attempt("--data-dir", str(machines.data_dir("away")), "--bind", "192.0.2.250")
     assert done.returncode == 1
@@ -148,11 +150,23 @@ def foreign_file_for_store(data: Path, mesh: Path) -> str:
 @pytest.mark.parametrize(
     "harm",
     [
-        damage_key, open_key, damage_certificate, open_authority, open_mesh, lose_certificate, take_the_key_away,
-        damage_store, foreign_file_for_store,
+        damage_key,
+        open_mesh,
+        damage_store,
+        *(
+            pytest.param(harm, marks=pytest.mark.slow)
+            for harm in (
+                open_key,
+                damage_certificate,
+                open_authority,
+                lose_certificate,
+                take_the_key_away,
+                foreign_file_for_store,
+            )
+        ),
     ],
     ids=lambda harm: harm.__name__,
-)  # fmt: skip
+)
 def test_damaged_files_are_named_with_what_to_do(
     machines: Machines, seasoned: Path, harm: Callable[[Path, Path], str]
 ) -> None:
@@ -181,6 +195,7 @@ def copy(source: Path, target: Path) -> None:
     subprocess.run(["cp", "-a", str(source / "host"), str(source / "mesh"), str(target)], check=True)
 
 
+@pytest.mark.slow
 def test_a_data_directory_that_cannot_be_is_told(machines: Machines, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     done = machines.attempt("--data-dir", str(tmp_path / "file" / "data"))

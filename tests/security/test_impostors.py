@@ -106,6 +106,7 @@ async def test_lies_about_where_paglets_are_spoil_no_search(
         assert {place["agent_id"] for place in found} <= {"wanted-1"}
 
 
+@pytest.mark.slow
 async def test_only_the_targets_own_signed_word_on_this_very_move_settles_it(
     victim: Host, impostor: Impostor, traveller: PagletProxy
 ) -> None:
@@ -174,6 +175,7 @@ async def test_senseless_facts_about_hosts_do_no_harm(
     await goes_on(victim)
 
 
+@pytest.mark.slow
 async def test_gossip_of_thousands_of_hosts_is_bounded(victim: Host, impostor: Impostor) -> None:
     before = memory()
     for _ in range(12):

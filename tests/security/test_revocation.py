@@ -140,8 +140,9 @@ async def test_nobody_but_authority_and_issuers_can_revoke(
     ):
         forged = sign_revocation(key, mesh_id, target, reason="x", at=0.0)
         good = base64.b64encode(forged).decode("ascii")
-        for entry in (good, good[:-8], "no base64!", "", "A" * 10_000):
-            await tell(mallory, victim, entry)
+        await tell(mallory, victim, good)
+    for entry in ("no base64!", "", "A" * 10_000, "e30="):
+        await tell(mallory, victim, entry)
     async with bystander.open(victim.address):
         pass
     await goes_on(victim)

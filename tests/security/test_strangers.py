@@ -67,12 +67,13 @@ async def test_without_a_certificate_the_probes_answer_and_nothing_else_does(vic
         "/%68ealthz", "/no/such/path",
     ]  # fmt: skip
     since = await asyncio.to_thread(last_event, victim)
-    for path in paths:
-        for request in (get(path), upgrade(path)):
-            answer = await talk(victim, request, anonymous())
-            assert answer.startswith(b"HTTP/1.1 401"), (path, answer)
-            error = json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
-            assert (error["type"], error["notes"]) == ("AuthenticationError", [])
+    for request in [get(path) for path in paths] + [
+        upgrade(path) for path in (CONTROL_PATH, STREAM_PATH, "/healthzz")
+    ]:
+        answer = await talk(victim, request, anonymous())
+        assert answer.startswith(b"HTTP/1.1 401"), (request, answer)
+        error = json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+        assert (error["type"], error["notes"]) == ("AuthenticationError", [])
     await alarm(victim, "no-certificate", since)
     await goes_on(victim)
 
