@@ -15,6 +15,7 @@ from pathlib import Path
 
 VARIABLE = "PAGLETS_FAULT_POINTS"
 _POLL = 0.002
+_ALL = ".all"
 
 
 class Points:
@@ -41,6 +42,12 @@ class Points:
             (self._released / name).touch()
         (self._armed / name).write_text(str(error))
 
+    def arm_for_all(self, name: str) -> None:
+        """Hold everybody who comes by, until the point is released."""
+        (self._reached / name).unlink(missing_ok=True)
+        (self._released / name).unlink(missing_ok=True)
+        (self._armed / f"{name}{_ALL}").touch()
+
     def is_reached(self, name: str) -> bool:
         """Whether somebody waits there."""
         return (self._reached / name).exists()
@@ -53,7 +60,7 @@ class Points:
         """Disarm all, and let everybody go."""
         for directory in (self._armed, self._reached):
             for path in directory.iterdir():
-                (self._released / path.name).touch()
+                (self._released / path.name.removesuffix(_ALL)).touch()
                 path.unlink(missing_ok=True)
 
     # --- for those who come by
@@ -77,6 +84,9 @@ class Points:
     def _comes_by(self, name: str) -> bool:
         with suppress(FileNotFoundError):
             (self._armed / name).rename(self._reached / name)
+            return True
+        if (self._armed / f"{name}{_ALL}").exists():
+            (self._reached / name).touch()
             return True
         return False
 

@@ -47,10 +47,12 @@ class WatchedStore(Store):
         return await super().commit(watched, blobs=blobs)
 
     def _at_commit(self, step: CommitStep) -> None:
-        for what in dict.fromkeys(self._written):
-            self._points.at(f"{step.value}:{what}")
-        if step is CommitStep.AFTER:
-            self._written.clear()
+        names = list(dict.fromkeys(self._written))
+        self._written.clear()
+        for name in names:
+            self._points.at(f"{step.value}:{name}")
+        if step is CommitStep.BEFORE:  # and unless one of them has failed the commit
+            self._written += names
 
 
 def _watch(tx: LmdbTransaction, seen: list[str]) -> LmdbTransaction:

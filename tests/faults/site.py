@@ -196,6 +196,10 @@ class Node:
         for name in names:
             self.points.arm(name)
 
+    def hold_all(self, name: str) -> None:
+        """Arm a point for everybody who comes by."""
+        self.points.arm_for_all(name)
+
     def reached(self, name: str, within: float = 10.0) -> None:
         """Wait until somebody waits at that point."""
         eventually(lambda: self.points.is_reached(name), within=within, what=lambda: f"{name}\n{self.log()}")

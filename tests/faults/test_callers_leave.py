@@ -99,7 +99,6 @@ def test_a_move_to_the_same_host_is_done_whole(site: Site, caller: HostClient, p
     site.only_their_processes()
 
 
-@pytest.mark.slow
 def test_a_target_whose_source_has_hung_up_acts_on_what_it_decides(site: Site) -> None:
     agent_id = traveller(site)
     site["b"].hold("before:active:arrival")
@@ -108,7 +107,8 @@ def test_a_target_whose_source_has_hung_up_acts_on_what_it_decides(site: Site) -
     site["b"].reached("before:active:arrival")
     site["a"].kill()
     site["b"].let_go("before:active:arrival")
-    eventually(lambda: site.tell("b", agent_id, "look")["log"][-1] == "arrival@b")
+    eventually(lambda: site.copies(agent_id))
+    assert site.tell("b", agent_id, "look")["log"][-1] == "arrival@b"
     site["a"].start()
     assert site.settled(agent_id).host == "b"
     site.only_their_processes()

@@ -54,10 +54,10 @@ def _waiting(site: Site, agent_id: str) -> int:
     return site.ask("a", api.PAGLETS_INFO, api.PagletParams(agent_id=agent_id))["waiting_messages"]
 
 
-@pytest.mark.slow
 def test_home_while_the_earlier_transfer_is_in_doubt(site: Site) -> None:
     """The floor may pass that transfer from then on, so asking about it would find it closed."""
-    site["b"].hold("verdict-due", "question-received")
+    site["b"].hold("verdict-due")
+    site["b"].hold_all("question-received")
     journey = set_out(site, "own", timeout=0.7)
     site["b"].reached("verdict-due")
     eventually(
