@@ -21,7 +21,7 @@ def pid_of(site: Site, agent_id: str) -> int:
     return pid
 
 
-@pytest.mark.parametrize("kind", ["own", "dispatch", "retract"])
+@pytest.mark.parametrize("kind", ["own", "dispatch", pytest.param("retract", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("point", ["header-sent", "trailer-due", "trailer-sent", "verdict-received"])
 def test_the_move_goes_on_without_it(site: Site, kind: str, point: str) -> None:
     site["a"].hold(point)
@@ -120,7 +120,12 @@ def test_the_new_process_is_killed(site: Site, point: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "point"), [("a", "trailer-due"), ("b", "trailer-received"), ("b", "arrival")]
+    ("name", "point"),
+    [
+        ("a", "trailer-due"),
+        pytest.param("b", "trailer-received", marks=pytest.mark.slow),
+        pytest.param("b", "arrival", marks=pytest.mark.slow),
+    ],
 )
 def test_the_zygote_is_killed(site: Site, name: str, point: str) -> None:
     site[name].hold(point)
@@ -140,6 +145,7 @@ def test_the_zygote_is_killed(site: Site, name: str, point: str) -> None:
     assert site.settled(journey.agent_id).host == copy.host
 
 
+@pytest.mark.slow
 def test_the_old_process_ends_within_its_grace(site: Site) -> None:
     """A handler that does not return after its own move does not keep the old life going."""
     agent_id = traveller(site)

@@ -75,7 +75,9 @@ def test_home_while_the_earlier_transfer_is_in_doubt(site: Site) -> None:
     site.only_their_processes()
 
 
-@pytest.mark.parametrize("victims", ["a", "b", "ab"])
+@pytest.mark.parametrize(
+    "victims", ["a", pytest.param("b", marks=pytest.mark.slow), pytest.param("ab", marks=pytest.mark.slow)]
+)
 def test_home_and_then_a_power_cut(site: Site, victims: str) -> None:
     site["a"].hold("verdict-received")
     journey = set_out(site, "dispatch")

@@ -26,7 +26,7 @@ def in_doubt(site: Site, kind: str, point: str) -> Journey:
     return journey
 
 
-@pytest.mark.parametrize("kind", ["own", "dispatch"])
+@pytest.mark.parametrize("kind", ["own", pytest.param("dispatch", marks=pytest.mark.slow)])
 def test_it_does_not_return_into_the_handler(site: Site, kind: str) -> None:
     site["a"].hold("go-failed", "dispatch_failed")
     pids = site["a"].children()
@@ -60,7 +60,7 @@ def test_fenced_after_the_deadline_it_starts_again_in_its_next_life(site: Site) 
     site.only_their_processes()
 
 
-@pytest.mark.parametrize("outcome", ["arrived", "fenced", "restarted"])
+@pytest.mark.parametrize("outcome", ["arrived", "fenced", pytest.param("restarted", marks=pytest.mark.slow)])
 def test_messages_wait_and_reach_it(site: Site, outcome: str) -> None:
     journey = in_doubt(site, "dispatch", "before:active:arrival")
     waiting = [site.soon(lambda: site.tell("a", journey.agent_id, "add", by=1)) for _ in range(3)]
@@ -87,22 +87,23 @@ def test_messages_wait_and_reach_it(site: Site, outcome: str) -> None:
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-@pytest.mark.parametrize(
-    "method", [api.PAGLETS_ACTIVATE, api.PAGLETS_DISPOSE, api.PAGLETS_DEACTIVATE, api.PAGLETS_DISPATCH]
-)
-def test_nothing_can_be_done_with_it_and_that_is_said(site: Site, method: str, restarted: bool) -> None:
+def test_nothing_can_be_done_with_it_and_that_is_said(site: Site, restarted: bool) -> None:
     journey = in_doubt(site, "dispatch", "before:active:arrival")
+    agent_id = journey.agent_id
     if restarted:
         site["a"].restart()
-        eventually(lambda: [copy.status for copy in site.copies(journey.agent_id)] == ["in-doubt"])
-    params = {
-        api.PAGLETS_DISPATCH: api.DispatchParams(
-            agent_id=journey.agent_id, ticket={"destination": site["b"].url}
-        ),
-        api.PAGLETS_DEACTIVATE: api.DeactivateParams(agent_id=journey.agent_id),
-    }.get(method, api.PagletParams(agent_id=journey.agent_id))
-    with pytest.raises((LifecycleError, TransferInDoubtError), match=r"doubt|not known|prepared"):
-        site.ask("a", method, params, timeout=10.0)
+        eventually(lambda: [copy.status for copy in site.copies(agent_id)] == ["in-doubt"])
+    asked = {
+        api.PAGLETS_ACTIVATE: api.PagletParams(agent_id=agent_id),
+        api.PAGLETS_DISPOSE: api.PagletParams(agent_id=agent_id),
+        api.PAGLETS_CHECKPOINT: api.PagletParams(agent_id=agent_id),
+        api.PAGLETS_DEACTIVATE: api.DeactivateParams(agent_id=agent_id),
+        api.PAGLETS_CLONE: api.CloneParams(agent_id=agent_id),
+        api.PAGLETS_DISPATCH: api.DispatchParams(agent_id=agent_id, ticket={"destination": site["b"].url}),
+    }
+    for method, params in asked.items():
+        with pytest.raises((LifecycleError, TransferInDoubtError), match=r"doubt|not known|prepared"):
+            site.ask("a", method, params, timeout=10.0)
     site["b"].let_go("before:active:arrival")
     journey.finish("b")
 

@@ -53,6 +53,7 @@ def test_while_it_settles_a_refusal(site: Site, at: str, point: str, victims: st
     site.only_their_processes()
 
 
+@pytest.mark.slow
 def test_a_refusal_that_was_said_is_kept(site: Site) -> None:
     """The same envelope, asked about twice over a restart of its target, finds the same answer."""
     site["a"].hold("trailer-due")

@@ -16,7 +16,14 @@ from tests.faults.moving import traveller
 from tests.faults.site import TRAVELLER
 
 if TYPE_CHECKING:
+    from _pytest.mark.structures import ParameterSet
+
     from tests.faults.site import Site
+
+
+def seldom(*points: str) -> list[ParameterSet]:
+    """Points that are tried in the slow run only."""
+    return [pytest.param(point, marks=pytest.mark.slow) for point in points]
 
 
 def log_of(site: Site, agent_id: str) -> list[str]:
@@ -24,7 +31,7 @@ def log_of(site: Site, agent_id: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "point", ["before:active:creation", "after:active:creation", "creation", "before:active"]
+    "point", ["before:active:creation", "after:active:creation", *seldom("creation", "before:active")]
 )
 def test_creation(site: Site, point: str) -> None:
     site["a"].hold(point)
@@ -43,7 +50,7 @@ def test_creation(site: Site, point: str) -> None:
     site.only_their_processes()
 
 
-@pytest.mark.parametrize("point", ["deactivating", "before:inactive", "after:inactive"])
+@pytest.mark.parametrize("point", [*seldom("deactivating"), "before:inactive", "after:inactive"])
 def test_deactivation(site: Site, point: str) -> None:
     agent_id = traveller(site)
     site["a"].hold(point)
@@ -57,7 +64,8 @@ def test_deactivation(site: Site, point: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "point", ["before:active:activation", "after:active:activation", "activation:activate", "before:active"]
+    "point",
+    ["before:active:activation", "after:active:activation", *seldom("activation:activate", "before:active")],
 )
 def test_activation(site: Site, point: str) -> None:
     agent_id = traveller(site)
@@ -88,9 +96,9 @@ def test_checkpoint(site: Site, point: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "point", ["before:active:arrival", "after:active:arrival", "arrival", "before:active"]
+    "point", ["before:active:arrival", "after:active:arrival", *seldom("arrival", "before:active")]
 )
-@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("own", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_move_to_the_same_host(site: Site, point: str, own: bool) -> None:
     agent_id = traveller(site)
     site["a"].hold(point)
@@ -123,7 +131,8 @@ def test_disposal(site: Site, point: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "point", ["before:active:activation", "after:active:activation", "activation:recovered", "before:active"]
+    "point",
+    ["after:active:activation", *seldom("before:active:activation", "activation:recovered", "before:active")],
 )
 def test_recovery(site: Site, point: str) -> None:
     """Killed again while it brings back what it had: each attempt is a life, and none is lost."""

@@ -19,7 +19,7 @@ from paglets.core.errors import (
 from paglets.core.incarnation import Incarnation, Lineage
 from paglets.persistence.records import MoveKind, PagletRecord, Phase
 from paglets.remote import api
-from paglets.runtime.child_specs import Departure, DepartureKind
+from paglets.runtime.child_specs import CallThread, Departure, DepartureKind
 from paglets.runtime.transfers.aiming import Aimer
 from paglets.runtime.transfers.headers import Headers, clone_event, move_event
 from paglets.runtime.undivided import Undivided, undivided
@@ -136,11 +136,19 @@ class Departures:
                 resident.record, aim.target, ticket, kind, payload, event=event
             )
             move = self._mover.begin(
-                resident.record, aim.target, header, payload, timeout=ticket.timeout, resident=resident
+                resident.record,
+                aim.target,
+                header,
+                payload,
+                timeout=ticket.timeout,
+                resident=resident,
+                left_in=_message_it_leaves_in(resident, caller),
             )
-        except BaseException:
+        except BaseException as error:
             payload.close()
             await asyncio.shield(self._stay(child, event))
+            if isinstance(error, PagletError):
+                raise TransferError(f"paglet {resident.agent_id} did not move: {error}") from error
             raise
         try:
             await asyncio.shield(move.result)
@@ -316,6 +324,14 @@ def _check_movable(record: PagletRecord, expected: Incarnation | None) -> None:
         raise LifecycleError(
             f"paglet {record.agent_id} has failed ({record.failed}); activate it before it is moved"
         )
+
+
+def _message_it_leaves_in(resident: Resident, caller: Caller) -> str | None:
+    """The id of the message, durably queued, whose handler asks for the move."""
+    letter, call = resident.mailbox.in_progress, caller.call
+    if letter is None or not letter.durable or call is None or caller.own_call(resident) is None:
+        return None
+    return letter.params.message_id if call.thread is CallThread.HANDLER else None
 
 
 async def _unheard(call: Any) -> None:

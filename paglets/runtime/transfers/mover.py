@@ -117,11 +117,13 @@ class Mover:
         timeout: float,
         resident: Resident | None = None,
         clone: PagletRecord | None = None,
+        left_in: str | None = None,
     ) -> Move:
         """Start a move; ``header`` holds the transfer id, which is void when this raises.
 
         The payload is the move's to close, unless this raises. The mailbox of an active paglet is held until
-        it is known where it lives.
+        it is known where it lives. ``left_in``: the queued message in whose handler it leaves, and which therefore
+        stays behind.
         """
         try:
             signed = sign_header(self._key, header)
@@ -144,7 +146,7 @@ class Mover:
         if clone is not None:
             cargo.clone = msgspec.structs.replace(clone, outgoing=outgoing)
             record = clone
-        move = Move(self._parts, record, outgoing, cargo=cargo, resident=resident)
+        move = Move(self._parts, record, outgoing, cargo=cargo, resident=resident, left_in=left_in)
         child = resident.child if resident is not None else None
         if resident is not None and child is not None:
             resident.moving = True
@@ -277,16 +279,13 @@ class Mover:
 
     def left(self, move: Move, departed: Departed | None) -> None:
         """See ``Aftermath``."""
-        handled = None
         if move.resident is not None:
-            letter = move.resident.mailbox.in_progress
-            handled = letter.params.message_id if letter is not None and letter.durable else None
             self._residents.remove(move.resident)
             self._delivery.reroute(move.resident)
         if move.state.in_doubt:  # otherwise who waits for the move sees to it
             self._own(self._work_places.clear(move.record.agent_id, move.record.incarnation))
         if departed is not None and departed.messages:
-            self._onward.begin(move.record.agent_id, handled)
+            self._onward.begin(move.record.agent_id, move.left_in)
 
     def ends_process(self, move: Move, grace: float) -> None:
         """See ``Aftermath``."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from paglets.core.errors import PagletError, RemoteHostError
 from paglets.remote.envelopes.trailer import sign_trailer
+from paglets.remote.wire.quiet import look_away
 from paglets.remote.wire.settings import CHUNK_BYTES
 from paglets.runtime.transfers import events as on
 
@@ -57,6 +58,7 @@ class Sending:
         try:
             async with self._peers.stream(self._cargo.target) as stream:
                 answer = asyncio.ensure_future(stream.verdict())
+                answer.add_done_callback(look_away)  # a refusal may be raised by what is being sent, too
                 try:
                     frame = await self._converse(stream, answer)
                 finally:
