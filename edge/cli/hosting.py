@@ -3,62 +3,34 @@
 import os
 import socket
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from edge import directories, logs
-from edge.cli import options
+from edge.cli import host_options, options
 from edge.cli.arguments import properties
 from edge.cli.failures import UsageError
 from edge.cli.session import output_for, root_options
 from edge.settings import EVERY_ADDRESS, ApplianceSettings
+from paglets.core.errors import HostError
 from paglets.remote.wire.addresses import DEFAULT_PORT, parse_host_url
+from paglets.runtime.host_names import require_name
 
 
 def host(
     ctx: typer.Context,
     *,
-    name: Annotated[
-        str, typer.Option("--name", metavar="N", help="Its name in the mesh.", show_default="this machine's")
-    ] = "",
-    port: Annotated[
-        int,
-        typer.Option("--port", metavar="P", min=0, max=65535, help="TCP port to listen on; 0: a free one."),
-    ] = DEFAULT_PORT,
-    bind: Annotated[
-        list[str] | None,
-        typer.Option("--bind", metavar="ADDR", help="Listen here only.", show_default="everywhere"),
-    ] = None,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option("--data-dir", metavar="DIR", help="Where it keeps what it owns.", show_default=False),
-    ] = None,
-    mesh_dir: Annotated[
-        Path | None,
-        typer.Option(
-            "--mesh-dir", metavar="DIR", help="Where the credentials of the mesh are.", show_default=False
-        ),
-    ] = None,
-    peer: Annotated[
-        list[str] | None, typer.Option("--peer", metavar="URL", help="A host to find without discovery.")
-    ] = None,
-    no_discovery: Annotated[
-        bool, typer.Option("--no-discovery", help="Neither advertise nor browse on the network.")
-    ] = False,
-    code_path: Annotated[
-        list[Path] | None, typer.Option("--code-path", metavar="DIR", help="A directory of paglet code.")
-    ] = None,
-    mesh_version: Annotated[
-        str,
-        typer.Option(
-            "--mesh-version", metavar="V", help="Code version of the mesh.", show_default="this release"
-        ),
-    ] = "",
-    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="T", help="A tag of this host.")] = None,
-    property_: Annotated[
-        list[str] | None, typer.Option("--property", metavar="K=V", help="A property of this host.")
-    ] = None,
+    name: host_options.Name = "",
+    port: host_options.Port = DEFAULT_PORT,
+    bind: host_options.Bind = None,
+    data_dir: host_options.DataDir = None,
+    mesh_dir: host_options.MeshDir = None,
+    peer: host_options.Peer = None,
+    no_discovery: host_options.NoDiscovery = False,
+    code_path: host_options.CodePath = None,
+    mesh_version: host_options.MeshVersion = "",
+    tag: host_options.Tag = None,
+    property_: host_options.Property = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Run a host, until SIGTERM or Ctrl-C. Logs go to stderr; PAGLETS_LOG=debug shows more."""
@@ -70,7 +42,7 @@ def host(
         mesh_dir=directories.mesh_dir(mesh_dir, os.environ),
         socket_path=directories.socket_path(data, os.environ),
         port=port,
-        bind=tuple(bind) if bind else EVERY_ADDRESS,
+        bind=tuple(_bind(address) for address in bind) if bind else EVERY_ADDRESS,
         peers=tuple(_peer(url) for url in peer or ()),
         discovery=not no_discovery,
         code_paths=tuple(_code_path(path) for path in code_path or ()),
@@ -87,12 +59,22 @@ def host(
 
 
 def _name(name: str) -> str:
-    chosen = name or socket.gethostname().split(".")[0] or "paglets"
-    if not chosen.isprintable() or any(mark in chosen for mark in " @/:") or len(chosen) > 63:
-        raise UsageError(
-            f"--name {chosen!r}: a name has at most 63 characters, none of them a space, @, / or :"
-        )
-    return chosen
+    try:
+        return require_name(name or socket.gethostname().split(".")[0] or "paglets")
+    except HostError as error:
+        raise UsageError(f"--name: {error}") from None
+
+
+def _bind(address: str) -> str:
+    try:
+        address.encode("idna")
+    except UnicodeError:
+        known = False
+    else:
+        known = bool(address) and address.isprintable() and not any(mark in address for mark in " /[]")
+    if not known:
+        raise UsageError(f"--bind {address!r}: it is an address of this machine, or a name of one")
+    return address
 
 
 def _peer(url: str) -> str:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
-from paglets.core.errors import HostError, PagletError
+from paglets.core.errors import PagletError
 from paglets.persistence.journal.counters import open_transfers
 from paglets.persistence.records import PagletRecord, Phase
 from paglets.remote.discovery import Advertisement
@@ -191,10 +191,3 @@ def _unfinished(record: PagletRecord) -> bool:
 def _comes_back(record: PagletRecord) -> bool:
     """Whether a parked paglet is woken because its host starts."""
     return record.resume or DeactivationPolicy.from_wire(record.policy).activate_on_startup
-
-
-def require_name(name: str) -> str:
-    """A host's name as it may be; ``HostError`` otherwise."""
-    if not name or len(name) > 63 or not all(letter.isalnum() or letter in "-_." for letter in name):
-        raise HostError(f"{name!r} is no host name: use up to 63 letters, digits and - _ .")
-    return name

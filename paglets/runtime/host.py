@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self, cast
 
 import msgspec
@@ -18,8 +16,9 @@ from paglets.persistence.storage import DEFAULT_PERSISTENT_STORAGE_QUOTA_BYTES, 
 from paglets.remote import api
 from paglets.remote.proxy import PagletProxy
 from paglets.remote.transfer import TransferTicket
-from paglets.runtime.core import require_name
-from paglets.runtime.host_life import HostLife, Provided, with_version
+from paglets.runtime import host_setup
+from paglets.runtime.host_life import HostLife
+from paglets.runtime.host_setup import Provided
 from paglets.runtime.memory_files import Payload, PayloadWriter
 from paglets.runtime.settings import HostSettings
 from paglets.runtime.work_dirs import WorkDirs, safe_name
@@ -29,6 +28,7 @@ from paglets.serialization.values import from_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from paglets.core.context_events import ContextEvent
     from paglets.core.resources import ResourceRegistry
@@ -73,43 +73,27 @@ class Host:
         launcher: Launcher | None = None,
         discoveries: Sequence[Discovery] = (),
         code_paths: Iterable[str | Path] | None = None,
-        settings: HostSettings | None = None,
         store: Store | None = None,
     ) -> None:
-        temporary = None
-        if persistence_dir is None and settings is None:
-            temporary = tempfile.TemporaryDirectory(prefix=f"paglets-{safe_name(name)}-")
-            persistence_dir = temporary.name
-        seeds = [connect_to] if isinstance(connect_to, str) else list(connect_to or ())
-        own = HostSettings(
-            name=require_name(name),
-            data_dir=Path(persistence_dir or "."),
+        settings = HostSettings(
+            name=name,
+            data_dir=host_setup.data_dir(persistence_dir),
             bind=(host,),
             port=port,
             public_url=public_url,
             mesh_version=mesh_version or "",
             mesh=mesh,
-            peers=(*seeds, *(peers or ())),
+            peers=host_setup.seeds(connect_to, peers),
             gossip_interval=mesh_gossip_interval,
             offline_after=mesh_offline_after,
-            code_paths=None if code_paths is None else tuple(Path(path) for path in code_paths),
-            tags=tuple(sorted({tag.strip().lower() for tag in tags or () if tag.strip()})),
+            code_paths=host_setup.code_roots(code_paths),
+            tags=tuple(tags or ()),
             properties=dict(properties or {}),
             storage_quota_bytes=persistent_storage_quota_bytes,
         )
-        provided = Provided(
-            client=client,
-            mesh_dir=Path(mesh_dir) if mesh_dir is not None else None,
-            launcher=launcher,
-            discoveries=tuple(discoveries) if mesh_multicast or mesh_lan_discovery else (),
-            store=store,
-            temporary=temporary,
-        )
-        self.settings = with_version(settings or own)
-        self.name = self.settings.name
-        self.tags = self.settings.tags
-        self._life = HostLife(self.settings, provided)
-        self._registries: dict[str, ResourceRegistry] = {}
+        found = tuple(discoveries) if mesh_multicast or mesh_lan_discovery else ()
+        temporary = persistence_dir is None
+        self._begin(settings, Provided(client, mesh_dir, launcher, found, store, temporary))
 
     @classmethod
     def from_settings(
@@ -121,9 +105,17 @@ class Host:
         discoveries: Sequence[Discovery] = (),
     ) -> Host:
         """A host of complete settings, as a composition root makes them."""
-        return cls(
-            settings.name, mesh_dir=mesh_dir, launcher=launcher, discoveries=discoveries, settings=settings
-        )
+        host = cls.__new__(cls)
+        provided = Provided(mesh_dir=mesh_dir, launcher=launcher, discoveries=tuple(discoveries))
+        cls._begin(host, settings, provided)
+        return host
+
+    def _begin(self, settings: HostSettings, provided: Provided) -> None:
+        settings = host_setup.complete(settings)
+        self.name = settings.name
+        self.tags = settings.tags
+        self._life = HostLife(settings, provided)
+        self._registries: dict[str, ResourceRegistry] = {}
 
     # --- what it is --------------------------------------------------------------------------------------
 
@@ -453,7 +445,7 @@ class Host:
         record = self._life.store.read_sync(lambda tx: tx.paglet(agent_id))
         if record is None or record.phase is not Phase.ACTIVE:
             raise InvalidAgentError(f"there is no active paglet {agent_id} on host {self.name}")
-        path = WorkDirs(self.settings.data_dir / "work").path(agent_id, record.incarnation)
+        path = WorkDirs(self._life.settings.data_dir / "work").path(agent_id, record.incarnation)
         path.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -463,8 +455,8 @@ class Host:
         record = self._life.store.read_sync(lambda tx: tx.paglet(agent_id))
         if record is None or record.phase in {Phase.TOMBSTONE, Phase.DEPARTED}:
             raise InvalidAgentError(f"there is no paglet {agent_id} on host {self.name}")
-        root = self.settings.data_dir / "storage" / safe_name(record.class_name)
-        return ManagedStorage(root, quota_bytes=quota_bytes or self.settings.storage_quota_bytes)
+        root = self._life.settings.data_dir / "storage" / safe_name(record.class_name)
+        return ManagedStorage(root, quota_bytes=quota_bytes or self._life.settings.storage_quota_bytes)
 
     def resources_for(self, agent_id: str) -> ResourceRegistry:
         """Resources that the program holds for a paglet here; cleaned up when it leaves, is parked or disposed of."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paglets.core.context_events import ContextEventLog
@@ -21,42 +23,25 @@ from paglets.runtime.ground import Means
 from paglets.runtime.launchers.zygote_launcher import shared_launcher
 from paglets.runtime.listeners import ListenerThread
 from paglets.runtime.loop_thread import LoopThread
+from paglets.runtime.work_dirs import safe_name
 
 if TYPE_CHECKING:
-    import tempfile
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from paglets.remote.discovery import Discovery
-    from paglets.runtime.launchers.launcher import Launcher
+    from paglets.runtime.host_setup import Provided
     from paglets.runtime.settings import HostSettings
 
 _STOP_TIMEOUT = 60.0
-
-
-def with_version(settings: HostSettings) -> HostSettings:
-    """The mesh code version is the release's, without its last part, unless somebody said otherwise."""
-    version = settings.mesh_version or ".".join(VERSION.split(".")[:2])
-    return dataclasses.replace(settings, mesh_version=version)
-
-
-@dataclasses.dataclass(slots=True)
-class Provided:
-    """What a program may bring instead of the defaults."""
-
-    client: HostClient | None = None
-    mesh_dir: Path | None = None
-    launcher: Launcher | None = None
-    discoveries: Sequence[Discovery] = ()
-    store: Store | None = None
-    temporary: tempfile.TemporaryDirectory[str] | None = None
-    """The data directory, when it is to go with the host."""
 
 
 class HostLife:
     """Opens a host's store and credentials at once, its core on a loop, and closes all of it in order."""
 
     def __init__(self, settings: HostSettings, provided: Provided) -> None:
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        if provided.temporary:
+            self._temporary = tempfile.TemporaryDirectory(
+                prefix=f"paglets-{safe_name(settings.name)}-", dir=settings.data_dir
+            )
+            settings = dataclasses.replace(settings, data_dir=Path(self._temporary.name))
         self.settings = settings
         self.properties: dict[str, Any] = dict(settings.properties)
         self.log = ContextEventLog()
@@ -67,19 +52,20 @@ class HostLife:
         self._core: HostCore | None = None
         self._stopped = False
         try:
-            settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise HostError(
-                f"the data directory {settings.data_dir} cannot be made: {error.strerror}; choose another one"
-            ) from error
-        self.store = provided.store if provided.store is not None else Store(settings.data_dir / "store")
-        try:
-            key = HostKey.load_or_create(settings.data_dir / "host.key")
-            directory = MeshDirectory(provided.mesh_dir or default_mesh_path())
-            self.credentials = MeshCredentials.for_host(directory, key, settings.name)
+            self.store = provided.store if provided.store is not None else _open_store(settings.data_dir)
+            try:
+                self.credentials = self._load_credentials()
+            except BaseException:
+                self.store.close()
+                raise
         except BaseException:
-            self.store.close()
+            self._remove_temporary()
             raise
+
+    def _load_credentials(self) -> MeshCredentials:
+        key = HostKey.load_or_create(self.settings.data_dir / "host.key")
+        directory = MeshDirectory(Path(self._provided.mesh_dir or default_mesh_path()))
+        return MeshCredentials.for_host(directory, key, self.settings.name)
 
     @property
     def running(self) -> HostCore | None:
@@ -171,5 +157,18 @@ class HostLife:
         self.thread.stop()
         self.listeners.close()
         self.store.close()
-        if self._provided.temporary is not None:
-            self._provided.temporary.cleanup()
+        self._remove_temporary()
+
+    def _remove_temporary(self) -> None:
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+
+def _open_store(data_dir: Path) -> Store:
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise HostError(
+            f"the data directory {data_dir} cannot be made: {error.strerror}; choose another one"
+        ) from error
+    return Store(data_dir / "store")

@@ -42,7 +42,12 @@ WRONG = {
     "a peer that is no URL": (["host", "--peer", "beta"], "--peer"),
     "a peer with a path": (["host", "--peer", "https://x:1/y"], "--peer"),
     "a code path that is not there": (["host", "--code-path", "/no/such"], "/no/such"),
-    "a name with a space": (["host", "--name", "a b"], "--name"),
+    "a name with a space": (["host", "--name", "a b"], "letters, digits and - _ ."),
+    "a name that the library refuses": (["host", "--name", "a+b"], "letters, digits and - _ ."),
+    "a name too long": (["host", "--name", "x" * 64], "63"),
+    "an address of nothing": (["host", "--bind", ""], "--bind"),
+    "an address with an empty label": (["host", "--bind", "zzz.."], "--bind"),
+    "an address with its port": (["host", "--bind", "[::1]:80"], "--bind"),
 }
 
 

@@ -30,6 +30,10 @@ async def bind_tcp(binds: Sequence[str], port: int, backlog: int) -> list[socket
             )
         except OSError as error:
             raise HostError(f"cannot listen on {bind!r}: {error.strerror}") from None
+        except ValueError:  # what IDNA cannot write, RFC 3490, and a zero in it
+            raise HostError(
+                f"cannot listen on {bind!r}: that is neither an address nor a host name"
+            ) from None
         for family, _, _, _, address in sorted(found):  # IPv4 first
             addresses[_Address(family, str(address[0]), required=bool(bind) or family == socket.AF_INET)] = (
                 None
