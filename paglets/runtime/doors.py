@@ -30,6 +30,7 @@ class Doors:
             endings=population.endings,
             checkpoints=population.checkpoints,
             departures=population.departures,
+            first_hooks=population.first_hooks,
             delivery=population.delivery,
             circles=population.circles,
             views=ground.views,

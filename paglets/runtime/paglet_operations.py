@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from paglets.runtime.peers import Peers
     from paglets.runtime.residents import Residents
     from paglets.runtime.transfers.departures import Departures
+    from paglets.runtime.transfers.first_hooks import FirstHooks
     from paglets.runtime.views import Views
 
 _MARGIN = 5.0
@@ -69,6 +70,7 @@ class PagletOperations:
         endings: Endings,
         checkpoints: Checkpoints,
         departures: Departures,
+        first_hooks: FirstHooks,
         delivery: Delivery,
         circles: Circles,
         views: Views,
@@ -82,6 +84,7 @@ class PagletOperations:
         self._endings = endings
         self._checkpoints = checkpoints
         self._departures = departures
+        self._first_hooks = first_hooks
         self._delivery = delivery
         self._circles = circles
         self._views = views
@@ -248,7 +251,7 @@ class PagletOperations:
 
     async def arrival(self, _caller: Caller, params: api.ArrivalParams) -> Any:
         """Wait for a life's first hook."""
-        await self._departures.wait_arrival(params)
+        await self._first_hooks.returned_here(params)
         return {}
 
     async def deactivate(self, caller: Caller, params: api.DeactivateParams) -> Any:

@@ -21,6 +21,7 @@ from paglets.runtime.supervisor import Supervisor
 from paglets.runtime.transfers.arrivals import Arrivals
 from paglets.runtime.transfers.asking import Asker
 from paglets.runtime.transfers.departures import Departures
+from paglets.runtime.transfers.first_hooks import FirstHooks
 from paglets.runtime.transfers.mover import Mover
 from paglets.runtime.wakeups import Wakeups
 from paglets.runtime.work_places import WorkPlaces
@@ -44,6 +45,9 @@ class Population:
         self._recoveries: set[asyncio.Task[None]] = set()
         self.circles = Circles(ground.residents)
         waits = HookWaits(ground.residents)
+        self.first_hooks = FirstHooks(
+            residents=ground.residents, peers=neighbours.peers, waits=waits, here=ground.here
+        )
         self.supervisor = Supervisor(
             launcher=ground.means.launcher,
             residents=ground.residents,
@@ -120,7 +124,7 @@ class Population:
             mover=self.mover,
             work_places=self.work_places,
             peers=neighbours.peers,
-            waits=waits,
+            first_hooks=self.first_hooks,
             here=ground.here,
             limits=ground.limits,
         )

@@ -7,13 +7,21 @@ import ssl
 from typing import TYPE_CHECKING
 
 import msgspec
-from websockets.exceptions import InvalidHandshake, InvalidMessage
+from websockets.exceptions import InvalidHandshake
 
 from paglets.core.errors import AuthenticationError, PagletError, RemoteHostError
 from paglets.remote.wire.reports import error_of
 
 if TYPE_CHECKING:
     from websockets.http11 import Response
+
+
+class HostAwayError(RemoteHostError):
+    """The host cannot be reached, the connection to it was lost, or it did not answer in time.
+
+    What was asked of it may have been heard or not. Never reported by a host: a ``RemoteHostError`` that
+    another host has sent as its answer is one of the base class.
+    """
 
 
 class _ErrorBody(msgspec.Struct, frozen=True):
@@ -26,11 +34,13 @@ def explain(url: str, error: BaseException | None) -> PagletError:
         return error
     if isinstance(error, ssl.SSLError):
         return _explain_tls(url, error)
+    if isinstance(error, InvalidHandshake):
+        return RemoteHostError(f"what answers at {url} is no paglets host: {error}")
     for kinds, sentence in _SENTENCES:
         if isinstance(error, kinds):
-            return RemoteHostError(sentence.format(url=url, error=error))
+            return HostAwayError(sentence.format(url=url, error=error))
     detail = str(error or "") or "no reason given"
-    return RemoteHostError(f"the host at {url} closed the connection ({detail}); its log may say why")
+    return HostAwayError(f"the host at {url} closed the connection ({detail}); its log may say why")
 
 
 def _explain_tls(url: str, error: ssl.SSLError) -> PagletError:
@@ -50,8 +60,6 @@ _SENTENCES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], s
     (socket.gaierror, "cannot reach {url}: its name cannot be resolved: {error.strerror}"),
     ((ConnectionError, EOFError), "the host at {url} closed the connection ({error}); its log may say why"),
     (OSError, "cannot reach {url}: {error.strerror}"),
-    (InvalidMessage, "what answers at {url} is no paglets host: {error}"),
-    (InvalidHandshake, "what answers at {url} is no paglets host: {error}"),
 )
 
 

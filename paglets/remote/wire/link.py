@@ -13,6 +13,7 @@ from paglets.core.errors import PagletError, RemoteHostError, SerializationError
 from paglets.remote import api
 from paglets.remote.moved import MovedReply
 from paglets.remote.wire import frames
+from paglets.remote.wire.failures import HostAwayError
 from paglets.remote.wire.quiet import look_away
 from paglets.remote.wire.reports import error_of
 
@@ -122,7 +123,7 @@ class Link:
         try:
             self._channel.send_text(frames.encode_request(prefix, request_id, params))
         except OSError as error:
-            raise RemoteHostError(f"the connection to the host at {self.url} is closed: {error}") from None
+            raise HostAwayError(f"the connection to the host at {self.url} is closed: {error}") from None
         answer: asyncio.Future[bytes] = self._loop.create_future()
         self._waiting[request_id] = answer
         return request_id, answer
@@ -140,7 +141,7 @@ class Link:
             async with asyncio.timeout(timeout):
                 number = msgspec.json.decode(await answer, type=api.SubscriptionParams).subscription
         except TimeoutError:
-            raise RemoteHostError(f"the host at {self.url} did not answer {method} in time") from None
+            raise HostAwayError(f"the host at {self.url} did not answer {method} in time") from None
         finally:
             self._waiting.pop(request_id, None)
             self._subscribing.pop(request_id, None)
@@ -211,7 +212,7 @@ class Link:
         for answer in waiting.values():
             if not answer.done():
                 message = f"the connection to the host at {self.url} was lost before it answered: {reason}"
-                answer.set_exception(RemoteHostError(message))
+                answer.set_exception(HostAwayError(message))
         events, self._events = self._events, {}
         for receive in events.values():
             receive(None, f"the connection to the host at {self.url} was lost: {reason}")
@@ -242,7 +243,7 @@ class Link:
     def _expire(self, request_id: int, method: str) -> None:
         waiting = self._waiting.pop(request_id, None)
         if waiting is not None and not waiting.done():
-            waiting.set_exception(RemoteHostError(f"the host at {self.url} did not answer {method} in time"))
+            waiting.set_exception(HostAwayError(f"the host at {self.url} did not answer {method} in time"))
 
 
 def _error_of(error: frames.ErrorObject) -> PagletError:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from paglets.core.errors import RemoteHostError
 from paglets.remote.wire.dialer import Dialer
+from paglets.remote.wire.failures import HostAwayError
 from paglets.remote.wire.http_get import fetch
 from paglets.remote.wire.link import Link, Receive
 from paglets.remote.wire.peer import PeerKind
@@ -165,7 +166,7 @@ class LinkPool:
             async with asyncio.timeout(timeout):
                 return await self.link(address)
         except TimeoutError:
-            raise RemoteHostError(f"the host at {address.url} did not answer in time") from None
+            raise HostAwayError(f"the host at {address.url} did not answer in time") from None
 
     async def _dial(self, address: HostAddress) -> Link:
         link = await self._dialer.open(
@@ -177,7 +178,7 @@ class LinkPool:
                     await self._hello(link)
         except TimeoutError:
             link.discard()
-            raise RemoteHostError(f"the host at {address.url} did not answer the greeting in time") from None
+            raise HostAwayError(f"the host at {address.url} did not answer the greeting in time") from None
         except BaseException:
             link.discard()
             raise

@@ -12,7 +12,6 @@ from paglets.core.errors import (
     HostError,
     LifecycleError,
     PagletError,
-    RemoteHostError,
     TransferError,
     TransferInDoubtError,
 )
@@ -31,19 +30,17 @@ if TYPE_CHECKING:
     from paglets.runtime.children.child import Child
     from paglets.runtime.claims import Claims
     from paglets.runtime.here import Here
-    from paglets.runtime.hook_waits import HookWaits
     from paglets.runtime.lifecycle import Lifecycle
     from paglets.runtime.memory_files import Payload
     from paglets.runtime.peers import Peers, Target
     from paglets.runtime.residents import Resident, Residents
     from paglets.runtime.settings import Limits
     from paglets.runtime.states import States
+    from paglets.runtime.transfers.first_hooks import FirstHooks
     from paglets.runtime.transfers.mover import Mover
     from paglets.runtime.work_places import WorkPlaces
 
 _DEPARTURES = {MoveKind.DISPATCH: DepartureKind.DISPATCH, MoveKind.RETRACT: DepartureKind.RETRACT}
-_HOOK_PATIENCE = 0.5
-"""Seconds that the arrival hook is given even when the ticket's time is used up."""
 
 
 class Departures:
@@ -59,7 +56,7 @@ class Departures:
         mover: Mover,
         work_places: WorkPlaces,
         peers: Peers,
-        waits: HookWaits,
+        first_hooks: FirstHooks,
         here: Here,
         limits: Limits,
     ) -> None:
@@ -69,8 +66,7 @@ class Departures:
         self._lifecycle = lifecycle
         self._mover = mover
         self._work_places = work_places
-        self._peers = peers
-        self._waits = waits
+        self._first_hooks = first_hooks
         self._here = here
         self._limits = limits
         self._aimer = Aimer(peers=peers, here=here)
@@ -106,7 +102,7 @@ class Departures:
             incarnation = record.incarnation.next()
             target = await self._move_active(resident, ticket, caller, kind)
             await self._work_places.clear(agent_id, record.incarnation)
-        await self._arrival(agent_id, target, incarnation, caller, deadline)
+        await self._first_hooks.returned(agent_id, target, incarnation, caller, deadline)
         return api.Place(target.url, agent_id)
 
     async def _move_active(
@@ -205,40 +201,6 @@ class Departures:
         await asyncio.shield(move.result)
         return aim.target
 
-    async def _arrival(
-        self, agent_id: str, target: Target, incarnation: Incarnation, caller: Caller, deadline: float
-    ) -> None:
-        """Wait for the arrival hook, no longer than the ticket's time; a host that went away is not waited for."""
-        left = max(_HOOK_PATIENCE, deadline - asyncio.get_running_loop().time())
-        params = api.ArrivalParams(agent_id=agent_id, incarnation=incarnation, timeout=left)
-        if target.host_id == self._here.host_id:
-            answer = asyncio.ensure_future(self.wait_arrival(params))
-        else:
-            call = self._peers.call(
-                target.host_id, target.url, api.PAGLETS_ARRIVAL, params, timeout=left + _HOOK_PATIENCE
-            )
-            answer = asyncio.ensure_future(_unheard(call))
-        waiter = caller.agent_id if caller.agent_id != agent_id else None
-        with self._waits.wait(waiter=waiter, moved=agent_id) as released:
-            release = asyncio.ensure_future(released.wait())
-            try:
-                await asyncio.wait({answer, release}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                release.cancel()
-                if not answer.done():
-                    answer.cancel()
-        if answer.done() and not answer.cancelled() and (error := answer.exception()) is not None:
-            raise LifecycleError(f"paglet {agent_id} moved to {target}, but: {error}") from error
-
-    async def wait_arrival(self, params: api.ArrivalParams) -> None:
-        """Wait until the first hook of that life has returned here; ``LifecycleError`` with what it raised."""
-        resident = self._residents.get(params.agent_id)
-        if resident is None or resident.incarnation != params.incarnation:
-            return  # parked on arrival, or on its way again
-        with suppress(TimeoutError):
-            async with asyncio.timeout(params.timeout):
-                await asyncio.shield(resident.settled)
-
     # --- clone -----------------------------------------------------------------------------------------
 
     @undivided
@@ -270,7 +232,7 @@ class Departures:
         with suppress(PagletError, TimeoutError):
             async with asyncio.timeout(self._limits.hook_timeout):
                 await child.cloned(event)
-        await self._arrival(clone_id, target, incarnation, caller, deadline)
+        await self._first_hooks.returned(clone_id, target, incarnation, caller, deadline)
         return api.Place(target.url, clone_id)
 
     async def _place_clone(
@@ -332,9 +294,3 @@ def _message_it_leaves_in(resident: Resident, caller: Caller) -> str | None:
     if letter is None or not letter.durable or call is None or caller.own_call(resident) is None:
         return None
     return letter.params.message_id if call.thread is CallThread.HANDLER else None
-
-
-async def _unheard(call: Any) -> None:
-    """The answer to a question that need not be answered: only an error of the paglet's own counts."""
-    with suppress(RemoteHostError):
-        await call
