@@ -1,0 +1,1 @@
+"""Services between paglets: typed contracts, records of who offers what, resident services and leases."""
