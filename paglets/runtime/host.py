@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
 from paglets.core.agent import ACTIVE, INACTIVE, Paglet
 from paglets.core.deactivation import DeactivationRequest
-from paglets.core.errors import HostError, InvalidAgentError
 from paglets.core.messages import ONEWAY, Message
 from paglets.core.reply_sets import ReplySet
-from paglets.persistence.records import Phase
 from paglets.persistence.storage import DEFAULT_PERSISTENT_STORAGE_QUOTA_BYTES, ManagedStorage
 from paglets.remote import api
 from paglets.remote.proxy import PagletProxy
 from paglets.remote.transfer import TransferTicket
 from paglets.runtime import host_setup
+from paglets.runtime.host_calls import HostCalls
 from paglets.runtime.host_life import HostLife
+from paglets.runtime.host_records import HostRecords
 from paglets.runtime.host_setup import Provided
-from paglets.runtime.memory_files import Payload, PayloadWriter
 from paglets.runtime.settings import HostSettings
-from paglets.runtime.work_dirs import WorkDirs, safe_name
-from paglets.serialization.codec import dataclass_from_wire, dataclass_to_wire, qualified_name
-from paglets.serialization.state_pickle import dump_state
+from paglets.serialization.codec import dataclass_from_wire
 from paglets.serialization.values import from_json, to_json
 
 if TYPE_CHECKING:
@@ -37,8 +34,6 @@ if TYPE_CHECKING:
     from paglets.remote.discovery import Discovery
     from paglets.remote.mesh import HostRef, MeshRegistry
     from paglets.runtime.launchers.launcher import Launcher
-
-_STATES = {ACTIVE: "active", INACTIVE: "inactive", ACTIVE | INACTIVE: "all"}
 
 
 class Host:
@@ -115,9 +110,16 @@ class Host:
         self.name = settings.name
         self.tags = settings.tags
         self._life = HostLife(settings, provided)
+        self._calls = HostCalls(self._life)
+        self._records = HostRecords(self._life)
         self._registries: dict[str, ResourceRegistry] = {}
 
     # --- what it is --------------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> HostSettings:
+        """What it was made with, the defaults filled in."""
+        return self._life.settings
 
     @property
     def host_id(self) -> str:
@@ -187,22 +189,7 @@ class Host:
         agent_id: str | None = None,
     ) -> PagletProxy:
         """Create a paglet here; durable, its ``on_creation`` returned. ``HostError`` for a taken id."""
-        core = self._life.core
-        class_name, state_name = _names(agent_cls, state)
-        payload = None if state is None else _payload(state)
-        plain_init = msgspec.json.decode(to_json(init))
-        work = core.population.lifecycle.create(
-            class_name=class_name,
-            state_class_name=state_name,
-            state=payload,
-            init=plain_init,
-            agent_id=agent_id or "",
-        )
-        try:
-            return self._proxy(self._life.thread.run(work).agent_id)
-        finally:
-            if payload is not None:
-                payload.close()
+        return self._calls.create(agent_cls, state, init, agent_id or "")
 
     def create_remote(
         self,
@@ -214,63 +201,51 @@ class Host:
         agent_id: str | None = None,
     ) -> PagletProxy:
         """Create a paglet on another host of the mesh."""
-        class_name, state_name = _names(agent_cls, state)
-        params = api.CreateParams(
-            class_name=class_name,
-            state_class_name=state_name,
-            state=api.NULL if state is None else msgspec.Raw(to_json(dataclass_to_wire(state))),
-            init=msgspec.Raw(to_json(init)),
-            agent_id=agent_id or "",
-            target=target,
-        )
-        return self._placed(api.PAGLETS_CREATE, params)
+        return self._calls.create_remote(target, agent_cls, state, init, agent_id or "")
 
     def dispatch(self, agent_id: str, target: str | TransferTicket) -> PagletProxy:
         """Move a paglet; its new proxy, when the arrival hook has returned there."""
         ticket = TransferTicket.from_target(target)
-        return self._placed(
+        return self._calls.placed(
             api.PAGLETS_DISPATCH, api.DispatchParams(agent_id=agent_id, ticket=ticket.to_wire())
         )
 
     def clone(self, agent_id: str, *, target: str | TransferTicket | None = None) -> PagletProxy:
         """Copy a paglet, beside itself or at the target; the copy's proxy."""
         ticket = None if target is None else TransferTicket.from_target(target).to_wire()
-        return self._placed(api.PAGLETS_CLONE, api.CloneParams(agent_id=agent_id, ticket=ticket))
+        return self._calls.placed(api.PAGLETS_CLONE, api.CloneParams(agent_id=agent_id, ticket=ticket))
 
     def retract(self, remote_host_url: str, agent_id: str) -> PagletProxy:
         """Bring a paglet here from the host that it is on."""
-        return self._placed(
+        return self._calls.placed(
             api.PAGLETS_RETRACT, api.RetractParams(agent_id=agent_id, source_url=remote_host_url)
         )
 
     def deactivate(self, agent_id: str, request: DeactivationRequest | None = None) -> PagletProxy:
         """Park a paglet."""
         wire = (request or DeactivationRequest()).to_wire()
-        return self._placed(api.PAGLETS_DEACTIVATE, api.DeactivateParams(agent_id=agent_id, request=wire))
+        return self._calls.placed(
+            api.PAGLETS_DEACTIVATE, api.DeactivateParams(agent_id=agent_id, request=wire)
+        )
 
     def activate(self, agent_id: str) -> PagletProxy:
         """Wake a paglet; nothing happens to one that is active."""
-        return self._placed(api.PAGLETS_ACTIVATE, api.PagletParams(agent_id=agent_id))
+        return self._calls.placed(api.PAGLETS_ACTIVATE, api.PagletParams(agent_id=agent_id))
 
     def dispose(self, agent_id: str) -> None:
         """End a paglet for good."""
-        self._call(api.PAGLETS_DISPOSE, api.PagletParams(agent_id=agent_id))
+        self._calls.call(api.PAGLETS_DISPOSE, api.PagletParams(agent_id=agent_id))
 
     def checkpoint(self, agent_id: str) -> None:
         """Make a paglet's current state what a restart comes back to."""
-        self._call(api.PAGLETS_CHECKPOINT, api.PagletParams(agent_id=agent_id))
+        self._calls.call(api.PAGLETS_CHECKPOINT, api.PagletParams(agent_id=agent_id))
 
     # --- looking -----------------------------------------------------------------------------------------
 
     def get_proxy(self, agent_id: str, *, include_inactive: bool = False) -> PagletProxy | None:
         """The proxy of a paglet that is here; None when it is not, or is parked and that was not asked for."""
-        self._life.thread.refuse_own_thread()
-        record = self._life.store.read_sync(lambda tx: tx.paglet(agent_id))
-        if record is None or record.phase in {Phase.TOMBSTONE, Phase.DEPARTED}:
-            return None
-        if record.phase is Phase.INACTIVE and not include_inactive:
-            return None
-        return self._proxy(agent_id)
+        here = self._records.is_here(agent_id, include_inactive=include_inactive)
+        return self._calls.proxy(agent_id) if here else None
 
     def proxy_for(self, host_url: str, agent_id: str) -> PagletProxy:
         """A handle to a paglet wherever it is; nobody is asked."""
@@ -278,51 +253,27 @@ class Host:
 
     def get_proxies(self, state: int = ACTIVE) -> list[PagletProxy]:
         """Proxies of the paglets here that are in one of the states."""
-        if state not in _STATES:
+        if not 0 < state <= ACTIVE | INACTIVE:
             raise ValueError("a state is ACTIVE, INACTIVE, or both")
-        wanted = {Phase.ACTIVE} if state == ACTIVE else {Phase.INACTIVE} if state == INACTIVE else set(Phase)
-        return [
-            self._proxy(entry["agent_id"])
-            for entry in self.list_agents(active=Phase.ACTIVE in wanted, inactive=Phase.INACTIVE in wanted)
-        ]
+        found = self._records.entries(active=bool(state & ACTIVE), inactive=bool(state & INACTIVE))
+        return [self._calls.proxy(entry["agent_id"]) for entry in found]
 
     def list_agents(
         self, *, active: bool = True, inactive: bool = False, include_state: bool = False
     ) -> list[dict[str, Any]]:
         """The paglets here, by id, as ``GET /agents`` shows them; known as soon as the host is constructed."""
-        self._life.thread.refuse_own_thread()
-        phases = {Phase.ACTIVE} if active else set[Phase]()
-        if inactive:
-            phases.add(Phase.INACTIVE)
-        entries: list[dict[str, Any]] = []
-        after = ""
-        while True:
-            batch = self._life.store.read_sync(lambda tx, start=after: tx.paglets(start, 1000))
-            entries.extend(self._describe(record) for record in batch if record.phase in phases)
-            if len(batch) < 1000:
-                break
-            after = batch[-1].agent_id
+        entries = self._records.entries(active=active, inactive=inactive)
         if include_state:
             for entry in entries:
                 entry["state"] = self._state(entry["agent_id"])
         return entries
-
-    def _describe(self, record: Any) -> dict[str, Any]:
-        if self._life.running is not None:
-            return self._life.running.ground.views.describe(record)
-        return {
-            "agent_id": record.agent_id,
-            "class_name": record.class_name,
-            "state_class_name": record.state_class_name,
-            "active": record.phase is Phase.ACTIVE,
-        }
 
     def get_state(self, agent_id: str, state_cls: type[Any]) -> Any:
         """A copy of a paglet's state, active or not, as an instance of that dataclass."""
         return dataclass_from_wire(state_cls, self._state(agent_id))
 
     def _state(self, agent_id: str) -> dict[str, Any]:
-        return from_json(self._call(api.PAGLETS_STATE, api.PagletParams(agent_id=agent_id)))["state"]
+        return from_json(self._calls.call(api.PAGLETS_STATE, api.PagletParams(agent_id=agent_id)))["state"]
 
     def get_property(self, key: str, default: Any = None) -> Any:
         """A property of this host."""
@@ -339,7 +290,7 @@ class Host:
 
     def status(self) -> dict[str, Any]:
         """What ``paglets status`` shows: ``name host_id mesh_id address version ready`` and more."""
-        return msgspec.json.decode(self._call(api.HOST_STATUS, api.NoParams()))
+        return msgspec.json.decode(self._calls.call(api.HOST_STATUS, api.NoParams()))
 
     def network_changed(self) -> None:
         """The machine's addresses or links have changed: look at them again. Any thread; does not wait."""
@@ -353,17 +304,7 @@ class Host:
 
     def mailbox_status(self, agent_id: str) -> dict[str, Any]:
         """``waiting`` messages, whether one is ``in_progress``, and whether the mailbox is ``held``."""
-        self._life.thread.refuse_own_thread()
-        resident = self._life.core.ground.residents.get(agent_id)
-        if resident is None:
-            raise InvalidAgentError(f"there is no active paglet {agent_id} on host {self.name}")
-        mailbox = resident.mailbox
-        return {
-            "agent_id": agent_id,
-            "waiting": len(mailbox),
-            "in_progress": mailbox.in_progress is not None,
-            "held": mailbox.held,
-        }
+        return self._records.mailbox(agent_id)
 
     # --- messages ----------------------------------------------------------------------------------------
 
@@ -377,7 +318,7 @@ class Host:
         timeout: float | None = None,
     ) -> Any:
         """Send a message to a paglet here (or that was here) and wait for the reply; None for a one-way one."""
-        proxy = self._proxy(agent_id)
+        proxy = self._calls.proxy(agent_id)
         options: dict[str, Any] = {
             "activate_if_inactive": activate_if_inactive,
             "no_delay": no_delay,
@@ -392,35 +333,27 @@ class Host:
         self, kind: str | Message, args: dict[str, Any] | None = None, *, exclude: str | None = None
     ) -> ReplySet:
         """Send to every active paglet here; the replies as they come. ``kind`` may be a whole message."""
-        raw = self._call(api.MESSAGE_MULTICAST, api.MulticastParams(exclude=exclude or ""))
+        raw = self._calls.call(api.MESSAGE_MULTICAST, api.MulticastParams(exclude=exclude or ""))
         replies = ReplySet()
         for agent_id in msgspec.json.decode(raw)["agent_ids"]:
             if isinstance(kind, Message):
                 message = Message(kind.kind, dict(kind.args), kind.arg, priority=kind.priority)
             else:
                 message = Message(kind, dict(args or {}))
-            replies.add_future_reply(self._proxy(agent_id).send_future(message))
+            replies.add_future_reply(self._calls.proxy(agent_id).send_future(message))
         return replies
 
     def wait_message(self, agent_id: str, timeout: float | None = None) -> bool:
         """Wait until ``notify_message`` is called for the paglet; False when ``timeout`` seconds pass first."""
-        core = self._life.core
-
-        async def wait() -> bool:
-            resident = core.ground.residents.get(agent_id)
-            if resident is None:
-                raise InvalidAgentError(f"there is no active paglet {agent_id} on host {self.name}")
-            return await resident.notices.wait(timeout)
-
-        return self._life.thread.run(wait())
+        return self._life.thread.run(self._records.wait_message(agent_id, timeout))
 
     def notify_message(self, agent_id: str) -> None:
         """Wake one of those that wait for a message in a paglet."""
-        self._call(api.PAGLETS_NOTIFY, api.NotifyParams(agent_id=agent_id))
+        self._calls.call(api.PAGLETS_NOTIFY, api.NotifyParams(agent_id=agent_id))
 
     def notify_all_messages(self, agent_id: str) -> None:
         """Wake all of those that wait for a message in a paglet."""
-        self._call(api.PAGLETS_NOTIFY, api.NotifyParams(agent_id=agent_id, everyone=True))
+        self._calls.call(api.PAGLETS_NOTIFY, api.NotifyParams(agent_id=agent_id, everyone=True))
 
     # --- events ------------------------------------------------------------------------------------------
 
@@ -441,55 +374,13 @@ class Host:
 
     def work_dir_for(self, agent_id: str) -> Path:
         """The working directory of an active paglet, made if need be."""
-        self._life.thread.refuse_own_thread()
-        record = self._life.store.read_sync(lambda tx: tx.paglet(agent_id))
-        if record is None or record.phase is not Phase.ACTIVE:
-            raise InvalidAgentError(f"there is no active paglet {agent_id} on host {self.name}")
-        path = WorkDirs(self._life.settings.data_dir / "work").path(agent_id, record.incarnation)
-        path.mkdir(parents=True, exist_ok=True)
-        return path
+        return self._records.work_dir(agent_id)
 
     def persistent_storage_for(self, agent_id: str, *, quota_bytes: int | None = None) -> ManagedStorage:
         """The storage of a paglet's class on this host."""
-        self._life.thread.refuse_own_thread()
-        record = self._life.store.read_sync(lambda tx: tx.paglet(agent_id))
-        if record is None or record.phase in {Phase.TOMBSTONE, Phase.DEPARTED}:
-            raise InvalidAgentError(f"there is no paglet {agent_id} on host {self.name}")
-        root = self._life.settings.data_dir / "storage" / safe_name(record.class_name)
-        return ManagedStorage(root, quota_bytes=quota_bytes or self._life.settings.storage_quota_bytes)
+        return self._records.storage(agent_id, quota_bytes)
 
     def resources_for(self, agent_id: str) -> ResourceRegistry:
         """Resources that the program holds for a paglet here; cleaned up when it leaves, is parked or disposed of."""
         self._life.listeners.clean_up_with(self._registries)
         return self._life.listeners.registry(self._registries, agent_id)
-
-    # --- inside ------------------------------------------------------------------------------------------
-
-    def _proxy(self, agent_id: str) -> PagletProxy:
-        return PagletProxy(self.address, agent_id, self.client)
-
-    def _call(self, method: str, params: msgspec.Struct) -> bytes:
-        return self._life.thread.run(self._life.core.doors.operations.call_here(method, params))
-
-    def _placed(self, method: str, params: msgspec.Struct) -> PagletProxy:
-        place = msgspec.json.decode(self._call(method, params), type=api.Place)
-        return PagletProxy(place.host_url, place.agent_id, self.client)
-
-
-def _names(agent_cls: Any, state: Any) -> tuple[str, str]:
-    """The class's name and the state's; ``HostError`` for what is no paglet class with a dataclass state."""
-    if not (isinstance(agent_cls, type) and issubclass(agent_cls, Paglet)):
-        raise InvalidAgentError(f"{agent_cls!r} is no subclass of Paglet")
-    paglet_cls = cast("type[Paglet[Any]]", agent_cls)
-    state_cls = paglet_cls.state_class()
-    if state is not None and not isinstance(state, state_cls):
-        raise HostError(
-            f"a state of {paglet_cls.__name__} is a {state_cls.__name__}, not a {type(state).__name__}"
-        )
-    return qualified_name(paglet_cls), "" if state is None else qualified_name(cast("type[Any]", type(state)))
-
-
-def _payload(state: Any) -> Payload:
-    with PayloadWriter() as writer:
-        dump_state(dataclass_to_wire(state), cast("IO[bytes]", writer))  # a pickler does nothing but write
-        return writer.finish()
