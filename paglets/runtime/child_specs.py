@@ -138,13 +138,3 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """JSON text, checked by the host's side to be exactly one object."""
     thread: CallThread
     timeout: float | None = None
-
-
-class OutputLine(msgspec.Struct, frozen=True):
-    """One line that a child printed."""
-
-    seq: int
-    """Numbered from 1 in each child."""
-    time: float
-    """Wall clock."""
-    line: str

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict, deque
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from paglets.runtime.child_specs import OutputLine
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,16 @@ _LINE_BYTES = 100
 LINES_PER_PAGLET = 1000
 BYTES_PER_PAGLET = 256 * 1024
 BYTES = 64 * 1024**2
+
+
+class OutputLine(msgspec.Struct, frozen=True):
+    """One line that a paglet printed."""
+
+    seq: int
+    """Numbered from 1, over all the lives of the paglet on this host."""
+    time: float
+    """Wall clock."""
+    line: str
 
 
 class Outputs:
@@ -34,13 +45,14 @@ class Outputs:
         self._total_bytes = total_bytes
         self._bytes = 0
 
-    def add(self, agent_id: str, lines: Sequence[OutputLine]) -> None:
-        """Append lines, numbered on from what the paglet printed in its earlier lives here."""
+    def add(self, agent_id: str, lines: Sequence[str]) -> None:
+        """Append lines that were printed now, numbered on from what the paglet printed in its earlier lives here."""
         ring = self._rings.setdefault(agent_id, _Ring())
         self._rings.move_to_end(agent_id)
         self._bytes -= ring.size
+        now = time.time()
         for line in lines:
-            ring.append(line)
+            ring.append(line, now)
         ring.trim(self._lines, self._paglet_bytes)
         self._bytes += ring.size
         while self._bytes > self._total_bytes and len(self._rings) > 1:
@@ -61,10 +73,10 @@ class _Ring:
         self.size = _RING_BYTES
         self._last = 0
 
-    def append(self, line: OutputLine) -> None:
+    def append(self, line: str, now: float) -> None:
         self._last += 1
-        self.lines.append(OutputLine(self._last, line.time, line.line))
-        self.size += len(line.line) + _LINE_BYTES
+        self.lines.append(OutputLine(self._last, now, line))
+        self.size += len(line) + _LINE_BYTES
 
     def trim(self, lines: int, size: int) -> None:
         while len(self.lines) > 1 and (len(self.lines) > lines or self.size > size):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import msgspec
 
     from paglets.core.incarnation import Incarnation
-    from paglets.runtime.child_specs import Admitted, Call, OutputLine
+    from paglets.runtime.child_specs import Admitted, Call
     from paglets.runtime.children.outcomes import ChildOutcome
     from paglets.runtime.events import Events
     from paglets.runtime.here import Here
@@ -221,7 +221,7 @@ class Supervisor:
                 error=f"run() raised: {error}",
             )
 
-    def on_output(self, child: Child, lines: list[OutputLine]) -> None:
+    def on_output(self, child: Child, lines: list[str]) -> None:
         """See ``ChildOwner``."""
         self._outputs.add(child.agent_id, lines)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from paglets.core.errors import HostError, InvalidAgentError
 from paglets.core.incarnation import Incarnation
 from paglets.persistence.records import HookKind
-from paglets.runtime.child_specs import AdmitSpec, Admitted, Call, Message, OutputLine
+from paglets.runtime.child_specs import AdmitSpec, Admitted, Call, Message
 from paglets.runtime.children.child import Child
 from paglets.runtime.launchers.launcher import Launcher, LaunchRequest
 
@@ -69,8 +69,8 @@ class TestHost:
     def on_run_ended(self, child: Child, error: BaseException | None) -> None:
         self.run_ends.put_nowait(error)
 
-    def on_output(self, child: Child, lines: list[OutputLine]) -> None:
-        self.lines += [line.line for line in lines]
+    def on_output(self, child: Child, lines: list[str]) -> None:
+        self.lines += lines
         self._tell()
 
     def on_exit(self, child: Child, outcome: ChildOutcome) -> None:

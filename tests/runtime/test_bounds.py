@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from paglets.core.errors import HostError
 from paglets.remote.api import MessageParams
-from paglets.runtime.child_specs import OutputLine
 from paglets.runtime.mailbox import Letter, Mailbox
 from paglets.runtime.outputs import Outputs
 
@@ -41,8 +42,8 @@ def test_a_mailbox_is_bounded_in_bytes_and_takes_more_when_some_were_taken() -> 
 
 def test_output_is_bounded_for_each_paglet_and_numbered_on() -> None:
     outputs = Outputs(paglet_bytes=20_000)
-    for number in range(100):
-        outputs.add("a", [OutputLine(1, float(number), "x" * 1000)])
+    for _ in range(100):
+        outputs.add("a", ["x" * 1000])
     kept = outputs.read("a")
     assert 10 < len(kept) < 20
     assert [line.seq for line in kept] == list(range(101 - len(kept), 101))
@@ -53,6 +54,27 @@ def test_output_is_bounded_for_each_paglet_and_numbered_on() -> None:
 def test_output_is_bounded_in_all_and_the_oldest_printer_is_forgotten() -> None:
     outputs = Outputs(total_bytes=50_000)
     for number in range(20):
-        outputs.add(f"p{number}", [OutputLine(1, 0.0, "x" * 5000)])
+        outputs.add(f"p{number}", ["x" * 5000])
     assert outputs.read("p0") == []
     assert len(outputs.read("p19")) == 1
+
+
+@given(
+    st.lists(st.lists(st.text(max_size=50), max_size=5), max_size=20),
+    st.integers(1, 10),
+    st.integers(0, 5000),
+)
+def test_output_is_the_latest_lines_in_order_within_the_bounds(
+    batches: list[list[str]], most: int, size: int
+) -> None:
+    outputs = Outputs(lines=most, paglet_bytes=size)
+    for batch in batches:
+        outputs.add("a", batch)
+    printed = [line for batch in batches for line in batch]
+    kept = outputs.read("a")
+    assert [line.line for line in kept] == printed[len(printed) - len(kept) :]
+    assert [line.seq for line in kept] == list(range(len(printed) - len(kept) + 1, len(printed) + 1))
+    assert len(kept) <= most
+    assert len(kept) <= 1 or sum(len(line.line) for line in kept) <= size
+    for since in range(len(printed) + 1):
+        assert outputs.read("a", since=since, limit=2) == [line for line in kept if line.seq > since][:2]

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from paglets.core.incarnation import Incarnation
     from paglets.persistence.records import HookKind
-    from paglets.runtime.child_specs import AdmitSpec, Call, Departure, Limits, Message, OutputLine
+    from paglets.runtime.child_specs import AdmitSpec, Call, Departure, Limits, Message
     from paglets.runtime.launchers.launcher import LaunchedProcess, Launcher, LaunchRequest
 
 logger = logging.getLogger(__name__)
@@ -72,8 +72,8 @@ class ChildOwner(Protocol):
         """``run()`` has returned, or raised."""
         ...
 
-    def on_output(self, child: Child, lines: list[OutputLine]) -> None:
-        """The paglet printed; already in ``child.logs()`` and in the log."""
+    def on_output(self, child: Child, lines: list[str]) -> None:
+        """The paglet printed, at most ``output.MAX_LINE`` bytes a line; already in the log."""
         ...
 
     def on_exit(self, child: Child, outcome: ChildOutcome) -> None:
@@ -248,10 +248,6 @@ class Child:
         await self._ask(bytes, lambda seq: Cloned(seq, event))
 
     # --- what can be seen of it --------------------------------------------------------------------------
-
-    def logs(self, since: int = 0, limit: int = 1000) -> list[OutputLine]:
-        """What it printed, kept in a bounded ring; lines with a number greater than ``since``."""
-        return self._output.ring.since(since, limit)
 
     def memory(self) -> int:
         """Resident memory in bytes: the proportional share where the kernel tells it; 0 when it has ended.

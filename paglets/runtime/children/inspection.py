@@ -10,7 +10,7 @@ from paglets.runtime.child_specs import Limits
 from paglets.runtime.children.child import Child
 
 if TYPE_CHECKING:
-    from paglets.runtime.child_specs import Call, OutputLine
+    from paglets.runtime.child_specs import Call
     from paglets.runtime.children.outcomes import ChildOutcome
     from paglets.runtime.launchers.launcher import Launcher, LaunchRequest
     from paglets.runtime.memory_files import Payload
@@ -47,7 +47,7 @@ class _Nobody:
     def on_run_ended(self, child: Child, error: BaseException | None) -> None:
         pass
 
-    def on_output(self, child: Child, lines: list[OutputLine]) -> None:
+    def on_output(self, child: Child, lines: list[str]) -> None:
         pass
 
     def on_exit(self, child: Child, outcome: ChildOutcome) -> None:

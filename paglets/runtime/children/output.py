@@ -1,4 +1,4 @@
-"""What a child prints: lines out of a pipe, into a bounded ring and the log."""
+"""What a child prints: lines out of a pipe, for its owner to keep and into the log."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections import deque
 from typing import TYPE_CHECKING
-
-from paglets.runtime.child_specs import OutputLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,39 +15,11 @@ logger = logging.getLogger(__name__)
 
 MAX_LINE = 8 * 1024
 """Bytes; the rest of a longer line is the next line."""
-MAX_LINES = 1000
-MAX_BYTES = 256 * 1024
-"""Kept of each child, whichever is reached first."""
 LOG_BURST = 1000
 LOG_RATE = 200
-"""Lines of one child that go to the log at once, and per second from then on; the ring still gets all."""
+"""Lines of one child that go to the log at once, and per second from then on; the owner gets all."""
 _READ = 16 * 1024
 _PIPE = 64 * 1024
-
-
-class OutputRing:
-    """The last lines that somebody printed, numbered from 1."""
-
-    def __init__(self, max_lines: int = MAX_LINES, max_bytes: int = MAX_BYTES) -> None:
-        self._lines: deque[OutputLine] = deque()
-        self._max_lines = max_lines
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._seq = 0
-
-    def append(self, line: str) -> OutputLine:
-        """Keep a line; the oldest go when there is no room."""
-        self._seq += 1
-        kept = OutputLine(self._seq, time.time(), line)
-        self._lines.append(kept)
-        self._bytes += len(line)
-        while len(self._lines) > self._max_lines or self._bytes > self._max_bytes:
-            self._bytes -= len(self._lines.popleft().line)
-        return kept
-
-    def since(self, seq: int = 0, limit: int = MAX_LINES) -> list[OutputLine]:
-        """At most ``limit`` of the lines kept whose number is greater than ``seq``, oldest first."""
-        return [line for line in self._lines if line.seq > seq][: max(limit, 0)]
 
 
 class _LogBudget:
@@ -83,7 +52,7 @@ class _LogBudget:
 class OutputReader:
     """Reads the pipe on the loop; one read a turn, so that a flood from one does not hold up the others."""
 
-    def __init__(self, descriptor: int, agent_id: str, on_lines: Callable[[list[OutputLine]], None]) -> None:
+    def __init__(self, descriptor: int, agent_id: str, on_lines: Callable[[list[str]], None]) -> None:
         self._descriptor = descriptor
         self._agent_id = agent_id
         self._on_lines = on_lines
@@ -91,7 +60,6 @@ class OutputReader:
         self._rest = b""
         self._open = True
         self._budget = _LogBudget(LOG_BURST, LOG_RATE)
-        self.ring = OutputRing()
         self._loop.add_reader(descriptor, self._readable)
 
     def close(self) -> None:
@@ -134,14 +102,14 @@ class OutputReader:
             self._tell(lines)
 
     def _tell(self, lines: list[bytes]) -> None:
-        kept = [self.ring.append(line.decode("utf-8", "backslashreplace").rstrip("\r")) for line in lines]
-        for line in kept:
-            self._log(line)
-        self._on_lines(kept)
+        texts = [line.decode("utf-8", "backslashreplace").rstrip("\r") for line in lines]
+        for text in texts:
+            self._log(text)
+        self._on_lines(texts)
 
-    def _log(self, line: OutputLine) -> None:
+    def _log(self, line: str) -> None:
         if not self._budget.take():
             return
         if dropped := self._budget.take_dropped():
             logger.warning("lines were not logged", extra={"agent_id": self._agent_id, "lines": dropped})
-        logger.info("%s: %s", self._agent_id, line.line, extra={"agent_id": self._agent_id, "seq": line.seq})
+        logger.info("%s: %s", self._agent_id, line, extra={"agent_id": self._agent_id})
