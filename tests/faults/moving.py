@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from paglets.remote import api
 from paglets.remote.transfer import TransferTicket
+from tests.faults.site import eventually
 
 if TYPE_CHECKING:
     import concurrent.futures
@@ -28,6 +29,15 @@ class Journey:
     agent_id: str
     epoch: int
     call: concurrent.futures.Future[Any]
+
+    def comes_by(self, host: str, point: str) -> None:
+        """Wait until it is held at a point of that host; tells how the call ended, if it never comes there."""
+        node = self.site[host]
+        eventually(
+            lambda: node.points.is_reached(point) or self.call.done(),
+            what=lambda: f"{point}\n{self.site.logs()}",
+        )
+        assert node.points.is_reached(point), f"{point} was not reached: {self.call}\n{self.site.logs()}"
 
     def finish(self, where: str | None) -> Copy:
         """Wait until all is settled, and count; the copy that moved or stayed.

@@ -14,7 +14,7 @@ from tests.faults.site import alive, eventually
 if TYPE_CHECKING:
     from tests.faults.site import Site
 
-SHORT = 0.7
+SHORT = 0.5
 
 
 def in_doubt(site: Site, kind: str, point: str) -> Journey:

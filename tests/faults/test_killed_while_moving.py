@@ -101,7 +101,7 @@ def _expected(at: str, point: str, victims: str) -> str | None:
 def test_killed(site: Site, kind: str, at: str, name: str, point: str, victims: str) -> None:
     site[at].hold(name)
     journey = set_out(site, kind)
-    site[at].reached(name)
+    journey.comes_by(at, name)
     for victim in victims:
         site[victim].kill()
     for node in site.nodes.values():

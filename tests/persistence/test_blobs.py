@@ -210,7 +210,7 @@ async def test_a_blob_whose_writes_fail_raises_and_leaves_nothing(tmp_path: Path
             await store.stage_bytes(os.urandom(30 * CHUNK_BYTES))
         failing = False
         await keep(store, "a", b"fine")
-        assert await store.read(lambda txn: txn.orphans()) == []
+        await until(store, blobs=1)
 
 
 async def test_a_damaged_blob_is_found_when_it_is_read(tmp_path: Path) -> None:
