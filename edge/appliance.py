@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 _OPEN_FILES = 65_536
 """What the soft limit is raised to, where the hard one allows: a paglet costs its host two descriptors."""
 
+_LOOK_AGAIN = 0.02
+
 
 def run(settings: ApplianceSettings) -> int:
     """Run a host with these settings until SIGTERM or SIGINT; the exit code.
@@ -43,9 +45,12 @@ def run(settings: ApplianceSettings) -> int:
             zygote.close()
             return 1
         try:
-            settings.announce(host.status())
-            notifier.ready(f"host {host.name} at {host.address}")
-            logger.info("ready", extra={"host": host.name, "address": host.address, "host_id": host.host_id})
+            if _wait_ready(host, signals):
+                settings.announce(host.status())
+                notifier.ready(f"host {host.name} at {host.address}")
+                logger.info(
+                    "ready", extra={"host": host.name, "address": host.address, "host_id": host.host_id}
+                )
             while not signals.wait(notifier.watchdog_seconds):
                 host.status()  # asks the loop, so that a host that hangs is not reported as well
                 notifier.watchdog()
@@ -85,6 +90,14 @@ def _start(settings: ApplianceSettings, zygote: Zygote) -> Host:
     )
     host.start_background()
     return host
+
+
+def _wait_ready(host: Host, signals: StopSignals) -> bool:
+    """Wait until the paglets of its last life are back, which is bounded; False when it is to stop before."""
+    while not host.status()["ready"]:
+        if signals.wait(_LOOK_AGAIN):
+            return False
+    return True
 
 
 def _discoveries(settings: ApplianceSettings, on_network_change: Callable[[], None]) -> list[Discovery]:

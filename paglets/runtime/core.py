@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SHUTDOWN_PATIENCE = 10.0
+_RECOVERY_PATIENCE = 10.0
+"""Seconds that paglets have to come back before their host counts as ready without them."""
 
 
 class HostCore:
@@ -50,7 +52,8 @@ class HostCore:
     async def start(self) -> None:
         """Open the doors, take up what was interrupted, join the mesh.
 
-        Ready when peers can call; the paglets of the last life are brought back beside that.
+        Returns when peers can call; the paglets of the last life are brought back beside that, and then
+        it is ready.
         ``HostError`` when an address cannot be bound.
         """
         settings = self.ground.settings
@@ -66,8 +69,10 @@ class HostCore:
         if settings.mesh:
             await self.neighbours.mesh.start(self._advertisement(), peers=settings.peers)
         self._forgetter.start()
-        self.ground.status.ready = True
+        self.ground.status.open = True
         self.ground.events.emit("context-start")
+        if not any(record.phase is Phase.ACTIVE or _comes_back(record) for record in records):
+            self.ground.status.recovered = True  # there is no process to wait for
 
     def _clean_up(self) -> None:
         end_orphans(self.ground.life_file)
@@ -85,7 +90,7 @@ class HostCore:
         for resident in self.ground.residents:
             if resident.child is not None:
                 resident.child.set_place(self.ground.here.name, self.ground.here.address)
-        if self.ground.status.ready and self.ground.settings.mesh:
+        if self.ground.status.open and self.ground.settings.mesh:
             self.neighbours.mesh.refresh()
             await self.neighbours.mesh.advertise(self._advertisement())
 
@@ -121,9 +126,17 @@ class HostCore:
                 running.append(self._wake(record.agent_id))
             else:
                 self.population.wakeups.note(record)
-        for error in await asyncio.gather(*running, return_exceptions=True):
-            if isinstance(error, Exception):
-                logger.error("a paglet could not be brought back", exc_info=error)
+        patience = asyncio.get_running_loop().call_later(_RECOVERY_PATIENCE, self._recovered)
+        try:
+            for error in await asyncio.gather(*running, return_exceptions=True):
+                if isinstance(error, Exception):
+                    logger.error("a paglet could not be brought back", exc_info=error)
+        finally:
+            patience.cancel()
+            self._recovered()
+
+    def _recovered(self) -> None:
+        self.ground.status.recovered = True
 
     async def _wake(self, agent_id: str) -> None:
         with suppress(PagletError):  # shown by its record
@@ -133,7 +146,7 @@ class HostCore:
         """Close the doors and end every process; with ``deactivate`` the paglets are parked first. Bounded."""
         if deactivate:
             await self._park_all()
-        self.ground.status.ready = False
+        self.ground.status.open = False
         self.ground.events.emit("context-stop")
         await self._forgetter.aclose()
         if self._recovery is not None:

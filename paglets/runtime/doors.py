@@ -71,6 +71,7 @@ class Doors:
             reads=reads.table(),
             streams=population.arrivals,
             security=neighbours.report,
+            opened=lambda: ground.status.open,
             ready=lambda: ground.status.ready,
         )
         population.delivery.reserved = paglets.reserved()

@@ -45,14 +45,24 @@ class Status:
         self._properties = properties
         self._version = version
         self._started = time.time()
-        self.ready = False
-        """Whether the doors are open and what was interrupted has been taken up again."""
+        self.open = False
+        """Whether others can call."""
+        self.recovered = False
+        """Whether the paglets of the host's last life run again, have failed, or took longer than is waited for."""
         self.restored = ""
         """Why this host's store counts as a restored copy; empty when it does not."""
         self.refused: Callable[[], dict[str, int]] = dict
         """How many strangers were turned away, by reason; the doors say it once they are there."""
         self.addresses: tuple[str, ...] = ()
         """Every URL that may reach this host."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the doors are open and what was interrupted has been taken up again.
+
+        A move that is in doubt and a paglet whose first hook takes long do not keep a host from being ready.
+        """
+        return self.open and self.recovered
 
     def status(self) -> dict[str, Any]:
         """What ``paglets status`` shows."""

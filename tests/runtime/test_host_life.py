@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from paglets.core.errors import HostError
+from paglets.core.errors import HostError, RemoteHostError
 from paglets.core.messages import Message
 from paglets.runtime.host import Host
 from paglets.runtime.settings import HostSettings, Limits
 from tests.host.agents import Server
+from tests.host.support import eventually
 
 
 def open_descriptors() -> int:
@@ -141,3 +142,65 @@ def test_many_paglets_come_back_though_they_start_slowly(
         for agent_id in ids:
             info = host.activate(agent_id).info()
             assert (info["status"], info["epoch"]) == ("active", 2), info
+
+
+def test_a_host_is_ready_when_its_paglets_are_back_and_can_be_called_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow_to_wake.py").write_text(
+        "import time\n"
+        "from dataclasses import dataclass\n"
+        "from pathlib import Path\n"
+        "from paglets.core.agent import Paglet, PagletState\n"
+        "@dataclass\n"
+        "class State(PagletState):\n"
+        "    awaited: str = ''\n"
+        "class Slow(Paglet[State]):\n"
+        "    State = State\n"
+        "    def on_activation(self, event):\n"
+        "        while not Path(self.state.awaited).exists():\n"
+        "            time.sleep(0.005)\n"
+    )
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    module = importlib.import_module("slow_to_wake")
+    mesh, data = tmp_path / "mesh", tmp_path / "data"
+    awaited = tmp_path / "awaited"
+    with Host("patient", mesh_dir=mesh, persistence_dir=data) as host:
+        assert host.status()["ready"]
+        made = host.create(module.Slow, module.State(str(awaited))).agent_id
+    with Host("patient", mesh_dir=mesh, persistence_dir=data) as host:
+        assert not host.status()["ready"]
+        with pytest.raises(RemoteHostError, match="503"):
+            host.client.get_json(f"{host.address}/readyz")
+        assert [entry["agent_id"] for entry in host.client.get_json(f"{host.address}/agents")["agents"]] == [
+            made
+        ]
+        awaited.touch()
+        host.activate(made)
+        eventually(lambda: host.status()["ready"])
+        assert host.client.get_json(f"{host.address}/readyz") == {"ok": True}
+
+
+def test_a_paglet_that_takes_too_long_does_not_keep_its_host_from_being_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paglets.runtime.core._RECOVERY_PATIENCE", 0.1)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    (tmp_path / "never_awake.py").write_text(
+        "import time\n"
+        "from dataclasses import dataclass\n"
+        "from paglets.core.agent import Paglet, PagletState\n"
+        "@dataclass\n"
+        "class State(PagletState):\n"
+        "    n: int = 0\n"
+        "class Never(Paglet[State]):\n"
+        "    State = State\n"
+        "    def on_activation(self, event):\n"
+        "        time.sleep(1000)\n"
+    )
+    never = importlib.import_module("never_awake").Never
+    mesh, data = tmp_path / "mesh", tmp_path / "data"
+    with Host("patient", mesh_dir=mesh, persistence_dir=data) as host:
+        host.create(never)
+    with Host("patient", mesh_dir=mesh, persistence_dir=data) as host:
+        eventually(lambda: host.status()["ready"])

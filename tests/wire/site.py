@@ -69,6 +69,7 @@ class Rig:
     sink: StreamHandler = field(default_factory=Sink)
     reports: list[SecurityReport] = field(default_factory=list[SecurityReport])
     reported: asyncio.Condition = field(default_factory=asyncio.Condition)
+    opened: bool = True
     ready: bool = True
     running: set[str] = field(default_factory=set[str])
     release: asyncio.Event = field(default_factory=asyncio.Event)
@@ -96,6 +97,7 @@ class Rig:
             reads=self.reads(),
             streams=self.sink,
             security=self.reports.append,
+            opened=lambda: self.opened,
             ready=lambda: self.ready,
             settings=self.settings,
         )

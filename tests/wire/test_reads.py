@@ -78,6 +78,10 @@ async def test_a_mistake_of_the_host_is_a_500(site: Site, caplog: pytest.LogCapt
 async def test_a_host_that_is_not_ready_says_so(site: Site) -> None:
     rig, pool = await site.rig(), site.pool()
     rig.ready = False
+    assert json.loads(await pool.fetch(rig.address, "/health"))
+    with pytest.raises(RemoteHostError, match="status 503"):
+        await pool.fetch(rig.address, "/readyz")
+    rig.opened = False
     with pytest.raises(HostError, match="starting or stopping"):
         await pool.fetch(rig.address, "/health")
     assert json.loads(await pool.fetch(rig.address, "/healthz")) == {"ok": True}

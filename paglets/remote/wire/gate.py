@@ -39,6 +39,7 @@ class Gate:
         streams: StreamServer,
         reads: ReadTable,
         *,
+        opened: Callable[[], bool],
         ready: Callable[[], bool],
         strangers: Strangers,
         crowd: Crowd,
@@ -49,6 +50,7 @@ class Gate:
         self._control = control
         self._streams = streams
         self._reads = reads
+        self._opened = opened
         self._ready = ready
         self._strangers = strangers
         self._crowd = crowd
@@ -87,7 +89,7 @@ class Gate:
             self._respond(channel, error_response(HTTPStatus.UNAUTHORIZED, error))
         elif path in {CONTROL_PATH, STREAM_PATH}:
             self._upgrade(channel, request, path, peer)
-        elif not self._ready():
+        elif not self._opened():
             error = HostError("the host is starting or stopping; ask again")
             self._respond(channel, error_response(HTTPStatus.SERVICE_UNAVAILABLE, error))
         else:

@@ -43,7 +43,7 @@ class Listener:
 
     ``operations`` is the table of the control links, ``reads`` the one of the GETs (patterns such as
     ``/agents/{agent_id}``), ``streams`` takes transfers. ``security`` hears of everybody who was turned away.
-    While ``ready()`` is false, ``/readyz`` and the reads answer 503.
+    While ``ready()`` is false, ``/readyz`` answers 503; while ``opened()`` is, the reads do.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Listener:
         reads: Mapping[str, Read],
         streams: StreamHandler,
         security: SecurityCallback = ignore_security,
+        opened: Callable[[], bool] = _always,
         ready: Callable[[], bool] = _always,
         settings: WireSettings | None = None,
     ) -> None:
@@ -70,6 +71,7 @@ class Listener:
             self._control,
             self._streams,
             ReadTable(reads),
+            opened=opened,
             ready=ready,
             strangers=self.strangers,
             crowd=self._crowd,
