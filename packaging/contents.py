@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from PyInstaller.utils.hooks import collect_submodules
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OWN = ("paglets", "edge")
 """Authors' code may import any module of ours, not only those that our own code names."""
@@ -30,6 +35,15 @@ RUNTIME_HOOKS = ("pyi_rth_inspect", "pyi_rth_multiprocessing", "pyi_rth_pkgutil"
 
 ``edge.frozen_hooks`` runs each when what it is for is first used.
 """
+
+
+DATA = ("paglets/config/launch.toml",)
+"""Files that our packages read at run time, by their paths below the source directory."""
+
+
+def data_files(root: Path) -> list[tuple[str, str]]:
+    """Those files, each with the directory in the program that it goes to."""
+    return [(str(root / name), str(PurePosixPath(name).parent)) for name in DATA]
 
 
 def hidden_imports() -> list[str]:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -152,3 +152,20 @@ class TestUnit:
         assert "Type=notify" in text
         assert "StateDirectory=paglets " in text
         assert "paglets host $PAGLETS_OPTIONS" in text
+
+
+def test_the_files_that_packages_read_are_in_the_frozen_program_and_in_the_wheel(
+    recipe: Callable[[str], Any],
+) -> None:
+    shipped = {
+        str(PurePosixPath(package.replace(".", "/"), name))
+        for package, names in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"][
+            "package-data"
+        ].items()
+        for name in names
+        if name != "py.typed"
+    }
+    files = recipe("contents").data_files(ROOT)
+    assert {str(Path(source).relative_to(ROOT)) for source, _ in files} == shipped
+    assert all(Path(source).is_file() for source, _ in files)
+    assert all(Path(source).parent == ROOT / target for source, target in files)

@@ -1,0 +1,1 @@
+"""The launch configuration: what a host starts by itself."""
