@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ROOT := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 
-.PHONY: demo demo-binary test test-all lint format binary smoke lock clean
+.PHONY: demo demo-binary test test-all lint format docs binary smoke lock clean
 
 # The runtime environment is enough for the demo; the development one holds it too.
 $(VENV)/.runtime: requirements/runtime.lock pyproject.toml
@@ -42,6 +42,9 @@ lint: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev
+	$(BIN)/mkdocs build --strict --quiet
 
 binary: $(VENV)/.dev
 	$(BIN)/python packaging/build.py
