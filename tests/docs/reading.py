@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
+FROZEN = ROOT / "build" / "dist" / "paglets"
+SOURCE = Path(sys.executable).parent
 _BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _PUT_INTO = re.compile(r"[Pp]ut this into `([^`]+)`")
 _STATUS = re.compile(r"\[exit status (\d+)\]")

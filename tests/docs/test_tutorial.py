@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.docs.reading import ROOT, Reader, reader_in
+from tests.docs.reading import FROZEN, ROOT, SOURCE, Reader, reader_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"
-FROZEN = ROOT / "build" / "dist" / "paglets"
-SOURCE = Path(sys.executable).parent
 
 
 def _reader(folder: Path, programs: list[Path]) -> Iterator[Reader]:
