@@ -49,7 +49,8 @@ def hosts(ctx: typer.Context, *, as_json: options.AsJson = False, data_dir: opti
         return
     columns = [
         Column("HOST", keep=True), Column("STATE", keep=True), Column("ADDRESS"), Column("PAGLETS", "right"),
-        Column("SEEN", "right"), Column("VERSION"), Column("TAGS"), Column("NOTE"),
+        Column("SEEN", "right"), Column("VERSION"), Column("TAGS", optional=True),
+        Column("NOTE", optional=True),
     ]  # fmt: skip
     table = Table(columns, "No host is known, not even this one.")
     for each in found:

@@ -29,11 +29,15 @@ STATUS_STYLES = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. ``keep`` columns are never cut; the others give way when the terminal is narrow."""
+    """One column. ``keep`` columns are never cut; the others give way when the terminal is narrow.
+
+    ``optional`` ones are left out where no row has anything to say in them.
+    """
 
     title: str
     align: Literal["left", "right"] = "left"
     keep: bool = False
+    optional: bool = False
 
 
 @dataclass(slots=True)
@@ -68,6 +72,7 @@ def print_table(table: Table, stream: TextIO) -> None:
     if not table.rows:
         console.print(Text(table.empty, style="dim"))
         return
+    table = _worth_showing(table)
     widths = fitted(table, console.width)
     drawn = RichTable(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
     for column, width in zip(table.columns, widths, strict=True):
@@ -82,6 +87,17 @@ def print_table(table: Table, stream: TextIO) -> None:
     for row in table.rows:
         drawn.add_row(*(Text(printable(cell), style=STATUS_STYLES.get(cell, "")) for cell in row))
     console.print(drawn)
+
+
+def _worth_showing(table: Table) -> Table:
+    """The table without the optional columns that are empty."""
+    shown = [
+        place
+        for place, column in enumerate(table.columns)
+        if not column.optional or any(row[place] for row in table.rows)
+    ]
+    rows: list[Sequence[str]] = [[row[place] for place in shown] for row in table.rows]
+    return Table([table.columns[place] for place in shown], table.empty, rows)
 
 
 def fitted(table: Table, available: int) -> list[int]:

@@ -99,7 +99,9 @@ class Peers:
         if seen is not None and seen.facts.host_id:
             return Target(seen.facts.host_id, seen.url, seen.facts.name, seen.facts.code_version)
         if not url:
-            known = ", ".join(sorted(other.facts.name for other in self._mesh.view.others)) or "none"
+            known = ", ".join(
+                sorted({self._here.name, *(each.facts.name for each in self._mesh.view.others)})
+            )
             raise TransferError(f"no host of this mesh is called {name_or_url!r}; known: {known}")
         try:
             async with asyncio.timeout(HELLO_TIMEOUT):

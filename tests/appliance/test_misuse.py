@@ -81,6 +81,15 @@ def test_hosts_that_are_none(site: Machines) -> None:
             refused(site.on("here", "create", NOTEBOOK, "--on", bad))
 
 
+def test_a_name_that_no_host_has_is_told_with_those_that_there_are(site: Machines) -> None:
+    for words in (
+        ["dispatch", "kept", "nowhere"],
+        ["create", NOTEBOOK, "--on", "nowhere"],
+        ["info", "kept@nowhere"],
+    ):
+        assert "known: here" in site.on("here", *words).err
+
+
 def test_classes_that_are_none(site: Machines) -> None:
     for bad in ("", "x", "x:", ":x", "os:system", "os:path", "subprocess:Popen", "cli_samples:Nobody",
                 "cli_samples:sys", "no.such.module:X", "paglets.core.agent:Paglet", "__main__:X", "a b:C",

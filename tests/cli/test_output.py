@@ -65,6 +65,14 @@ def test_an_empty_table_says_what_to_do() -> None:
     assert shown(Table([Column("ID")], "No paglets.")).strip() == "No paglets."
 
 
+def test_an_optional_column_is_shown_where_somebody_has_something_to_say() -> None:
+    table = Table([Column("HOST"), Column("TAGS", optional=True), Column("NOTE", optional=True)], "none")
+    table.add("alpha", "", "")
+    assert shown(table).split() == ["HOST", "alpha"]
+    table.add("beta", "", "lost")
+    assert shown(table).split() == ["HOST", "NOTE", "alpha", "beta", "lost"]
+
+
 def test_nothing_that_is_printed_drives_the_terminal() -> None:
     table = Table([Column("CLASS")], "none")
     table.add("a\x1b[2Jb\x9bc")
