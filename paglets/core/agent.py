@@ -14,19 +14,25 @@ from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
 from paglets.core.errors import HostError, NotHandledError
 from paglets.core.policies import CheckpointPolicy, RestartPolicy
 from paglets.core.resources import ResourceRegistry
-from paglets.core.runtime_values import ACTIVE, INACTIVE
+from paglets.core.runtime_values import ACTIVE, INACTIVE, ServiceScope
 from paglets.core.state_lock import StateLock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Mapping
     from pathlib import Path
 
     from paglets.core.events import CloneEvent, CreationEvent, MobilityEvent, PersistencyEvent
     from paglets.core.messages import Message
+    from paglets.core.references import PagletProxyRef
     from paglets.core.reply_sets import ReplySet
     from paglets.persistence.storage import ManagedStorage
     from paglets.remote.proxy import PagletProxy
     from paglets.remote.transfer import TransferTicket
+    from paglets.services.contracts import ServiceContract
+    from paglets.services.handles import ServiceHandle
+    from paglets.services.operations import ServiceOperation
+    from paglets.services.records import ServiceRecord
+    from paglets.services.resident import ResidentServiceSpec
 
 __all__ = [
     "ACTIVE", "INACTIVE", "NOT_HANDLED", "CheckpointPolicy", "Paglet", "PagletContext", "PagletState",
@@ -80,6 +86,8 @@ class Paglet(Generic[StateT]):
     """Accepted for old programs; handlers are serial whatever it says."""
     CHECKPOINT: ClassVar[CheckpointPolicy] = CheckpointPolicy()
     RESTART: ClassVar[RestartPolicy] = RestartPolicy()
+    RESIDENT_SERVICES: ClassVar[tuple[ResidentServiceSpec, ...]] = ()
+    """The services that the class offers by itself whenever it is active."""
 
     state: StateT
 
@@ -222,6 +230,85 @@ class Paglet(Generic[StateT]):
     def not_handled() -> _NotHandled:
         """What to return from ``handle_message`` for a message of no use."""
         return NOT_HANDLED
+
+    # --- services ----------------------------------------------------------------------------------------
+
+    def advertise_service(
+        self,
+        name: str,
+        *,
+        capabilities: Iterable[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        scope: ServiceScope = ServiceScope.LOCAL,
+        ttl: float | None = None,
+    ) -> ServiceRecord:
+        """Offer a service, on this host or to the whole mesh; see ``PagletContext.advertise_service``."""
+        return self.context.advertise_service(
+            name, capabilities=capabilities, metadata=metadata, scope=scope, ttl=ttl, agent_id=self.agent_id
+        )
+
+    def unadvertise_service(self, name: str) -> list[ServiceRecord]:
+        """Take an own offer back; what was taken back."""
+        return self.context.unadvertise_service(name, agent_id=self.agent_id)
+
+    def lookup_service(
+        self, name: str, *, capability: str | None = None, scope: ServiceScope = ServiceScope.LOCAL
+    ) -> PagletProxyRef | None:
+        """Who offers a service; None when nobody does."""
+        return self.context.lookup_service(name, capability=capability, scope=scope)
+
+    def lookup_services(
+        self,
+        name: str | None = None,
+        *,
+        capability: str | None = None,
+        scope: ServiceScope = ServiceScope.LOCAL,
+    ) -> list[ServiceRecord]:
+        """All offers of that name (None: any), those of this host first."""
+        return self.context.lookup_services(name, capability=capability, scope=scope)
+
+    def advertise_contract(
+        self,
+        contract: ServiceContract,
+        *,
+        scope: ServiceScope = ServiceScope.LOCAL,
+        ttl: float | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> ServiceRecord:
+        """Offer a contract, on this host or to the whole mesh."""
+        return self.context.advertise_contract(
+            contract, scope=scope, ttl=ttl, metadata=metadata, agent_id=self.agent_id
+        )
+
+    def lookup_contract(
+        self,
+        contract: ServiceContract,
+        *,
+        operation: ServiceOperation[Any, Any] | str | None = None,
+        scope: ServiceScope = ServiceScope.LOCAL,
+    ) -> ServiceHandle | None:
+        """Somebody who offers the contract; None when nobody does."""
+        return self.context.lookup_contract(contract, operation=operation, scope=scope)
+
+    def lookup_contracts(
+        self,
+        contract: ServiceContract,
+        *,
+        operation: ServiceOperation[Any, Any] | str | None = None,
+        scope: ServiceScope = ServiceScope.LOCAL,
+    ) -> list[ServiceHandle]:
+        """Everybody who offers the contract, those of this host first."""
+        return self.context.lookup_contracts(contract, operation=operation, scope=scope)
+
+    def require_contract(
+        self,
+        contract: ServiceContract,
+        *,
+        operation: ServiceOperation[Any, Any] | str | None = None,
+        scope: ServiceScope = ServiceScope.LOCAL,
+    ) -> ServiceHandle:
+        """Somebody who offers the contract; ``ServiceNotFoundError`` when nobody does."""
+        return self.context.require_contract(contract, operation=operation, scope=scope)
 
     # --- what it has on this host ------------------------------------------------------------------------
 

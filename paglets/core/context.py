@@ -5,22 +5,27 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from paglets.core.errors import HostError
-from paglets.core.runtime_values import ACTIVE
+from paglets.core.errors import HostError, ServiceNotFoundError
+from paglets.core.runtime_values import ACTIVE, ServiceScope
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from paglets.core.agent import Paglet
     from paglets.core.deactivation import DeactivationRequest
     from paglets.core.messages import Message
+    from paglets.core.references import PagletProxyRef
     from paglets.core.reply_sets import ReplySet
     from paglets.core.resources import ResourceRegistry
     from paglets.persistence.storage import ManagedStorage
     from paglets.remote.mesh import HostRef
     from paglets.remote.proxy import PagletProxy
     from paglets.remote.transfer import TransferTicket
+    from paglets.services.contracts import ServiceContract
+    from paglets.services.handles import ServiceHandle
+    from paglets.services.operations import ServiceOperation
+    from paglets.services.records import ServiceRecord
 
 
 class ContextHost(Protocol):
@@ -131,6 +136,50 @@ class ContextHost(Protocol):
 
     def checkpoint(self, agent_id: str) -> None:
         """Make the current state of a paglet the durable one; returns when it is."""
+        ...
+
+    def advertise_service(
+        self,
+        agent_id: str,
+        name: str,
+        *,
+        capabilities: Iterable[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        scope: ServiceScope = ServiceScope.LOCAL,
+        ttl: float | None = None,
+    ) -> ServiceRecord:
+        """Offer a service of a paglet."""
+        ...
+
+    def unadvertise_service(self, agent_id: str, name: str) -> list[ServiceRecord]:
+        """Take a paglet's offer back."""
+        ...
+
+    def lookup_service(
+        self, name: str, *, capability: str | None = None, scope: ServiceScope = ServiceScope.LOCAL
+    ) -> PagletProxyRef | None:
+        """Who offers a service."""
+        ...
+
+    def lookup_services(
+        self,
+        name: str | None = None,
+        *,
+        capability: str | None = None,
+        scope: ServiceScope = ServiceScope.LOCAL,
+    ) -> list[ServiceRecord]:
+        """All offers of a service."""
+        ...
+
+    def contract_records(
+        self,
+        contract: ServiceContract,
+        *,
+        operation: ServiceOperation[Any, Any] | str | None = None,
+        scope: ServiceScope = ServiceScope.LOCAL,
+        first: bool = False,
+    ) -> list[ServiceRecord]:
+        """Offers of a contract; ``first``: one is enough."""
         ...
 
 
@@ -255,6 +304,116 @@ class PagletContext:
     ) -> ReplySet:
         """Send a message to every active paglet on this host but ``exclude``; the replies, as they come."""
         return self.host.multicast_message(kind, args, exclude=exclude)
+
+    # --- services ----------------------------------------------------------------------------------------
+
+    def advertise_service(
+        self,
+        name: str,
+        *,
+        capabilities: Iterable[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        scope: ServiceScope = ServiceScope.LOCAL,
+        ttl: float | None = None,
+        agent_id: str | None = None,
+    ) -> ServiceRecord:
+        """Offer a service of the paglet, on this host or (``MESH``) to the whole mesh; repeat it to renew it.
+
+        The offer stands until it is taken back, ``ttl`` seconds have passed, or the paglet leaves, is parked or
+        ends. ``metadata`` is for JSON values. ``HostError`` when somebody else offers that service alone.
+        """
+        return self.host.advertise_service(
+            self._own(agent_id), name, capabilities=capabilities, metadata=metadata, scope=scope, ttl=ttl
+        )
+
+    def unadvertise_service(self, name: str, *, agent_id: str | None = None) -> list[ServiceRecord]:
+        """Take the paglet's offer of a service back; what was taken back, if there was any."""
+        return self.host.unadvertise_service(self._own(agent_id), name)
+
+    def lookup_service(
+        self, name: str, *, capability: str | None = None, scope: ServiceScope = ServiceScope.LOCAL
+    ) -> PagletProxyRef | None:
+        """Who offers a service: on this host, else with ``MESH`` on another one; None when nobody does."""
+        return self.host.lookup_service(name, capability=capability, scope=scope)
+
+    def lookup_services(
+        self,
+        name: str | None = None,
+        *,
+        capability: str | None = None,
+        scope: ServiceScope = ServiceScope.LOCAL,
+    ) -> list[ServiceRecord]:
+        """All offers of that name (None: any), those of this host first.
+
+        ``MESH`` also asks every host that is online, and passes over those that do not answer soon.
+        """
+        return self.host.lookup_services(name, capability=capability, scope=scope)
+
+    def advertise_contract(
+        self,
+        contract: ServiceContract,
+        *,
+        scope: ServiceScope = ServiceScope.LOCAL,
+        ttl: float | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        agent_id: str | None = None,
+    ) -> ServiceRecord:
+        """Offer a contract, its operations being the capabilities; see ``advertise_service``."""
+        return self.advertise_service(
+            contract.name,
+            capabilities=contract.capabilities,
+            metadata=contract.advertise_metadata(metadata),
+            scope=scope,
+            ttl=ttl,
+            agent_id=agent_id,
+        )
+
+    def lookup_contract(
+        self,
+        contract: ServiceContract,
+        *,
+        operation: ServiceOperation[Any, Any] | str | None = None,
+        scope: ServiceScope = ServiceScope.LOCAL,
+    ) -> ServiceHandle | None:
+        """Somebody who offers the contract in this version with all its operations; None when nobody does.
+
+        ``ServiceContractError`` for an ``operation`` that is not in the contract.
+        """
+        found = self.host.contract_records(contract, operation=operation, scope=scope, first=True)
+        return contract.handle(found[0], self) if found else None
+
+    def lookup_contracts(
+        self,
+        contract: ServiceContract,
+        *,
+        operation: ServiceOperation[Any, Any] | str | None = None,
+        scope: ServiceScope = ServiceScope.LOCAL,
+    ) -> list[ServiceHandle]:
+        """Everybody who offers the contract, those of this host first."""
+        found = self.host.contract_records(contract, operation=operation, scope=scope)
+        return [contract.handle(record, self) for record in found]
+
+    def require_contract(
+        self,
+        contract: ServiceContract,
+        *,
+        operation: ServiceOperation[Any, Any] | str | None = None,
+        scope: ServiceScope = ServiceScope.LOCAL,
+    ) -> ServiceHandle:
+        """As ``lookup_contract``; ``ServiceNotFoundError`` when nobody offers it."""
+        handle = self.lookup_contract(contract, operation=operation, scope=scope)
+        if handle is not None:
+            return handle
+        if scope is ServiceScope.LOCAL:
+            where = f"on host {self.name}"
+            advice = "start a provider here, or look on the other hosts with scope=ServiceScope.MESH"
+        else:
+            where = "on any host of the mesh that answers"
+            advice = "start a provider, and let it offer the contract with scope=ServiceScope.MESH"
+        raise ServiceNotFoundError(
+            f"nobody offers the service contract {contract.name!r}, version {contract.version}, {where} "
+            f"(scope {scope.value}); {advice}"
+        )
 
     # --- what a paglet has here ----------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from paglets.core.incarnation import Incarnation
+from paglets.core.runtime_values import ServiceScope
 
 Text = Annotated[str, Meta(max_length=512)]
 """A name, an id or a URL: what is kept in memory or in the store is bounded when it is read."""
@@ -265,6 +266,64 @@ class MulticastParams(Params, frozen=True):
     """Who would get a message of this kind."""
 
     exclude: str = ""
+
+
+# --- services --------------------------------------------------------------------------------------------
+
+SERVICES_ADVERTISE = "services.advertise"
+"""``AdvertiseParams`` -> ``ServiceRecord`` fields. A paglet offers for itself only; else whoever is on this machine."""
+SERVICES_UNADVERTISE = "services.unadvertise"
+"""``UnadvertiseParams`` -> ``{"services": [...]}``: what was taken back."""
+SERVICES_LOOKUP = "services.lookup"
+"""``LookupParams`` -> ``{"services": [ServiceRecord fields]}``; ``mesh`` scope: from every host that answers."""
+SERVICES_LIST = "services.list"
+"""``ServicesListParams`` -> ``{"services": [...], "cursor": str | null}``: what the paglets of this host offer."""
+
+
+class AdvertiseParams(Params, frozen=True):
+    """An offer of a service."""
+
+    agent_id: str
+    name: Text
+    capabilities: Annotated[list[Text], Meta(max_length=256)] = []
+    metadata: dict[str, Any] = {}
+    scope: ServiceScope = ServiceScope.LOCAL
+    ttl: float | None = None
+    """Seconds until it has to be renewed; None: as long as the paglet is there."""
+
+
+class UnadvertiseParams(Params, frozen=True):
+    """Whose offer to take back."""
+
+    agent_id: str
+    name: Text
+
+
+class LookupParams(Params, frozen=True):
+    """Which service to find."""
+
+    name: Text = ""
+    """Empty: any."""
+    capability: Text = ""
+    """Empty: any."""
+    scope: ServiceScope = ServiceScope.LOCAL
+    version: Text = ""
+    """Offers of a contract, of that version; empty: any offer."""
+    operations: Annotated[list[Text], Meta(max_length=256)] = []
+    """And with at least these operations."""
+    first: bool = False
+    """One is enough: the nearest, or whoever answers first."""
+
+
+class ServicesListParams(Params, frozen=True):
+    """Which offers to list, and from where on."""
+
+    name: Text = ""
+    capability: Text = ""
+    scope: ServiceScope = ServiceScope.LOCAL
+    """``local``: all that are on this host; ``mesh``: those that other hosts can find."""
+    limit: Annotated[int, Meta(ge=1)] = 1000
+    cursor: str = ""
 
 
 # --- events, logs, transfers -----------------------------------------------------------------------------

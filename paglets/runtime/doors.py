@@ -11,6 +11,8 @@ from paglets.runtime.mesh_operations import MeshOperations
 from paglets.runtime.operations import Operations
 from paglets.runtime.paglet_operations import PagletOperations
 from paglets.runtime.reads import Reads
+from paglets.runtime.services.finding import Finder
+from paglets.runtime.services.service_operations import ServiceOperations
 
 if TYPE_CHECKING:
     from paglets.runtime.ground import Ground
@@ -56,7 +58,14 @@ class Doors:
             revocations=neighbours.revocations,
             events=ground.events,
         )
-        self.operations.add({**paglets.entries(), **host.entries(), **between.entries()})
+        services = ServiceOperations(
+            desk=population.desk,
+            finder=Finder(desk=population.desk, mesh=neighbours.mesh, peers=neighbours.peers),
+            residents=ground.residents,
+        )
+        self.operations.add(
+            {**paglets.entries(), **host.entries(), **between.entries(), **services.entries()}
+        )
         reads = Reads(
             status=ground.status,
             mesh=neighbours.registry,
@@ -68,7 +77,7 @@ class Doors:
         self.listener = Listener(
             neighbours.trust,
             operations={**self.operations.control_table(), **host.subscriptions()},
-            reads=reads.table(),
+            reads={**reads.table(), "/services": services.read},
             streams=population.arrivals,
             security=neighbours.report,
             opened=lambda: ground.status.open,

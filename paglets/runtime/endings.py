@@ -199,6 +199,7 @@ class Endings:
                 f"paglet {record.agent_id} was disposed of before it handled the message"
             )
             self._mailboxes.fail_waiting(resident, gone)
+        self._residents.left(record.agent_id)
         self._events.emit(
             "dispose",
             agent_id=record.agent_id,

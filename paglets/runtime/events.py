@@ -23,6 +23,7 @@ class Events:
         agent_id: str | None = None,
         class_name: str | None = None,
         message_id: str | None = None,
+        service_name: str | None = None,
         data: dict[str, Any] | None = None,
         error: str | None = None,
     ) -> ContextEvent:
@@ -34,6 +35,7 @@ class Events:
             agent_id=agent_id,
             class_name=class_name,
             message_id=message_id,
+            service_name=service_name,
             data=data or {},
             error=error,
         )

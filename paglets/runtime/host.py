@@ -10,9 +10,11 @@ from paglets.core.agent import ACTIVE, INACTIVE, Paglet
 from paglets.core.deactivation import DeactivationRequest
 from paglets.core.messages import ONEWAY, Message
 from paglets.core.reply_sets import ReplySet
+from paglets.core.runtime_values import ServiceScope
 from paglets.persistence.storage import DEFAULT_PERSISTENT_STORAGE_QUOTA_BYTES, ManagedStorage
 from paglets.remote import api
 from paglets.remote.proxy import PagletProxy
+from paglets.remote.service_calls import ServiceCalls
 from paglets.remote.transfer import TransferTicket
 from paglets.runtime import host_setup
 from paglets.runtime.host_calls import HostCalls
@@ -28,12 +30,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from paglets.core.context_events import ContextEvent
+    from paglets.core.references import PagletProxyRef
     from paglets.core.resources import ResourceRegistry
     from paglets.persistence.store import Store
     from paglets.remote.client import HostClient
     from paglets.remote.discovery import Discovery
     from paglets.remote.mesh import HostRef, MeshRegistry
     from paglets.runtime.launchers.launcher import Launcher
+    from paglets.services.contracts import ServiceContract
+    from paglets.services.operations import ServiceOperation
+    from paglets.services.records import ServiceRecord
 
 
 class Host:
@@ -112,6 +118,7 @@ class Host:
         self._life = HostLife(settings, provided)
         self._calls = HostCalls(self._life)
         self._records = HostRecords(self._life)
+        self._services = ServiceCalls(self._calls.call)
         self._registries: dict[str, ResourceRegistry] = {}
 
     # --- what it is --------------------------------------------------------------------------------------
@@ -330,7 +337,7 @@ class Host:
         return proxy.send(message, **options)
 
     def multicast_message(
-        self, kind: str | Message, args: dict[str, Any] | None = None, *, exclude: str | None = None
+        self, kind: str | Message, args: Mapping[str, Any] | None = None, *, exclude: str | None = None
     ) -> ReplySet:
         """Send to every active paglet here; the replies as they come. ``kind`` may be a whole message."""
         raw = self._calls.call(api.MESSAGE_MULTICAST, api.MulticastParams(exclude=exclude or ""))
@@ -354,6 +361,55 @@ class Host:
     def notify_all_messages(self, agent_id: str) -> None:
         """Wake all of those that wait for a message in a paglet."""
         self._calls.call(api.PAGLETS_NOTIFY, api.NotifyParams(agent_id=agent_id, everyone=True))
+
+    # --- services ----------------------------------------------------------------------------------------
+
+    def advertise_service(
+        self,
+        agent_id: str,
+        name: str,
+        *,
+        capabilities: Iterable[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        scope: ServiceScope = ServiceScope.LOCAL,
+        ttl: float | None = None,
+    ) -> ServiceRecord:
+        """Offer a service of a paglet that is active here."""
+        return self._services.advertise(
+            agent_id, name, capabilities=capabilities, metadata=metadata, scope=scope, ttl=ttl
+        )
+
+    def unadvertise_service(self, agent_id: str, name: str) -> list[ServiceRecord]:
+        """Take an offer of a paglet back; what was taken back."""
+        return self._services.unadvertise(agent_id, name)
+
+    def lookup_service(
+        self, name: str, *, capability: str | None = None, scope: ServiceScope = ServiceScope.LOCAL
+    ) -> PagletProxyRef | None:
+        """Who offers a service; None when nobody does."""
+        found = self._services.find(name, capability=capability, scope=scope, first=True)
+        return found[0].proxy if found else None
+
+    def lookup_services(
+        self,
+        name: str | None = None,
+        *,
+        capability: str | None = None,
+        scope: ServiceScope = ServiceScope.LOCAL,
+    ) -> list[ServiceRecord]:
+        """All offers of that name (None: any), those of this host first."""
+        return self._services.find(name, capability=capability, scope=scope)
+
+    def contract_records(
+        self,
+        contract: ServiceContract,
+        *,
+        operation: ServiceOperation[Any, Any] | str | None = None,
+        scope: ServiceScope = ServiceScope.LOCAL,
+        first: bool = False,
+    ) -> list[ServiceRecord]:
+        """Offers of a contract."""
+        return self._services.find_contract(contract, operation=operation, scope=scope, first=first)
 
     # --- events ------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from paglets.runtime.endings import Endings
 from paglets.runtime.hook_waits import HookWaits
 from paglets.runtime.lifecycle import Lifecycle
 from paglets.runtime.mailboxes import Mailboxes
+from paglets.runtime.services.desk import ServiceDesk
 from paglets.runtime.supervisor import Supervisor
 from paglets.runtime.transfers.arrivals import Arrivals
 from paglets.runtime.transfers.asking import Asker
@@ -43,6 +44,7 @@ class Population:
         self._residents = ground.residents
         self._name = ground.here.name
         self._recoveries: set[asyncio.Task[None]] = set()
+        self.desk = ServiceDesk(residents=ground.residents, here=ground.here, events=ground.events)
         self.circles = Circles(ground.residents)
         waits = HookWaits(ground.residents)
         self.first_hooks = FirstHooks(
@@ -184,6 +186,7 @@ class Population:
         await self.work_places.aclose()
         await self.delivery.aclose()
         await self.mailboxes.aclose()
+        self.desk.close()
         await self.supervisor.aclose()
 
 

@@ -15,7 +15,7 @@ OPERATION_TIMEOUT = 30.0
 """Seconds that an operation waits for its turn on a paglet."""
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 
     from paglets.core.errors import TransferInDoubtError
     from paglets.core.incarnation import Incarnation
@@ -83,6 +83,13 @@ class Residents:
         self._turns = Turns()
         self._limit = limit
         self._mailbox_limit = mailbox_limit
+        self.on_ended: list[Callable[[Child], None]] = []
+        """Told of each life that is over: its paglet was parked, has left, crashed, or goes on in another process.
+
+        Never late; more than once for some.
+        """
+        self.on_left: list[Callable[[str], None]] = []
+        """Told of each paglet that has left this host or was disposed of, parked ones too."""
 
     def __len__(self) -> int:
         return len(self._residents)
@@ -108,14 +115,29 @@ class Residents:
         earlier = self._residents.get(record.agent_id)
         self._residents[record.agent_id] = resident
         if earlier is not None:
-            _say_gone(earlier)
+            self._end(earlier)
         return resident
 
     def remove(self, resident: Resident) -> None:
         """Take a resident off the table, unless a later life has taken its place."""
         if self._residents.get(resident.agent_id) is resident:
             del self._residents[resident.agent_id]
+        self._end(resident)
+
+    def _end(self, resident: Resident) -> None:
         _say_gone(resident)
+        if resident.child is not None:
+            self.ended(resident.child)
+
+    def ended(self, child: Child) -> None:
+        """A life in that process is over; said here by itself when a resident leaves the table."""
+        for listener in self.on_ended:
+            listener(child)
+
+    def left(self, agent_id: str) -> None:
+        """The paglet is not on this host any more."""
+        for listener in self.on_left:
+            listener(agent_id)
 
     @contextlib.asynccontextmanager
     async def claim(self, agent_id: str, timeout: float) -> AsyncGenerator[None]:

@@ -228,6 +228,7 @@ class Supervisor:
     def on_exit(self, child: Child, outcome: ChildOutcome) -> None:
         """See ``ChildOwner``."""
         self._children.discard(child)
+        self._residents.ended(child)
         resident = self._residents.get(child.agent_id)
         if resident is None or resident.child is not child:
             return

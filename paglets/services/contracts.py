@@ -29,7 +29,9 @@ from paglets.services.records import ServiceRecord
 from paglets.services.registry import ServiceRegistry
 
 if TYPE_CHECKING:
+    from paglets.core.context import PagletContext
     from paglets.core.messages import Message
+    from paglets.core.references import ProxyMaker
 
 __all__ = [
     "CONTRACT_METADATA_KEY",
@@ -116,6 +118,12 @@ class ServiceContract:
             and isinstance(operations, list | tuple)
             and set(self.capabilities) <= set(cast("Iterable[Any]", operations))
         )
+
+    def handle(
+        self, record: ServiceRecord, context_or_client: PagletContext | ProxyMaker | None = None
+    ) -> ServiceHandle:
+        """A handle to call that offer by."""
+        return ServiceHandle(self, record, context_or_client)
 
     def route(
         self,

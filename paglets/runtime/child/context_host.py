@@ -12,22 +12,27 @@ from paglets.core.deactivation import DeactivationRequest
 from paglets.core.errors import HostError, InvalidAgentError, LifecycleError
 from paglets.core.messages import Message
 from paglets.core.reply_sets import ReplySet
-from paglets.core.runtime_values import ACTIVE, INACTIVE
+from paglets.core.runtime_values import ACTIVE, INACTIVE, ServiceScope
 from paglets.persistence.storage import ManagedStorage
 from paglets.remote import api
 from paglets.remote.proxy import PagletProxy
+from paglets.remote.service_calls import ServiceCalls
 from paglets.remote.transfer import TransferTicket
 from paglets.serialization.codec import dataclass_to_wire, qualified_name
 from paglets.serialization.values import from_json, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from paglets.core.agent import Paglet
+    from paglets.core.references import PagletProxyRef
     from paglets.core.resources import ResourceRegistry
     from paglets.remote.mesh import HostRef
     from paglets.runtime.child.calls import Calls
     from paglets.runtime.child_specs import AdmitSpec
+    from paglets.services.contracts import ServiceContract
+    from paglets.services.operations import ServiceOperation
+    from paglets.services.records import ServiceRecord
 
 _HERE = ""
 _STATES = {ACTIVE: "active", INACTIVE: "inactive", ACTIVE | INACTIVE: "all"}
@@ -40,6 +45,7 @@ class ChildContextHost:
         self._paglet = paglet
         self._spec = spec
         self._calls = calls
+        self._services = ServiceCalls(lambda method, params: calls.call(_HERE, method, params))
         self._woken = threading.Condition()
         self._waiting = 0
         self._ended = ""
@@ -207,6 +213,55 @@ class ChildContextHost:
         with self._woken:
             self._ended = reason
             self._woken.notify_all()
+
+    # --- services ----------------------------------------------------------------------------------------
+
+    def advertise_service(
+        self,
+        agent_id: str,
+        name: str,
+        *,
+        capabilities: Iterable[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        scope: ServiceScope = ServiceScope.LOCAL,
+        ttl: float | None = None,
+    ) -> ServiceRecord:
+        """Offer a service of the paglet."""
+        return self._services.advertise(
+            agent_id, name, capabilities=capabilities, metadata=metadata, scope=scope, ttl=ttl
+        )
+
+    def unadvertise_service(self, agent_id: str, name: str) -> list[ServiceRecord]:
+        """Take an offer of the paglet back."""
+        return self._services.unadvertise(agent_id, name)
+
+    def lookup_service(
+        self, name: str, *, capability: str | None = None, scope: ServiceScope = ServiceScope.LOCAL
+    ) -> PagletProxyRef | None:
+        """Who offers a service."""
+        found = self._services.find(name, capability=capability, scope=scope, first=True)
+        return found[0].proxy if found else None
+
+    def lookup_services(
+        self,
+        name: str | None = None,
+        *,
+        capability: str | None = None,
+        scope: ServiceScope = ServiceScope.LOCAL,
+    ) -> list[ServiceRecord]:
+        """All offers of a service."""
+        return self._services.find(name, capability=capability, scope=scope)
+
+    def contract_records(
+        self,
+        contract: ServiceContract,
+        *,
+        operation: ServiceOperation[Any, Any] | str | None = None,
+        scope: ServiceScope = ServiceScope.LOCAL,
+        first: bool = False,
+    ) -> list[ServiceRecord]:
+        """Offers of a contract."""
+        return self._services.find_contract(contract, operation=operation, scope=scope, first=first)
 
     # --- what the paglet has here ------------------------------------------------------------------------
 

@@ -281,6 +281,7 @@ class Mover:
         """See ``Aftermath``."""
         if move.resident is not None:
             self._residents.remove(move.resident)
+            self._residents.left(move.record.agent_id)
             self._delivery.reroute(move.resident)
         if move.state.in_doubt:  # otherwise who waits for the move sees to it
             self._own(self._work_places.clear(move.record.agent_id, move.record.incarnation))
