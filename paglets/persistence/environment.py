@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import secrets
 import shutil
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING
 
 import lmdb
 
+from paglets.persistence.agenda import Agenda
 from paglets.persistence.damage import DamageLog
 from paglets.persistence.directory_lock import DirectoryLock
 from paglets.persistence.directory_sync import sync_directory
 from paglets.persistence.errors import StoreSchemaError
 from paglets.persistence.lmdb_errors import damaged, error_code, translate
+from paglets.persistence.message_queue import MessageQueue
 from paglets.persistence.phase_counts import repair_counts
 from paglets.persistence.settings import MAP_SIZE_MINIMUM, StoreSettings, default_map_size
 from paglets.persistence.tables import MAX_TABLES, SCHEMA_VERSION, Tables
@@ -24,11 +27,15 @@ from paglets.persistence.verification import is_too_short, verify
 if TYPE_CHECKING:
     from pathlib import Path
 
+log = logging.getLogger(__name__)
+
 DATA_FILE = "store.lmdb"
 LOCK_FILE = "store.lock"
 
 SCHEMA_KEY = b"schema"
 COMMIT_KEY = b"commit"
+_WITHOUT_AGENDA = 1
+"""The schema before the agenda, which is made from the records when it is not there."""
 STORE_ID_KEY = b"store-id"
 
 
@@ -125,11 +132,12 @@ def _prepare(
     tables = Tables(environment, damage)
     with environment.begin(write=True) as txn:
         schema = tables.numbers.get(txn, SCHEMA_KEY)
-        if schema is None:
+        if schema is None or schema == _WITHOUT_AGENDA:
             tables.numbers.put(txn, SCHEMA_KEY, SCHEMA_VERSION)
+        if schema is None:
             tables.numbers.put(txn, COMMIT_KEY, 1)
             tables.meta.put(txn, STORE_ID_KEY, secrets.token_hex(16).encode("ascii"))
-        elif schema != SCHEMA_VERSION:
+        elif schema not in {_WITHOUT_AGENDA, SCHEMA_VERSION}:
             raise StoreSchemaError(
                 f"the store in {directory} has schema {schema}, and this release knows {SCHEMA_VERSION}; "
                 "start the release that wrote it, or a newer one"
@@ -140,6 +148,8 @@ def _prepare(
             raise damaged(directory, "its number or its id is gone")
         tables.remember_quarantined(txn, damage)
         repair_counts(txn, tables, damage)
+        if Agenda(txn, tables).repair(damage, MessageQueue(txn, tables).has_messages) and schema is not None:
+            log.warning("the store's agenda was made anew from its records", extra={"store": str(directory)})
     return OpenedStore(
         directory, settings, environment, tables, damage, store_id.decode("ascii"), commit, lock
     )

@@ -54,7 +54,7 @@ class LmdbTransaction(ReadTransaction):
         before = self._tables.paglets.get(self._txn, key)
         self.dirty = True
         self._tables.paglets.put(self._txn, key, record)
-        self._replaced(before, record)
+        self._replaced(record.agent_id, before, record)
 
     def delete_paglet(self, agent_id: str) -> None:
         """Forget the id; nothing happens when it is unknown."""
@@ -63,7 +63,7 @@ class LmdbTransaction(ReadTransaction):
         if before is not None:
             self.dirty = True
             self._tables.paglets.delete(self._txn, key)
-            self._replaced(before, None)
+            self._replaced(agent_id, before, None)
 
     def put_verdict(self, verdict: VerdictRecord) -> None:
         """Store a verdict. The rules never replace one by another."""
@@ -96,7 +96,10 @@ class LmdbTransaction(ReadTransaction):
         ``QueueFullError`` when as many wait as the settings allow.
         """
         appended = self._queue.append(agent_id, message, self._settings)
-        self.dirty = self.dirty or appended
+        if appended:
+            self.dirty = True
+            if self._queue.state(agent_id).messages == 1:
+                self._messages_changed(agent_id, has_messages=True)
         return appended
 
     def drop_queued(self, agent_id: str, message_id: str | None = None) -> None:
@@ -104,7 +107,10 @@ class LmdbTransaction(ReadTransaction):
         dropped = (
             self._queue.drop_all(agent_id) if message_id is None else self._queue.drop(agent_id, message_id)
         )
-        self.dirty = self.dirty or dropped
+        if dropped:
+            self.dirty = True
+            if not self._queue.has_messages(agent_id):
+                self._messages_changed(agent_id, has_messages=False)
 
     def put_peer(self, record: PeerRecord) -> None:
         """Remember the furthest that a peer's store was seen."""
@@ -131,13 +137,21 @@ class LmdbTransaction(ReadTransaction):
 
     def quarantine(self, damage: Damage) -> None:
         """For the store itself: take a damaged record out of its table."""
-        self.dirty = self._tables.put_quarantined(self._txn, damage) or self.dirty
+        if self._tables.put_quarantined(self._txn, damage):
+            self.dirty = True
+            if damage.table == self._tables.paglets.name:
+                self._agenda.forget(damage.key.decode("utf-8", "replace"))
 
     def drop_quarantined(self, table: str, key: bytes) -> None:
         """For the store itself: forget a damaged record."""
         self.dirty = self._tables.drop_quarantined(self._txn, table, key) or self.dirty
 
-    def _replaced(self, before: PagletRecord | None, after: PagletRecord | None) -> None:
+    def _messages_changed(self, agent_id: str, *, has_messages: bool) -> None:
+        for record in self.some_paglets([agent_id]):
+            self._agenda.messages_changed(record, has_messages=has_messages)
+
+    def _replaced(self, agent_id: str, before: PagletRecord | None, after: PagletRecord | None) -> None:
+        self._agenda.replace(before, after, lambda: self._queue.has_messages(agent_id))
         old_state = before.state if before is not None else None
         new_state = after.state if after is not None else None
         if old_state != new_state:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from paglets.persistence.errors import QueueFullError
+from paglets.persistence.errors import QueueFullError, RecordDamagedError
 from paglets.persistence.table import id_key, number_key
 from paglets.persistence.tables import QueueState, Tables
 
@@ -31,6 +31,13 @@ class MessageQueue:
     def state(self, agent_id: str) -> QueueState:
         """How much waits for a paglet."""
         return self._tables.queue_states.get(self._txn, id_key(agent_id)) or QueueState()
+
+    def has_messages(self, agent_id: str) -> bool:
+        """Whether any wait for a paglet; when that cannot be told any more, somebody has to look."""
+        try:
+            return self.state(agent_id).messages > 0
+        except RecordDamagedError:
+            return True
 
     def append(self, agent_id: str, record: QueuedRecord, settings: StoreSettings) -> bool:
         """Put a message at the end; False when one of its id waits, ``QueueFullError`` over a bound."""

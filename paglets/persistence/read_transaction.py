@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from paglets.persistence.agenda import Agenda
 from paglets.persistence.blob_table import BlobTable
+from paglets.persistence.errors import RecordDamagedError
 from paglets.persistence.message_queue import MessageQueue
 from paglets.persistence.phase_counts import read_counts
 from paglets.persistence.table import id_key, number_key
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import lmdb
 
     from paglets.core.incarnation import TransferId
+    from paglets.persistence.agenda import Matter
     from paglets.persistence.records import (
         BlobRef,
         PagletRecord,
@@ -40,6 +46,7 @@ class ReadTransaction:
         self._tables = tables
         self._queue = MessageQueue(txn, tables)
         self._blobs = BlobTable(txn, tables)
+        self._agenda = Agenda(txn, tables)
 
     def paglet(self, agent_id: str) -> PagletRecord | None:
         """The record of that id, or None."""
@@ -49,6 +56,27 @@ class ReadTransaction:
         """Records in order of their ids, from the one after ``after``; fewer than ``limit`` at the end."""
         start = after.encode("utf-8") + b"\0" if after else b""
         return [record for _, record in islice(self._tables.paglets.scan(self._txn, start), limit)]
+
+    def some_paglets(self, agent_ids: Iterable[str]) -> list[PagletRecord]:
+        """The records of those ids; those that are not there, or damaged, are left out."""
+        found: list[PagletRecord] = []
+        for agent_id in agent_ids:
+            with suppress(RecordDamagedError):
+                record = self.paglet(agent_id)
+                if record is not None:
+                    found.append(record)
+        return found
+
+    def agenda(self, matter: Matter) -> list[str]:
+        """The ids of the paglets that somebody has to look at for that reason, in order; not for ``GONE``.
+
+        Costs what there is of them, however many records there are.
+        """
+        return self._agenda.ids(matter)
+
+    def gone(self, before: float, limit: int | None = None) -> list[str]:
+        """Ids that moved on or were disposed of before that time (wall clock), the earliest first."""
+        return self._agenda.gone(before, limit)
 
     def phase_counts(self) -> dict[Phase, int]:
         """How many records there are in each phase; costs the same for any number of them."""
@@ -74,10 +102,6 @@ class ReadTransaction:
     def queued(self, agent_id: str) -> list[QueuedRecord]:
         """Messages waiting for a paglet, in the order they were accepted."""
         return self._queue.list(agent_id)
-
-    def queue_owners(self) -> list[str]:
-        """The ids that messages wait for, in order."""
-        return [key.decode("utf-8") for key in self._tables.queue_states.keys(self._txn)]
 
     def queue_state(self, agent_id: str) -> QueueState:
         """How many messages, and bytes of them, wait for a paglet."""

@@ -13,7 +13,8 @@ from paglets.persistence.table import Table
 if TYPE_CHECKING:
     import lmdb
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Schema 1 had no agenda."""
 MAX_TABLES = 32
 
 
@@ -43,7 +44,7 @@ class Tables:
 
     def __init__(self, environment: lmdb.Environment, damage: DamageLog) -> None:
         self.numbers = Table(environment, "numbers", int, damage)
-        """``schema``, ``commit``, ``counter``, ``phase.<phase>``"""
+        """``schema``, ``commit``, ``counter``, ``phase.<phase>``, ``agenda``"""
         self.meta = Table(environment, "meta", bytes, damage)
         """Small settings: ``store-id``, and under ``host.`` what the host keeps."""
         self.paglets = Table(environment, "paglets", PagletRecord, damage)
@@ -86,6 +87,8 @@ class Tables:
         # Bytes of blobs have their digest, and what is in quarantine is kept as it was found.
         self.chunks = environment.open_db(b"chunks")
         """By upload number, sequence number (4 bytes)."""
+        self.agenda = environment.open_db(b"agenda")
+        """Checksums of the keys, by matter, time, agent id: see ``paglets.persistence.agenda``."""
         self.quarantine = environment.open_db(b"quarantine")
         """Reason and bytes as they were found, by table NUL key."""
 
@@ -113,7 +116,12 @@ class Tables:
     def used_bytes(self, txn: lmdb.Transaction[bytes]) -> int:
         """Bytes of the map that hold something."""
         total = 0
-        for db in (self.chunks, self.quarantine, *(table.db for table in self._by_name.values())):
+        for db in (
+            self.chunks,
+            self.agenda,
+            self.quarantine,
+            *(table.db for table in self._by_name.values()),
+        ):
             stat = txn.stat(db)
             total += stat["psize"] * (stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"])
         return total

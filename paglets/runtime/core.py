@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
+from paglets.core.deactivation import DeactivationRequest
 from paglets.core.errors import PagletError
+from paglets.persistence.agenda import Matter
 from paglets.persistence.journal.counters import open_transfers
-from paglets.persistence.records import PagletRecord, Phase
 from paglets.remote.discovery import Advertisement
 from paglets.runtime.bind_addresses import network_state, reachable_addresses, reachable_urls
 from paglets.runtime.doors import Doors
@@ -19,17 +19,19 @@ from paglets.runtime.ground import Ground, Means
 from paglets.runtime.launchers.orphans import end_orphans
 from paglets.runtime.neighbours import Neighbours
 from paglets.runtime.population import Population
-from paglets.runtime.wakeups import wake_time
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Sequence
 
     from paglets.core.context_events import ContextEventLog
+    from paglets.persistence.read_transaction import ReadTransaction
+    from paglets.persistence.records import PagletRecord
     from paglets.runtime.settings import HostSettings
 
 logger = logging.getLogger(__name__)
 
 _SHUTDOWN_PATIENCE = 10.0
+_PAGE = 1000
 _RECOVERY_PATIENCE = 10.0
 """Seconds that paglets have to come back before their host counts as ready without them."""
 
@@ -59,19 +61,19 @@ class HostCore:
         settings = self.ground.settings
         await asyncio.to_thread(self._clean_up)
         await self.neighbours.greetings.recall()
-        records = await self._interrupted()
-        for target, transfer_id in open_transfers(records):
+        interrupted = await self.ground.store.read(_interrupted)
+        for target, transfer_id in open_transfers(interrupted.moving):
             self.ground.open_transfers.reopen(transfer_id, target)
         await self.ground.means.launcher.start()
         await self.doors.listener.start(settings.bind, settings.port, socket_path=settings.socket_path)
         await self.refresh_addresses()
-        self._recovery = asyncio.create_task(self._take_up(records), name="recovery")
+        self._recovery = asyncio.create_task(self._take_up(interrupted), name="recovery")
         if settings.mesh:
             await self.neighbours.mesh.start(self._advertisement(), peers=settings.peers)
         self._forgetter.start()
         self.ground.status.open = True
         self.ground.events.emit("context-start")
-        if not any(record.phase is Phase.ACTIVE or _comes_back(record) for record in records):
+        if not interrupted.running and not interrupted.sleeping:
             self.ground.status.recovered = True  # there is no process to wait for
 
     def _clean_up(self) -> None:
@@ -103,40 +105,38 @@ class HostCore:
             urls=self.ground.status.addresses,
         )
 
-    async def _interrupted(self) -> list[PagletRecord]:
-        """The records that the last life of this host left unfinished."""
-        found: list[PagletRecord] = []
-        after = ""
-        while True:
-            batch = await self.ground.store.read(lambda tx, start=after: tx.paglets(start, 1000))
-            found.extend(record for record in batch if _unfinished(record))
-            if len(batch) < 1000:
-                return found
-            after = batch[-1].agent_id
-
-    async def _take_up(self, records: Iterable[PagletRecord]) -> None:
+    async def _take_up(self, interrupted: _Interrupted) -> None:
         """Ask about what was on its way, and bring back what was running."""
-        running: list[Coroutine[Any, Any, Any]] = [self.population.mover.take_up_messages()]
-        for record in records:
-            if record.phase is Phase.PREPARED:
-                running.append(self.population.mover.take_up(record))
-            elif record.phase is Phase.ACTIVE:
-                running.append(self.population.lifecycle.recover(record.agent_id))
-            elif _comes_back(record):
-                running.append(self._wake(record.agent_id))
-            else:
-                self.population.wakeups.note(record)
+        mover, lifecycle = self.population.mover, self.population.lifecycle
+        asking = asyncio.gather(
+            mover.take_up_messages(),
+            *(mover.take_up(record) for record in interrupted.moving),
+            self._set_alarms(interrupted.alarms),
+            return_exceptions=True,
+        )
+        coming = asyncio.gather(
+            *(lifecycle.recover(agent_id) for agent_id in interrupted.running),
+            *(self._wake(agent_id) for agent_id in interrupted.sleeping),
+            return_exceptions=True,
+        )
         patience = asyncio.get_running_loop().call_later(_RECOVERY_PATIENCE, self._recovered)
+        coming.add_done_callback(lambda _: self._recovered())
         try:
-            for error in await asyncio.gather(*running, return_exceptions=True):
-                if isinstance(error, Exception):
-                    logger.error("a paglet could not be brought back", exc_info=error)
+            for errors in await asyncio.gather(asking, coming):
+                for error in errors:
+                    if isinstance(error, Exception):
+                        logger.error("a paglet could not be brought back", exc_info=error)
         finally:
             patience.cancel()
-            self._recovered()
 
     def _recovered(self) -> None:
         self.ground.status.recovered = True
+
+    async def _set_alarms(self, agent_ids: Sequence[str]) -> None:
+        for start in range(0, len(agent_ids), _PAGE):
+            page = agent_ids[start : start + _PAGE]
+            for record in await self.ground.store.read(lambda tx, ids=page: tx.some_paglets(ids)):
+                self.population.wakeups.note(record)
 
     async def _wake(self, agent_id: str) -> None:
         with suppress(PagletError):  # shown by its record
@@ -195,12 +195,21 @@ class HostCore:
             )
 
 
-def _unfinished(record: PagletRecord) -> bool:
-    if record.phase is Phase.INACTIVE:
-        return _comes_back(record) or wake_time(record) is not None
-    return record.phase in {Phase.ACTIVE, Phase.PREPARED}
+class _Interrupted(NamedTuple):
+    """What the last life of this host left unfinished."""
+
+    moving: list[PagletRecord]
+    running: list[str]
+    sleeping: list[str]
+    """Parked, and woken because the host starts."""
+    alarms: list[str]
+    """Parked until a time."""
 
 
-def _comes_back(record: PagletRecord) -> bool:
-    """Whether a parked paglet is woken because its host starts."""
-    return record.resume or DeactivationPolicy.from_wire(record.policy).activate_on_startup
+def _interrupted(tx: ReadTransaction) -> _Interrupted:
+    return _Interrupted(
+        tx.some_paglets(tx.agenda(Matter.MOVING)),
+        tx.agenda(Matter.RUNNING),
+        tx.agenda(Matter.STARTUP),
+        tx.agenda(Matter.ALARM),
+    )

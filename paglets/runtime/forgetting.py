@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from paglets.persistence.errors import StoreError
 from paglets.persistence.journal.conflict import JournalConflict
-from paglets.persistence.journal.forgetting import RECORD_LIFETIME, expired, forget
+from paglets.persistence.journal.forgetting import RECORD_LIFETIME, forget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ _PAGE = 1000
 
 
 class Forgetter:
-    """Looks through the records now and then, a page at a time."""
+    """Looks now and then for those that are gone for long enough; the others are not looked at."""
 
     def __init__(
         self, store: Store, *, lifetime: float = RECORD_LIFETIME, clock: Callable[[], float] = time.time
@@ -56,15 +56,13 @@ class Forgetter:
 
     async def sweep(self) -> int:
         """Forget what is old enough; how many records that were."""
-        after, forgotten, now = "", 0, self._clock()
-        while True:
-            batch = await self._store.read(lambda tx, start=after: tx.paglets(start, _PAGE))
-            old = [record for record in batch if expired(record, now, self._lifetime)]
-            for record in old:
+        forgotten, now = 0, self._clock()
+        old = await self._store.read(lambda tx: tx.gone(now - self._lifetime))
+        for start in range(0, len(old), _PAGE):
+            page = old[start : start + _PAGE]
+            for record in await self._store.read(lambda tx, ids=page: tx.some_paglets(ids)):
                 forgotten += await self._forget(record, now)
-            if len(batch) < _PAGE:
-                return forgotten
-            after = batch[-1].agent_id
+        return forgotten
 
     async def _forget(self, record: PagletRecord, now: float) -> bool:
         try:

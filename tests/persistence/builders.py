@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import lmdb
+
 from paglets.core.incarnation import Incarnation, TransferId
 from paglets.persistence.records import Outcome, PagletRecord, Phase, QueuedRecord, VerdictRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from paglets.persistence.lmdb_transaction import LmdbTransaction
     from paglets.persistence.records import BlobRef
@@ -37,3 +40,16 @@ def message(message_id: str, body: bytes = b"{}") -> QueuedRecord:
 
 def verdict(source: str, counter: int, outcome: Outcome = Outcome.ARRIVED) -> VerdictRecord:
     return VerdictRecord(TransferId(source, counter), "agent", Incarnation(), outcome)
+
+
+def edit(directory: Path, table: bytes, key: bytes, value: bytes | None) -> None:
+    """Change one value of a closed store behind its back; None flips one bit of it."""
+    environment = lmdb.open(str(directory / "store.lmdb"), subdir=False, max_dbs=32)
+    db = environment.open_db(table)
+    with environment.begin(write=True) as txn:
+        if value is None:
+            found = txn.get(key, db=db)
+            assert found is not None
+            value = found[:-1] + bytes([found[-1] ^ 1])
+        txn.put(key, value, db=db)
+    environment.close()

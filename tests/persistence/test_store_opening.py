@@ -24,7 +24,7 @@ from paglets.persistence.errors import (
 from paglets.persistence.records import Phase
 from paglets.persistence.store import Store
 from paglets.persistence.table import seal
-from tests.persistence.builders import message, putting, record
+from tests.persistence.builders import edit, message, putting, record
 
 if TYPE_CHECKING:
     from paglets.persistence.damage import Damage
@@ -61,19 +61,6 @@ try:
 except StoreReadOnlyError as error:
     print(error)
 """
-
-
-def edit(directory: Path, table: bytes, key: bytes, value: bytes | None) -> None:
-    """Change one value behind the store's back."""
-    environment = lmdb.open(str(directory / "store.lmdb"), subdir=False, max_dbs=32)
-    db = environment.open_db(table)
-    with environment.begin(write=True) as txn:
-        if value is None:
-            found = txn.get(key, db=db)
-            assert found is not None
-            value = found[:-1] + bytes([found[-1] ^ 1])
-        txn.put(key, value, db=db)
-    environment.close()
 
 
 def run(script: str, directory: Path, *, timeout: float = 30) -> str:

@@ -10,9 +10,9 @@ import msgspec
 
 from paglets.core.errors import PagletCrashedError, PagletError, PagletInactiveError, RemoteHostError
 from paglets.core.messages import SYNCHRONOUS
+from paglets.persistence.agenda import Matter
 from paglets.persistence.journal import queues
 from paglets.persistence.journal.conflict import JournalConflict
-from paglets.persistence.records import Phase
 from paglets.remote.api import MessageParams
 
 if TYPE_CHECKING:
@@ -52,10 +52,8 @@ class Onward:
 
     async def take_up(self) -> None:
         """Go on with what the host's earlier life has left to do."""
-        for agent_id in await self._store.read(lambda tx: tx.queue_owners()):
-            record = await self._store.read(lambda tx, key=agent_id: tx.paglet(key))
-            if record is not None and record.phase is Phase.DEPARTED:
-                self.begin(agent_id)
+        for agent_id in await self._store.read(lambda tx: tx.agenda(Matter.ONWARD)):
+            self.begin(agent_id)
 
     def wake(self) -> None:
         """A host was heard from: what could not be delivered may be tried again at once."""
