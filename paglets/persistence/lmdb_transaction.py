@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from paglets.persistence.artifact_table import ArtifactTable
 from paglets.persistence.phase_counts import change_count
 from paglets.persistence.read_transaction import (
     COUNTER_KEY,
@@ -38,6 +39,12 @@ class LmdbTransaction(ReadTransaction):
         """For the store itself: blobs are adopted, written and swept through it."""
         self.dirty = True
         return self._blobs
+
+    @property
+    def artifacts(self) -> ArtifactTable:
+        """The artifacts, to be written."""
+        self.dirty = True
+        return ArtifactTable(self._txn, self._tables, self._blobs)
 
     @property
     def condemned(self) -> list[int]:

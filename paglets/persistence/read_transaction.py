@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from paglets.persistence.agenda import Agenda
+from paglets.persistence.artifact_table import ArtifactTable
 from paglets.persistence.blob_table import BlobTable
 from paglets.persistence.errors import RecordDamagedError
 from paglets.persistence.message_queue import MessageQueue
@@ -114,6 +115,11 @@ class ReadTransaction:
     def peers(self) -> list[PeerRecord]:
         """What this host remembers of all peers' stores."""
         return [record for _, record in self._tables.peers.scan(self._txn)]
+
+    @property
+    def artifacts(self) -> ArtifactTable:
+        """The artifacts; only to be read through a read transaction."""
+        return ArtifactTable(self._txn, self._tables, self._blobs)
 
     def has_blob(self, ref: BlobRef) -> bool:
         """Whether that blob is here."""

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from paglets.persistence.blobs import BlobWriter, StagedBlob
 from paglets.persistence.errors import StoreBusyError
-from paglets.persistence.jobs import LoopJob
+from paglets.persistence.jobs import LoopJob, ThreadJob
+from paglets.persistence.thread_blobs import ThreadBlobWriter
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from paglets.persistence.environment import OpenedStore
     from paglets.persistence.lmdb_transaction import LmdbTransaction
@@ -46,6 +48,18 @@ class BlobStaging:
             await self._readers.run(lambda: self._opened.require_space(size_hint))
         self._open_writers += 1
         return BlobWriter(self, next(self._uploads))
+
+    def begin_in_thread(self, size_hint: int) -> ThreadBlobWriter:
+        """A writer for a thread, for a blob of about that size; their number is the caller's to bound."""
+        if size_hint > self.small_blob:
+            self._opened.require_space(size_hint)
+        return ThreadBlobWriter(self, self, next(self._uploads))
+
+    def submit_bulk_from_thread(self, rule: Callable[[LmdbTransaction], ResultT]) -> Future[ResultT]:
+        """``submit_bulk`` for a thread."""
+        job = ThreadJob(rule)
+        self._writer.submit_bulk(job)
+        return job.waiter
 
     async def stage_bytes(self, data: bytes | bytearray | memoryview) -> StagedBlob:
         """Stage a blob that is in memory."""

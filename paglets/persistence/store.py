@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from paglets.persistence.lmdb_transaction import LmdbTransaction
     from paglets.persistence.read_transaction import ReadTransaction
     from paglets.persistence.records import BlobRef
+    from paglets.persistence.thread_blobs import ThreadBlobWriter
 
 __all__ = ["CommitStep", "StagedBlob", "Store", "StoreSettings"]
 
@@ -147,6 +148,14 @@ class Store:
     async def stage_file(self, descriptor: int, size: int) -> StagedBlob:
         """Stage the first ``size`` bytes of an open file, a memory file for example; raises as ``stage``."""
         return await self._staging.stage_file(descriptor, size)
+
+    def stage_sync(self, size_hint: int = 0) -> ThreadBlobWriter:
+        """Begin a blob from a thread; for ``commit_sync``. ``StoreFullError`` when it cannot fit."""
+        return self._staging.begin_in_thread(size_hint)
+
+    def blob_reader(self, ref: BlobRef) -> BlobReader:
+        """The bytes of a blob in slices, for a thread."""
+        return BlobReader(self._readers, ref)
 
     async def read_blob(self, ref: BlobRef) -> AsyncGenerator[bytes]:
         """The bytes of a blob in slices; nothing is to be believed before the last one has come.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from paglets.persistence.artifact_records import ArtifactRecord
 from paglets.persistence.damage import Damage, DamageLog
 from paglets.persistence.records import BlobRef, PagletRecord, PeerRecord, QueuedRecord, VerdictRecord
 from paglets.persistence.table import Table
@@ -67,6 +68,8 @@ class Tables:
         """Chunks that no manifest names, by upload number: being staged, or to be swept."""
         self.revocations = Table(environment, "revocations", bytes, damage)
         """By SHA-256 digest."""
+        self.artifacts = Table(environment, "artifacts", ArtifactRecord, damage)
+        """By artifact id."""
         self._by_name = {
             table.name: table
             for table in (
@@ -82,6 +85,7 @@ class Tables:
                 self.blobs,
                 self.uploads,
                 self.revocations,
+                self.artifacts,
             )
         }
         # Bytes of blobs have their digest, and what is in quarantine is kept as it was found.
@@ -89,6 +93,8 @@ class Tables:
         """By upload number, sequence number (4 bytes)."""
         self.agenda = environment.open_db(b"agenda")
         """Checksums of the keys, by matter, time, agent id: see ``paglets.persistence.agenda``."""
+        self.artifact_index = environment.open_db(b"artifact-index")
+        """Keys only: artifacts by owner, and by the time they expire; see ``artifact_table``."""
         self.quarantine = environment.open_db(b"quarantine")
         """Reason and bytes as they were found, by table NUL key."""
 
@@ -117,6 +123,7 @@ class Tables:
         """Bytes of the map that hold something."""
         total = 0
         for db in (
+            self.artifact_index,
             self.chunks,
             self.agenda,
             self.quarantine,
