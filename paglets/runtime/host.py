@@ -8,6 +8,7 @@ import msgspec
 
 from paglets.core.agent import ACTIVE, INACTIVE, Paglet
 from paglets.core.deactivation import DeactivationRequest
+from paglets.core.errors import InvalidAgentError
 from paglets.core.messages import ONEWAY, Message
 from paglets.core.reply_sets import ReplySet
 from paglets.core.runtime_values import ServiceScope
@@ -437,6 +438,17 @@ class Host:
         return self._records.storage(agent_id, quota_bytes)
 
     def resources_for(self, agent_id: str) -> ResourceRegistry:
-        """Resources that the program holds for a paglet here; cleaned up when it leaves, is parked or disposed of."""
-        self._life.listeners.clean_up_with(self._registries)
-        return self._life.listeners.registry(self._registries, agent_id)
+        """Resources that the program holds for a paglet here; cleaned up when it leaves, is parked or disposed of.
+
+        ``InvalidAgentError`` when it is not here.
+        """
+        listeners = self._life.listeners
+        self._records.require(agent_id)
+        listeners.clean_up_with(self._registries)
+        registry = listeners.registry(self._registries, agent_id)
+        try:
+            self._records.require(agent_id)
+        except InvalidAgentError:  # it has left meanwhile, and nobody will tell of it again
+            listeners.drop_empty(self._registries, agent_id)
+            raise
+        return registry

@@ -36,6 +36,11 @@ class HostRecords:
         record = self._record(agent_id)
         return record is not None and (include_inactive or record.phase is not Phase.INACTIVE)
 
+    def require(self, agent_id: str) -> None:
+        """``InvalidAgentError`` when no such paglet is here, active or parked."""
+        if self._record(agent_id) is None:
+            raise self._missing("paglet", agent_id)
+
     def entries(self, *, active: bool, inactive: bool) -> list[dict[str, Any]]:
         """The paglets in one of the states, by id, as ``GET /agents`` shows them."""
         self._life.thread.refuse_own_thread()

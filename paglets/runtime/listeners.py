@@ -64,6 +64,12 @@ class ListenerThread:
         with self._lock:
             return registries.setdefault(agent_id, ResourceRegistry())
 
+    def drop_empty(self, registries: dict[str, ResourceRegistry], agent_id: str) -> None:
+        """Forget the registry of that paglet if nothing is in it."""
+        with self._lock:
+            if not registries.get(agent_id, ()):
+                registries.pop(agent_id, None)
+
     def _clean_up(self, event: ContextEvent) -> None:
         if event.kind not in _LEAVING or self._registries is None or event.agent_id is None:
             return

@@ -34,6 +34,16 @@ def test_resources_that_the_program_holds_for_a_paglet(a: Host) -> None:
     assert closed == ["deactivate", "dispose", "dispatch"]
 
 
+def test_no_resources_are_held_for_a_paglet_that_is_not_here(a: Host) -> None:
+    proxy = a.create(Recorder)
+    kept = a.resources_for(proxy.agent_id)
+    assert a.resources_for(proxy.agent_id) is kept
+    proxy.dispatch("b")
+    for stranger in ("nobody", proxy.agent_id):
+        with pytest.raises(InvalidAgentError, match=stranger):
+            a.resources_for(stranger)
+
+
 def test_handles_as_values(a: Host) -> None:
     proxy = a.create(Recorder)
     ref = PagletProxyRef.from_proxy(proxy)
