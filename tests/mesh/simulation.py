@@ -1,13 +1,10 @@
-"""A mesh in memory: membership machines, a clock that jumps, and a network that can drop and part."""
+"""A mesh in memory: membership machines on a network that can drop and part, by a clock that jumps."""
 
 from __future__ import annotations
 
-import heapq
-import itertools
-from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from paglets.remote.discovery import AddressHint
 from paglets.remote.members import Gossip, HostFacts, MemberStatus
@@ -21,11 +18,16 @@ from paglets.remote.membership_effects import (
     Ping,
     PingVia,
 )
+from paglets.testing.network.network import Network, Weather
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable
 
-LATENCY = 0.005
+    from paglets.testing.clock import Timer
+
+NOBODY = -1
+"""Who is at an address that no host has."""
 
 
 def host_id(number: int) -> str:
@@ -40,6 +42,60 @@ def facts_of(number: int, *, version: str = "1", name: str = "", url: str = "") 
     return HostFacts(host_id(number), name or f"name{number}", url or url_of(number), code_version=version)
 
 
+class Call(NamedTuple):
+    """A ping: what it says, and what the caller knows the answer by."""
+
+    ping: Ping
+
+
+class Answer(NamedTuple):
+    """What was said to a ping."""
+
+    ping: Ping
+    gossip: Gossip
+
+
+class Probe(NamedTuple):
+    """A host is asked whether it reaches another one."""
+
+    asked: PingVia
+
+
+class Knock(NamedTuple):
+    """It tries."""
+
+    asker: int
+    asked: PingVia
+
+
+class Knocked(NamedTuple):
+    """It does."""
+
+    asker: int
+    asked: PingVia
+
+
+class Reached(NamedTuple):
+    """And says so."""
+
+    asked: PingVia
+
+
+class Bye(NamedTuple):
+    """A host leaves."""
+
+
+Message = Call | Answer | Probe | Knock | Knocked | Reached | Bye
+
+
+Awaited = tuple[int, str, bool]
+"""An answer: the token, the host that was asked, and whether it was asked about another one."""
+
+
+def awaited_by(asked: Ping | PingVia) -> Awaited:
+    return asked.token, asked.host_id, isinstance(asked, PingVia)
+
+
 @dataclass
 class Node:
     number: int
@@ -47,6 +103,8 @@ class Node:
     alive: bool = True
     events: list[tuple[float, MeshEvent]] = field(default_factory=list[tuple[float, MeshEvent]])
     wakeup: float = 0.0
+    waiting: dict[Awaited, Timer] = field(default_factory=dict["Awaited", "Timer"])
+    """When it gives up what it waits for."""
 
     def kinds(self, number: int) -> list[MeshEventKind]:
         return [event.kind for _, event in self.events if event.host.host_id == host_id(number)]
@@ -55,30 +113,40 @@ class Node:
         member = self.machine.table.members.get(host_id(number))
         return None if member is None else member.fact.status
 
+    def heard(self, awaited: Awaited) -> bool:
+        """Whether it still waited for that; it does not any more."""
+        timer = self.waiting.pop(awaited, None)
+        if timer is not None:
+            timer.cancel()
+        return timer is not None
+
 
 class Simulation:
-    """Nodes that exchange their effects. ``blocked(a, b)`` says whether a cannot reach b."""
+    """Nodes that exchange their effects over ``network``."""
 
     def __init__(
         self, *, seed: int = 1, settings: MembershipSettings | None = None, drop: float = 0.0
     ) -> None:
-        self.now = 0.0
-        self.random = Random(seed)
+        self.network: Network[int, Message] = Network(seed=seed, weather=Weather(drop=drop))
         self.settings = settings or MembershipSettings()
-        self.drop = drop
-        self.blocked: Callable[[int, int], bool] = lambda _source, _target: False
         self.nodes: dict[int, Node] = {}
-        self.sent: Counter[int] = Counter()
-        self._queue: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = itertools.count()
+
+    @property
+    def now(self) -> float:
+        return self.network.clock.now()
+
+    @property
+    def sent(self) -> Counter[int]:
+        """How many messages each host has sent."""
+        return self.network.sent
 
     def start(self, number: int, *seeds: int, facts: HostFacts | None = None) -> Node:
         """Start a host, also one that ran before and knows nothing of it."""
-        machine = Membership(
-            self.settings, facts or facts_of(number), now=self.now, random=Random(self.random.getrandbits(64))
-        )
+        random = Random(self.network.random.getrandbits(64))
+        machine = Membership(self.settings, facts or facts_of(number), now=self.now, random=random)
         node = Node(number, machine)
         self.nodes[number] = node
+        self.network.attach(number, lambda source, message: self._receive(node, source, message))
         for seed in seeds:
             self.perform(node, machine.hint(self.now, AddressHint(url_of(seed)), seed=True))
         self._schedule(node)
@@ -86,27 +154,20 @@ class Simulation:
 
     def crash(self, number: int) -> None:
         self.nodes[number].alive = False
+        self.network.detach(number)
 
     def leave(self, number: int) -> None:
         node = self.nodes[number]
         self.perform(node, node.machine.leave())
-        node.alive = False
+        self.crash(number)
 
     def run(self, seconds: float) -> None:
         """Let time pass."""
-        end = self.now + seconds
-        while self._queue and self._queue[0][0] <= end:
-            self.now, _, action = heapq.heappop(self._queue)
-            action()
-        self.now = end
+        self.network.clock.advance(seconds)
 
     def run_until(self, condition: Callable[[], bool], limit: float) -> float:
         """Let time pass until the condition holds; how long that took. ``AssertionError`` past the limit."""
-        start = self.now
-        while not condition():
-            assert self.now - start < limit, f"it did not happen within {limit} s"
-            self.run(0.05)
-        return self.now - start
+        return self.network.clock.advance_until(condition, within=limit)
 
     def everyone_agrees(self) -> bool:
         """Whether every living host knows exactly the living hosts as up."""
@@ -116,10 +177,7 @@ class Simulation:
             set(self.nodes[number].machine.table.up()) == expected - {host_id(number)} for number in living
         )
 
-    # --- inside -------------------------------------------------------------------------------------------
-
-    def later(self, delay: float, action: Callable[[], None]) -> None:
-        heapq.heappush(self._queue, (self.now + delay, next(self._order), action))
+    # --- what machines want ------------------------------------------------------------------------------
 
     def perform(self, node: Node, effects: list[Effect]) -> None:
         for effect in effects:
@@ -127,11 +185,14 @@ class Simulation:
                 case MeshEvent():
                     node.events.append((self.now, effect))
                 case Ping():
-                    self._ping(node, effect)
+                    self._wait(node, effect, effect.timeout, lambda e=effect: self._unanswered(node, e))
+                    self._send(node, self._at(effect.host_id, effect.urls), Call(effect))
                 case PingVia():
-                    self._ping_via(node, effect)
+                    patience = 2 * effect.timeout
+                    self._wait(node, effect, patience, lambda e=effect: self._probed(node, e, False))
+                    self._send(node, self._at(effect.host_id, effect.urls), Probe(effect))
                 case Goodbye():
-                    self._goodbye(node, effect)
+                    self._send(node, self._at(effect.host_id, effect.urls), Bye())
         self._schedule(node)
 
     def _schedule(self, node: Node) -> None:
@@ -141,76 +202,61 @@ class Simulation:
             return
 
         def tick() -> None:
-            if node.alive and node.wakeup == wakeup and self.nodes[node.number] is node:
+            if node.alive and node.wakeup == wakeup:
                 self.perform(node, node.machine.tick(self.now))
 
-        self.later(wakeup - self.now, tick)
+        self.network.clock.later(wakeup - self.now, tick)
 
-    def target(self, source: int, wanted: str, urls: tuple[str, ...]) -> Node | None:
+    def _at(self, wanted: str, urls: tuple[str, ...]) -> int:
         """Who answers there, and is who it is asked to be."""
         for node in self.nodes.values():
-            here = set(node.machine.own.facts.urls())
-            if node.alive and here & set(urls) and wanted in ("", host_id(node.number)):
-                return None if self.blocked(source, node.number) else node
-        return None
+            if node.alive and wanted in {"", host_id(node.number)}:
+                here = node.machine.own.facts.urls()
+                if any(url in here for url in urls):
+                    return node.number
+        return NOBODY
 
-    def _lost(self) -> bool:
-        return self.random.random() < self.drop
+    def _send(self, node: Node, target: int, message: Message) -> None:
+        self.network.send(node.number, target, message)
 
-    def _ping(self, node: Node, ping: Ping) -> None:
-        self.sent[node.number] += 1
-        target = self.target(node.number, ping.host_id, ping.urls)
-        if target is None or self._lost():
-            delay = ping.timeout
-            self.later(delay, lambda: self._unanswered(node, ping))
-            return
-        there = target
+    def _wait(self, node: Node, asked: Ping | PingVia, seconds: float, give_up: Callable[[], None]) -> None:
+        awaited = awaited_by(asked)
 
-        def arrive() -> None:
-            if not there.alive:
-                self.later(ping.timeout, lambda: self._unanswered(node, ping))
-                return
-            reply, effects = there.machine.received(self.now, host_id(node.number), ping.gossip)
-            self.sent[there.number] += 1
-            self.perform(there, effects)
-            if self._lost() or self.blocked(there.number, node.number):
-                self.later(ping.timeout, lambda: self._unanswered(node, ping))
-            else:
-                self.later(LATENCY, lambda: self._answered(node, ping, reply))
+        def too_late() -> None:
+            if node.alive and node.heard(awaited):
+                give_up()
 
-        self.later(LATENCY, arrive)
+        node.waiting[awaited] = self.network.clock.later(seconds, too_late)
 
-    def _answered(self, node: Node, ping: Ping, reply: Gossip) -> None:
-        if node.alive:
-            url = ping.urls[0] if len(ping.urls) == 1 else ""
-            self.perform(node, node.machine.answered(self.now, ping.token, url, reply))
+    # --- what arrives ------------------------------------------------------------------------------------
+
+    def _receive(self, node: Node, source: int, message: Message) -> None:
+        match message:
+            case Call(ping):
+                reply, effects = node.machine.received(self.now, host_id(source), ping.gossip)
+                self._send(node, source, Answer(ping, reply))
+                self.perform(node, effects)
+            case Answer(ping, gossip):
+                if node.heard(awaited_by(ping)):
+                    url = ping.urls[0] if len(ping.urls) == 1 else ""
+                    self.perform(node, node.machine.answered(self.now, ping.token, url, gossip))
+            case Probe(asked):
+                member = node.machine.table.members.get(asked.target)
+                there = NOBODY if member is None else self._at(asked.target, member.urls)
+                self._send(node, there, Knock(source, asked))
+            case Knock(asker, asked):
+                self._send(node, source, Knocked(asker, asked))
+            case Knocked(asker, asked):
+                self._send(node, asker, Reached(asked))
+            case Reached(asked):
+                if node.heard(awaited_by(asked)):
+                    self._probed(node, asked, True)
+            case Bye():
+                self.perform(node, node.machine.goodbye(self.now, host_id(source)))
 
     def _unanswered(self, node: Node, ping: Ping) -> None:
-        if node.alive:
-            self.perform(node, node.machine.unanswered(self.now, ping.token, "no answer"))
+        self.perform(node, node.machine.unanswered(self.now, ping.token, "no answer"))
 
-    def _ping_via(self, node: Node, ping: PingVia) -> None:
-        self.sent[node.number] += 1
-        via = self.target(node.number, ping.host_id, ping.urls)
-        reached = False
-        if via is not None and not self._lost():
-            self.sent[via.number] += 1
-            member = via.machine.table.members.get(ping.target)
-            there = self.target(via.number, ping.target, member.urls) if member is not None else None
-            reached = there is not None and not self._lost()
-
-        def report() -> None:
-            if node.alive:
-                self.perform(
-                    node, node.machine.probed_via(self.now, ping.token, reached=reached, error="no answer")
-                )
-
-        self.later(4 * LATENCY if reached else 2 * ping.timeout, report)
-
-    def _goodbye(self, node: Node, goodbye: Goodbye) -> None:
-        self.sent[node.number] += 1
-        target = self.target(node.number, goodbye.host_id, goodbye.urls)
-        if target is not None and not self._lost():
-            there = target
-            sender = host_id(node.number)
-            self.later(LATENCY, lambda: self.perform(there, there.machine.goodbye(self.now, sender)))
+    def _probed(self, node: Node, asked: PingVia, reached: bool) -> None:
+        effects = node.machine.probed_via(self.now, asked.token, reached=reached, error="no answer")
+        self.perform(node, effects)

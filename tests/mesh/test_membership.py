@@ -86,19 +86,19 @@ def test_a_restart_faster_than_the_heartbeat_is_noticed_with_its_new_facts() -> 
 
 def test_hosts_that_were_cut_off_from_each_other_meet_again_by_themselves() -> None:
     simulation = mesh_of(6)
-    simulation.blocked = lambda source, target: (source < 3) != (target < 3)
+    simulation.network.links.part({0, 1, 2}, {3, 4, 5})
     simulation.run_until(lambda: len(simulation.nodes[0].machine.table.up()) == 2, 60)
     simulation.run_until(lambda: len(simulation.nodes[5].machine.table.up()) == 2, 60)
     simulation.run(300)
 
-    simulation.blocked = lambda _source, _target: False
+    simulation.network.links.heal_all()
 
     assert simulation.run_until(simulation.everyone_agrees, 60) < 45.0
 
 
 def test_a_host_that_only_some_cannot_reach_is_not_failed_but_marked_there() -> None:
     simulation = mesh_of(5)
-    simulation.blocked = lambda source, target: (source, target) == (0, 4)
+    simulation.network.links.cut_one_way(0, 4)
     simulation.run(60)
 
     for number in range(4):

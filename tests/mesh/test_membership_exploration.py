@@ -46,11 +46,13 @@ class MeshHistories(RuleBasedStateMachine):
 
     @rule(groups=st.lists(st.booleans(), min_size=HOSTS, max_size=HOSTS))
     def part(self, groups: list[bool]) -> None:
-        self.simulation.blocked = lambda source, target: groups[source] != groups[target]
+        links = self.simulation.network.links
+        links.heal_all()
+        links.part(*({n for n in range(HOSTS) if groups[n] is side} for side in (True, False)))
 
     @rule(drop=st.sampled_from([0.0, 0.1, 0.5]))
     def lose_messages(self, drop: float) -> None:
-        self.simulation.drop = drop
+        self.simulation.network.weather.drop = drop
 
     @precondition(lambda self: bool(self.simulation.nodes))
     @invariant()
@@ -79,8 +81,8 @@ class MeshHistories(RuleBasedStateMachine):
         """Whatever happened: when the network is whole again, all agree on who lives."""
         if not self.simulation.nodes:
             return
-        self.simulation.drop = 0.0
-        self.simulation.blocked = lambda _source, _target: False
+        self.simulation.network.weather.drop = 0.0
+        self.simulation.network.links.heal_all()
         if not self.simulation.nodes[0].alive:
             self.simulation.start(0, *range(1, HOSTS))
         self.simulation.run_until(self.simulation.everyone_agrees, 120)

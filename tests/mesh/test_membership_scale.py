@@ -53,4 +53,4 @@ def test_200_hosts() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_200_hosts_on_a_network_that_loses_a_tenth_of_the_messages() -> None:
-    check_200(0.1, 8.0)
+    check_200(0.1, 10.0)  # a probe by way of another host is four messages

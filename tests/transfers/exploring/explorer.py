@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from paglets.persistence.memory import MemoryJournal, Snapshot
+from paglets.testing.network.traffic import Traffic
 from tests.transfers.exploring.actions import first_record, own_steps
 from tests.transfers.exploring.deliveries import deliveries
 from tests.transfers.exploring.invariants import at_rest, check
@@ -104,7 +105,7 @@ def expand(scope: Scope, graph: _Graph, number: int, onward: array[int]) -> Find
     except BrokenPromiseError as broken:
         return Findings(len(graph.worlds), str(broken), graph.history(number))
     if scope.settles and (world.net or any(world.budget)):
-        lost = world._replace(net=frozenset(), budget=(0,) * len(world.budget))
+        lost = world._replace(net=world.net.lose_all(), budget=(0,) * len(world.budget))
         graph.add(lost, number, "(all that is under way is lost, and nothing new is begun)")
     return None
 
@@ -146,4 +147,4 @@ def start(scope: Scope) -> World:
                 )
                 children.add(Life(agent_id, record.incarnation))
         hosts.append(HostState(closed(journal.snapshot()), children=frozenset(children)))
-    return World(tuple(hosts), frozenset(), tuple(scope.budget), frozenset())
+    return World(tuple(hosts), Traffic(), tuple(scope.budget), frozenset())

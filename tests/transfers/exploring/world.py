@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from paglets.runtime.transfers.source import SourceMove
+    from paglets.testing.network.traffic import Traffic
     from tests.transfers.exploring.scope import Scope
 
 DEADLINE = 10.0
@@ -116,10 +117,10 @@ class Accepted(NamedTuple):
 
 
 class World(NamedTuple):
-    """A state of everything. The network is a set that only grows: so messages come late, twice, or never."""
+    """A state of everything. Nothing is taken off the network: so messages come late, twice, or never."""
 
     hosts: tuple[HostState, ...]
-    net: frozenset[Any]
+    net: Traffic[Any]
     budget: tuple[int, ...]
     facts: frozenset[Any]
     """What has happened and cannot be undone, for the invariants only."""
@@ -173,7 +174,7 @@ class Draft:
         self.hosts[self.index[name]] = self.host(name)._replace(**changes)
 
     def send(self, message: Any) -> None:
-        self.net |= {message}
+        self.net = self.net.send(message)
 
     def note(self, *fact: Any) -> None:
         self.facts |= {fact}

@@ -1,0 +1,1 @@
+"""A network in memory, for protocol machines that do no input and output of their own."""
