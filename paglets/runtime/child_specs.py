@@ -55,8 +55,6 @@ class AdmitSpec(msgspec.Struct, frozen=True, kw_only=True):
     storage_dir: str
     """Root of the persistent storage of its class on this host."""
     storage_quota_bytes: int = 10 * 1024 * 1024
-    properties: dict[str, Any] = {}
-    """The host's properties when it was admitted."""
 
 
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):

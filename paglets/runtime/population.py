@@ -57,7 +57,6 @@ class Population:
             outputs=ground.outputs,
             here=ground.here,
             settings=ground.settings,
-            properties=ground.properties,
             work_dirs=ground.work_dirs,
             life_file=ground.life_file,
         )

@@ -58,7 +58,6 @@ class Supervisor:
         outputs: Outputs,
         here: Here,
         settings: HostSettings,
-        properties: dict[str, object],
         work_dirs: WorkDirs,
         life_file: Path,
     ) -> None:
@@ -68,7 +67,6 @@ class Supervisor:
         self._outputs = outputs
         self._here = here
         self._settings = settings
-        self._properties = properties
         self._work_dirs = work_dirs
         self._life_file = life_file
         self._starts = asyncio.Semaphore(settings.limits.concurrent_starts)
@@ -171,7 +169,6 @@ class Supervisor:
             work_dir=str(self._work_dirs.path(agent_id, incarnation)),
             storage_dir=str(settings.data_dir / "storage" / safe_name(class_name)),
             storage_quota_bytes=settings.storage_quota_bytes,
-            properties=self._properties,
             **extra,
         )
 
