@@ -24,6 +24,9 @@ def main() -> int:
 
     if maybe_run(sys.argv):
         return 0
+    from paglets.tooling.inspected import maybe_inspect
+
+    maybe_inspect(sys.argv)
     from edge.cli.app import run
 
     return run(sys.argv[1:])

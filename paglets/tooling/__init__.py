@@ -1,0 +1,1 @@
+"""Tools for those who write paglets and those who look after them."""
