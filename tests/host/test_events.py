@@ -138,7 +138,9 @@ def test_properties_from_the_start(start: Callable[..., Host]) -> None:
 
 def test_paglets_start_beside_more_properties_than_a_frame_holds(start: Callable[..., Host]) -> None:
     text = "x" * 64 * 1024
-    host = start("h", mesh=False, properties={f"p{number}": text for number in range(256)})
+    host = start("h")
+    for number in range(256):
+        host.set_property(f"p{number}", text)
     observer = host.create(Observer)
     assert ask(observer, "property", key="p255") == text
 
