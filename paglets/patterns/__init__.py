@@ -1,0 +1,1 @@
+"""Helpers for authors, on the public API alone: tasks, operations, fan-out, notifications, moving files."""
