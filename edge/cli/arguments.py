@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import msgspec
 
 from edge.cli.failures import UsageError
+from paglets.core.agent_ids import check_agent_id
+from paglets.core.errors import InvalidAgentError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +36,14 @@ def paglet_name(text: str) -> PagletName:
     return PagletName(prefix, host)
 
 
+def fresh_id(text: str) -> str:
+    """Check the id that a paglet shall have; ``UsageError`` for what cannot be one."""
+    try:
+        return check_agent_id(text)
+    except InvalidAgentError as error:
+        raise UsageError(f"--id: {error}") from None
+
+
 def host_name(text: str) -> str:
     """Check what shall name a host; ``UsageError`` for what cannot."""
     if not text.strip() or not text.isprintable():
@@ -47,6 +58,13 @@ def class_name(text: str) -> str:
     if not colon or not all(part.isidentifier() for part in parts):
         raise UsageError(f"{text!r} names no class; write MODULE:CLASS, surveyor.agent:Surveyor for example")
     return text
+
+
+def directory(text: str) -> Path:
+    """Read the path of a directory; ``UsageError`` for none, which would be the one that we are in."""
+    if not text or "\0" in text:
+        raise UsageError(f"{text!r} names no directory; name one, or leave the option out")
+    return Path(text)
 
 
 def json_value(text: str, what: str) -> msgspec.Raw:
@@ -85,6 +103,7 @@ def _decoded(text: str, what: str) -> Any:
     try:
         text.encode()
         value: Any = json.loads(text, parse_constant=_refuse_constant)
+        msgspec.json.decode(text)  # as hosts read it: no half of a surrogate pair, no number over all bounds
     except UnicodeEncodeError:
         raise UsageError(f"{what} is not valid UTF-8") from None
     except RecursionError:
@@ -94,7 +113,7 @@ def _decoded(text: str, what: str) -> Any:
         raise UsageError(
             f'{what} is no JSON ({where}); quote it for the shell, \'{{"key": "text"}}\''
         ) from None
-    except ValueError as error:
+    except (ValueError, msgspec.MsgspecError) as error:
         raise UsageError(f"{what} is no JSON: {error}") from None
     return value
 

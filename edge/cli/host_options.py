@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from edge.cli.arguments import directory
+
 Name = Annotated[
     str, typer.Option("--name", metavar="N", help="Its name in the mesh.", show_default="this machine's")
 ]
@@ -18,12 +20,18 @@ Bind = Annotated[
 ]
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", metavar="DIR", help="Where it keeps what it owns.", show_default=False),
+    typer.Option(
+        "--data-dir", metavar="DIR", parser=directory, help="Where it keeps what it owns.", show_default=False
+    ),
 ]
 MeshDir = Annotated[
     Path | None,
     typer.Option(
-        "--mesh-dir", metavar="DIR", help="Where the credentials of the mesh are.", show_default=False
+        "--mesh-dir",
+        metavar="DIR",
+        parser=directory,
+        help="Where the credentials of the mesh are.",
+        show_default=False,
     ),
 ]
 Peer = Annotated[
@@ -33,7 +41,8 @@ NoDiscovery = Annotated[
     bool, typer.Option("--no-discovery", help="Neither advertise nor browse on the network.")
 ]
 CodePath = Annotated[
-    list[Path] | None, typer.Option("--code-path", metavar="DIR", help="A directory of paglet code.")
+    list[Path] | None,
+    typer.Option("--code-path", metavar="DIR", parser=directory, help="A directory of paglet code."),
 ]
 MeshVersion = Annotated[
     str,

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import zipfile
 from pathlib import Path
 
 import typer
@@ -91,4 +92,6 @@ def _code_path(path: Path) -> Path:
     absolute = path.expanduser().absolute()
     if not absolute.exists():
         raise UsageError(f"--code-path {path}: there is no such directory")
+    if not absolute.is_dir() and not zipfile.is_zipfile(absolute):
+        raise UsageError(f"--code-path {path}: that is neither a directory nor an archive of Python code")
     return absolute

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from edge.cli import options
-from edge.cli.arguments import class_name, host_name, json_object, json_value, seconds
+from edge.cli.arguments import class_name, fresh_id, host_name, json_object, json_value, seconds
 from edge.cli.completion import complete_hosts
 from edge.cli.gateway import LONG, LocalHost
 from edge.cli.naming import find
@@ -30,13 +30,13 @@ def create(
         str | None, typer.Option("--init", metavar="JSON", help="What `on_creation` is given.")
     ] = None,
     on: Annotated[
-        str,
+        str | None,
         typer.Option("--on", metavar="HOST", help="Make it there, not here.", autocompletion=complete_hosts,
                      show_default=False),
-    ] = "",
+    ] = None,
     agent_id: Annotated[
-        str, typer.Option("--id", metavar="ID", help="Its id.", show_default="a fresh one")
-    ] = "",
+        str | None, typer.Option("--id", metavar="ID", help="Its id.", show_default="a fresh one")
+    ] = None,
     as_json: options.AsJson = False,
     data_dir: options.DataDir = None,
 ) -> None:  # fmt: skip
@@ -45,8 +45,8 @@ def create(
         class_name=class_name(paglet_class),
         state=api.NULL if state is None else json_object(state, "--state"),
         init=api.NULL if init is None else json_value(init, "--init"),
-        agent_id=agent_id,
-        target=on,
+        agent_id="" if agent_id is None else fresh_id(agent_id),
+        target="" if on is None else host_name(on),
     )
     with session(ctx, data_dir=data_dir, as_json=as_json) as (host, out):
         place = host.ask(api.PAGLETS_CREATE, params, timeout=LONG, doing=f"creating a {paglet_class}")

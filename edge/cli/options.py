@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from edge.cli.arguments import PagletName, paglet_name
+from edge.cli.arguments import PagletName, directory, paglet_name
 from edge.cli.completion import complete_hosts, complete_ids
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
@@ -15,6 +15,7 @@ DataDir = Annotated[
     typer.Option(
         "--data-dir",
         metavar="DIR",
+        parser=directory,
         help="Data directory of the host to talk to; else PAGLETS_DATA_DIR, your own host, the system's.",
         show_default=False,
     ),

@@ -202,9 +202,12 @@ _child_frames = msgspec.msgpack.Decoder(ChildFrame)
 
 
 def encode_frame(frame: HostFrame | ChildFrame) -> bytearray:
-    """Length and body; ``FrameError`` when it is longer than a frame may be."""
+    """Length and body; ``FrameError`` when it is longer than a frame may be, or holds what is no text."""
     buffer = bytearray(HEADER)
-    _encoder.encode_into(frame, buffer, HEADER)
+    try:
+        _encoder.encode_into(frame, buffer, HEADER)
+    except UnicodeEncodeError as error:  # half of a surrogate pair
+        raise FrameError(f"{type(frame).__name__} with characters that are none: {error}") from None
     size = len(buffer) - HEADER
     if size > MAX_FRAME:
         raise FrameError(

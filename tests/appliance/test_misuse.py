@@ -78,7 +78,7 @@ def test_hosts_that_are_none(site: Machines) -> None:
         refused(site.on("here", "dispatch", "kept", bad))
         if bad:  # with nothing it is made here
             refused(site.on("here", "clone", "kept", bad))
-            refused(site.on("here", "create", NOTEBOOK, "--on", bad))
+        refused(site.on("here", "create", NOTEBOOK, "--on", bad))
 
 
 def test_a_name_that_no_host_has_is_told_with_those_that_there_are(site: Machines) -> None:

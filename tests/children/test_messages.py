@@ -52,6 +52,13 @@ async def test_what_is_too_long_for_a_frame_is_refused_by_name(zygote_host: Test
     assert await send(child, "echo", "x" * 5_000_000) == "x" * 5_000_000
 
 
+async def test_what_is_no_text_is_refused(zygote_host: TestHost) -> None:
+    child = await zygote_host.created()
+    with pytest.raises(SerializationError, match="cannot be told to paglet agent: Deliver with characters"):
+        await child.deliver(Message(kind="echo\ud800", message_id="m", body=b"{}"))
+    assert await send(child, "echo", 1) == 1
+
+
 async def test_an_answer_that_nobody_waits_for_is_dropped(zygote_host: TestHost) -> None:
     child = await zygote_host.created()
     waiting = asyncio.ensure_future(send(child, "sleep", seconds=0.1))

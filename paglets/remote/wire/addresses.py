@@ -54,6 +54,10 @@ def parse_host_url(url: str) -> Endpoint:
         raise ValueError(f"{url!r} is no host URL; it looks like https://HOST:PORT")
     if parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError(f"{url!r} is no host URL: nothing may follow or precede https://HOST:PORT")
+    try:
+        parts.hostname.encode("idna")
+    except UnicodeError:  # labels of 1 to 63 characters, RFC 3490
+        raise ValueError(f"{url[:200]!r} is no host URL: no host can have that name") from None
     if port == 0:
         raise ValueError(f"{url!r} is no host URL: there is no port 0 to call")
     return Endpoint(parts.hostname, DEFAULT_PORT if port is None else port)
