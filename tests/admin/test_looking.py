@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from paglets.core.errors import HostError, InvalidAgentError, RemoteHostError
-from paglets.remote.admin import AgentRecord, PagletsAdminClient, ServerRef
+from paglets.core.runtime_values import ServiceScope
+from paglets.remote.admin import AgentRecord, PagletsAdminClient, ServerRef, ServiceSummary
 from tests.admin.conftest import DOWN
 from tests.host.agents import Notes, Recorder
 from tests.host.support import eventually
@@ -170,3 +171,25 @@ def test_a_client_of_its_own_is_closed_and_one_that_was_given_is_not(
     with PagletsAdminClient([server]) as admin:
         assert admin.health("first").reachable
     assert "client is closed" in (admin.health("first").error or "")
+
+
+def test_services_of_a_server_by_name_and_capability(pair: Pair, admin: PagletsAdminClient) -> None:
+    proxy = pair.a.create(Recorder)
+    pair.a.advertise_service(proxy.agent_id, "tea", capabilities=["pour"], scope=ServiceScope.MESH)
+    pair.a.advertise_service(proxy.agent_id, "coffee")
+    (tea,) = admin.list_services("first", "tea")
+    assert tea == ServiceSummary(
+        server_name="first",
+        name="tea",
+        host_url=pair.a.address,
+        agent_id=proxy.agent_id,
+        capabilities=("pour",),
+        scope=ServiceScope.MESH,
+    )
+    assert {service.name for service in admin.list_services("first")} >= {"tea", "coffee"}
+    assert [service.name for service in admin.list_services("first", capability="pour")] == ["tea"]
+    assert "coffee" not in {each.name for each in admin.list_services("first", scope=ServiceScope.MESH)}
+    proxy.dispose()
+    assert not {each.name for each in admin.list_services("first")} & {"tea", "coffee"}
+    with pytest.raises(RemoteHostError, match="connection refused"):
+        admin.list_services("down")
