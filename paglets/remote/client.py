@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from paglets.core.errors import RemoteHostError
+from paglets.core.errors import RemoteHostError, SerializationError
 from paglets.remote.mesh_location import default_mesh_path
 from paglets.remote.proxy import PagletProxy
 from paglets.remote.wire.addresses import split_resource_url
@@ -84,15 +84,21 @@ class HostClient:
     def get_json(self, url: str, *, timeout: float | None = None) -> Any:
         """Read one of a host's JSON resources, ``host.address + "/agents"`` for example.
 
-        An error is raised as the class that the host reports. ``ValueError`` for a URL without a path.
+        An error is raised as the class that the host reports; ``RemoteHostError`` when the host cannot be reached,
+        does not answer in ``timeout`` seconds (default: the client's), or answers with what cannot be read.
+        ``ValueError`` for a URL without a path.
         """
         host_url, resource = split_resource_url(url)
         self._transport.require_other_thread()
         self._prepare(host_url)
         bound = self._bound(timeout)
-        return from_json(
-            self._wait(host_url, self._transport.fetch(host_url, resource, timeout=bound), timeout)
-        )
+        body = self._wait(host_url, self._transport.fetch(host_url, resource, timeout=bound), timeout)
+        try:
+            return from_json(body)
+        except SerializationError as error:
+            raise RemoteHostError(
+                f"the host at {host_url} answered {resource} with what cannot be read: {error}"
+            ) from None
 
     @contextmanager
     def subscribe(
