@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from paglets.core.agent import ACTIVE, INACTIVE
+from paglets.core.agent_ids import is_agent_id
 from paglets.core.errors import InvalidAgentError
 from paglets.persistence.records import PagletRecord, Phase
 from paglets.persistence.storage import ManagedStorage
@@ -89,6 +90,8 @@ class HostRecords:
 
     def _record(self, agent_id: str) -> PagletRecord | None:
         self._life.thread.refuse_own_thread()
+        if not is_agent_id(agent_id):
+            return None  # nor a key that the store could have
         record = self._life.store.read_sync(lambda tx: tx.paglet(agent_id))
         return None if record is None or record.phase in _GONE else record
 

@@ -71,6 +71,14 @@ def test_lists_of_handles(a: Host) -> None:
         a.get_proxies(7)
 
 
+@pytest.mark.parametrize("nobody", ["", "x" * 1000, "a b", "\ud800", "a\0b", "nobody"], ids=ascii)
+def test_an_id_that_nobody_has_or_can_have(a: Host, nobody: str) -> None:
+    assert a.get_proxy(nobody, include_inactive=True) is None
+    for ask_for in (a.work_dir_for, a.persistent_storage_for, a.mailbox_status, a.wait_message, a.activate):
+        with pytest.raises(InvalidAgentError):
+            ask_for(nobody)
+
+
 def test_delivering_by_id(a: Host, b: Host) -> None:
     proxy = a.create(Server)
     assert a.deliver_message(proxy.agent_id, Message("value", arg=3)) == 3

@@ -29,7 +29,9 @@ async def bind_tcp(binds: Sequence[str], port: int, backlog: int) -> list[socket
                 bind or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
         except OSError as error:
-            raise HostError(f"cannot listen on {bind!r}: {error.strerror}") from None
+            raise HostError(
+                f"cannot listen on {bind!r}: {error.strerror}; name an address of this machine"
+            ) from None
         except ValueError:  # what IDNA cannot write, RFC 3490, and a zero in it
             raise HostError(
                 f"cannot listen on {bind!r}: that is neither an address nor a host name"
