@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from paglets.core.errors import HostError, LifecycleError
 from paglets.persistence.journal import lifecycle
 from paglets.persistence.journal.conflict import JournalConflict
 from paglets.runtime.child_specs import Departure, DepartureKind
+from paglets.runtime.patience import within
 from paglets.runtime.residents import OPERATION_TIMEOUT
 from paglets.runtime.undivided import Undivided, undivided
 
@@ -57,7 +57,11 @@ class Checkpoints:
         departure = Departure(
             kind=DepartureKind.CHECKPOINT, call_id=caller.own_call(resident), handler_wait=OPERATION_TIMEOUT
         )
-        async with asyncio.timeout(self._limits.hook_timeout):
+        async with within(
+            self._limits.hook_timeout,
+            f"paglet {agent_id} did not give its state",
+            so="its last checkpoint stays; try again when its handler has returned",
+        ):
             snapshot = await resident.need_child().begin_departure(departure)
         if snapshot.state is None:
             raise HostError(f"paglet {agent_id} gave no state")

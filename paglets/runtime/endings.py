@@ -13,6 +13,7 @@ from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.records import Phase
 from paglets.runtime.caller import PROGRAM, Caller
 from paglets.runtime.child_specs import Departure, DepartureKind
+from paglets.runtime.patience import within
 from paglets.runtime.residents import OPERATION_TIMEOUT
 from paglets.runtime.undivided import Undivided, undivided
 
@@ -104,7 +105,12 @@ class Endings:
                 call_id=caller.own_call(resident),
                 handler_wait=timeout,
             )
-            async with asyncio.timeout(self._limits.hook_timeout):
+            async with within(
+                self._limits.hook_timeout,
+                f"paglet {agent_id} was not ready to be parked",
+                so="it goes on; try again when its handler has returned",
+                error=LifecycleError,
+            ):
                 snapshot = await child.begin_departure(departure)
             try:
                 await self._park(resident, snapshot.state, snapshot.policy, request, resume=resume)
@@ -176,7 +182,12 @@ class Endings:
             kind=DepartureKind.DISPOSE, call_id=caller.own_call(resident), handler_wait=_DISPOSE_PATIENCE
         )
         try:
-            async with asyncio.timeout(self._limits.hook_timeout):
+            async with within(
+                self._limits.hook_timeout,
+                f"paglet {agent_id} was not ready to be disposed of",
+                so="it goes on; try again when its handler has returned",
+                error=LifecycleError,
+            ):
                 await resident.child.begin_departure(departure)
         except PagletCrashedError:
             pass  # it has no process any more to be asked

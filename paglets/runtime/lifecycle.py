@@ -18,6 +18,7 @@ from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.records import HookKind, PagletRecord, PendingHook, Phase
 from paglets.remote.api import NULL
 from paglets.runtime.child_specs import Departure, DepartureKind
+from paglets.runtime.patience import within
 from paglets.runtime.residents import OPERATION_TIMEOUT
 from paglets.runtime.undivided import Undivided, undivided
 
@@ -402,7 +403,11 @@ class Lifecycle:
         """Whether it is active, and its state as JSON text."""
         resident = self._residents.get(agent_id)
         if resident is not None and resident.child is not None and not resident.crashed:
-            async with asyncio.timeout(OPERATION_TIMEOUT):
+            async with within(
+                OPERATION_TIMEOUT,
+                f"the process of paglet {agent_id} did not tell its state",
+                so="it is very busy or stuck; try again, or deactivate the paglet and look at its last checkpoint",
+            ):
                 return True, await resident.child.read_state()
         record = await self.record(agent_id)
         if record.state is None:

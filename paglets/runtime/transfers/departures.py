@@ -19,6 +19,7 @@ from paglets.core.incarnation import Incarnation, Lineage
 from paglets.persistence.records import MoveKind, PagletRecord, Phase
 from paglets.remote import api
 from paglets.runtime.child_specs import CallThread, Departure, DepartureKind
+from paglets.runtime.patience import within
 from paglets.runtime.transfers.aiming import Aimer
 from paglets.runtime.transfers.headers import Headers, clone_event, move_event
 from paglets.runtime.undivided import Undivided, undivided
@@ -156,14 +157,13 @@ class Departures:
         return aim.target
 
     async def _pack(self, child: Child, departure: Departure) -> Snapshot:
-        try:
-            async with asyncio.timeout(self._limits.hook_timeout):
-                return await child.begin_departure(departure)
-        except TimeoutError:
-            raise LifecycleError(
-                f"paglet {child.agent_id} was not ready to leave within {self._limits.hook_timeout:g} s; "
-                "it goes on here"
-            ) from None
+        async with within(
+            self._limits.hook_timeout,
+            f"paglet {child.agent_id} was not ready to leave",
+            so="it goes on here",
+            error=LifecycleError,
+        ):
+            return await child.begin_departure(departure)
 
     async def _stay(self, child: Child, event: dict[str, Any]) -> None:
         """Let a paglet that has packed go on where it is; it may have crashed, which is told by itself."""
