@@ -1,4 +1,7 @@
-"""Names are imported from the module that owns them; the packages offer none."""
+"""Names are imported from the module that owns them; the packages offer none.
+
+But for the built-in services: each of their packages offers its contract, operations and payloads, by design.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ PACKAGES = [
     module.name
     for root in (paglets, edge)
     for module in pkgutil.walk_packages(root.__path__, f"{root.__name__}.")
-    if module.ispkg
+    if module.ispkg and not module.name.startswith("paglets.system.")
 ]
 
 
