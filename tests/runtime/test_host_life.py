@@ -14,6 +14,7 @@ import pytest
 
 from paglets.core.errors import HostError, RemoteHostError
 from paglets.core.messages import Message
+from paglets.persistence.store import Store, StoreSettings
 from paglets.runtime.host import Host
 from paglets.runtime.settings import HostSettings, Limits
 from tests.host.agents import Server
@@ -52,7 +53,9 @@ async def test_whoever_waits_on_another_thread_hears_that_the_host_has_stopped(t
 
 
 async def test_a_start_that_fails_leaves_nothing_open(tmp_path: Path) -> None:
-    first = Host("first", mesh_dir=tmp_path / "mesh")
+    # One reader, so that none of its threads begins later than it does.
+    store = Store(tmp_path / "first", settings=StoreSettings(reader_threads=1))
+    first = Host("first", mesh_dir=tmp_path / "mesh", store=store)
     await first.start()
     try:
         port = int(first.address.rpartition(":")[2])
