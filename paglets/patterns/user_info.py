@@ -68,6 +68,8 @@ class StreamReply:
     notifications: list[UserNotification] = field(default_factory=list[UserNotification])
     cursor: int = 0
     more: bool = False
+    dropped: int = 0
+    """Notifications after the cursor asked for that the provider no longer has."""
 
 
 NOTIFY = ServiceOperation("notify", UserNotification, NotifyReply)

@@ -130,4 +130,11 @@ class Table:
             return False
         known = self._known.get(host_id)
         newer = len(self._known) < MAX_HOSTS if known is None else entry.version > known.version
-        return newer and len(msgspec.json.encode(entry.facts)) <= MAX_FACTS_BYTES
+        return newer and _fits(entry.facts)
+
+
+def _fits(facts: HostFacts) -> bool:
+    try:
+        return len(msgspec.json.encode(facts)) <= MAX_FACTS_BYTES
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return False  # properties that no host would have
