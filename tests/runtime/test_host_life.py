@@ -175,9 +175,9 @@ def test_a_host_is_ready_when_its_paglets_are_back_and_can_be_called_before(
         assert not host.status()["ready"]
         with pytest.raises(RemoteHostError, match="503"):
             host.client.get_json(f"{host.address}/readyz")
-        assert [entry["agent_id"] for entry in host.client.get_json(f"{host.address}/agents")["agents"]] == [
-            made
-        ]
+        assert [
+            entry["agent_id"] for entry in host.client.get_json(f"{host.address}/agents?state=all")["agents"]
+        ] == [made]
         awaited.touch()
         host.activate(made)
         eventually(lambda: host.status()["ready"])
