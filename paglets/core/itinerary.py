@@ -1,4 +1,18 @@
-"""Where a paglet still has to go, and what it does there: plans that travel in its state."""
+"""Plans that travel in a paglet's state, what it does at each stop, and the mixin that acts by them.
+
+::
+
+    class Tourist(ItineraryAgentMixin, Paglet[TourState]):   # TourState has a field ``itinerary``
+        State = TourState
+
+        def run(self):
+            if self.resume_itinerary():
+                return                      # it was waiting for a host that was away
+            self.look_around()
+            self.go_to_next_destination()
+
+        def on_itinerary_completed(self): ...
+"""
 
 from __future__ import annotations
 
@@ -6,171 +20,27 @@ import operator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from paglets.core.itinerary_plan import ItineraryPlan, Traveller
+from paglets.core.unreachable import UnreachableAction, UnreachablePolicy
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paglets.core.context import PagletContext
+    from paglets.core.events import PersistencyEvent
     from paglets.remote.proxy import PagletProxy
+
+__all__ = [
+    "EXECUTE_ON_ARRIVAL", "EXECUTE_ON_DEFAULT", "EXECUTE_ON_DISPATCH", "EXECUTE_ON_REVERTING",
+    "ItineraryAgentMixin", "ItineraryPlan", "ItineraryTask", "TaskItineraryPlan", "UnreachableAction",
+    "UnreachablePolicy",
+]  # fmt: skip
 
 EXECUTE_ON_ARRIVAL = "arrival"
 EXECUTE_ON_DISPATCH = "dispatch"
 EXECUTE_ON_REVERTING = "reverting"
 EXECUTE_ON_DEFAULT = "default"
 _EXECUTIONS = (EXECUTE_ON_ARRIVAL, EXECUTE_ON_DISPATCH, EXECUTE_ON_REVERTING, EXECUTE_ON_DEFAULT)
-
-
-class Traveller(Protocol):
-    """What a plan moves."""
-
-    def dispatch(self, target: str, /) -> PagletProxy:
-        """Move to another host."""
-        ...
-
-
-@dataclass(slots=True)
-class ItineraryPlan:
-    """Destinations (host URLs or mesh names) in order, and how far along them a paglet is.
-
-    Methods that change the route answer False, and change nothing, on an immutable plan, for an unknown
-    destination or a bad index.
-    """
-
-    destinations: list[str] = field(default_factory=list[str])
-    current_index: int = 0
-    """Index of the next destination; their number when all have been visited."""
-    current_location: str | None = None
-    """The destination that was gone to last."""
-    visited_destinations: list[str] = field(default_factory=list[str])
-    """Every destination gone to, in order."""
-    mutable: bool = True
-    circular: bool = False
-    """After the last destination comes the first again."""
-    loop_count: int = 0
-    """How often a circular plan has started over."""
-    completed: bool = False
-    """``dispatch_next`` has found that there is nothing left."""
-
-    def add_next_destination(
-        self, dest: str, *, index: int | None = None, after: str | None = None, allow_duplicate: bool = True
-    ) -> bool:
-        """Add a destination at the end, at ``index``, or right behind the destination ``after``.
-
-        With ``allow_duplicate=False`` one that is in the plan already is not added.
-        """
-        if not self.mutable or not dest or (index is not None and after is not None):
-            return False
-        if not allow_duplicate and dest in self.destinations:
-            return False
-        if after is not None:
-            found = self._find(after)
-            place = -1 if found is None else found + 1
-        else:
-            place = len(self.destinations) if index is None else index
-        if not 0 <= place <= len(self.destinations):
-            return False
-        self.destinations.insert(place, dest)
-        if place < self.current_index:
-            self.current_index += 1
-        self.completed = False
-        return True
-
-    def add_next_destination_if_not_duplicated(self, dest: str) -> bool:
-        """Add a destination at the end, unless it is in the plan already."""
-        return self.add_next_destination(dest, allow_duplicate=False)
-
-    def remove_destination(self, dest: str) -> bool:
-        """Remove a destination: where it comes next, or where it was when it does not come any more."""
-        found = self._find(dest)
-        return found is not None and self.remove_destination_at(found)
-
-    def remove_destination_at(self, i: int) -> bool:
-        """Remove the destination of that index."""
-        if not self.mutable or not 0 <= i < len(self.destinations):
-            return False
-        dest = self.destinations.pop(i)
-        if i < self.current_index:
-            self.current_index -= 1
-        if dest not in self.destinations:
-            self._forget(dest)
-        return True
-
-    def set_immutable(self) -> None:
-        """Let nobody change the route any more. The paglet still travels along it."""
-        self.mutable = False
-
-    def skip_next(self) -> bool:
-        """Leave out the next destination; False when there is none."""
-        if not self.mutable or self.next_destination() is None:
-            return False
-        self._step()
-        return True
-
-    def get_destination_count(self) -> int:
-        """How many destinations the plan has."""
-        return len(self.destinations)
-
-    def get_remaining_destination_count(self) -> int:
-        """How many are left; of a circular plan, in this round."""
-        return max(0, len(self.destinations) - self.current_index)
-
-    def get_destinations(self) -> list[str]:
-        """A copy of the destinations, in order."""
-        return list(self.destinations)
-
-    def get_first_destination(self) -> str | None:
-        """The first destination of the plan; None when it is empty."""
-        return self.destinations[0] if self.destinations else None
-
-    def get_last_destination(self) -> str | None:
-        """The last destination of the plan; None when it is empty."""
-        return self.destinations[-1] if self.destinations else None
-
-    def get_current_location(self) -> str | None:
-        """The destination that was gone to last; None before the first."""
-        return self.current_location
-
-    def get_loop_count(self) -> int:
-        """How often a circular plan has started over."""
-        return self.loop_count
-
-    def next_destination(self) -> str | None:
-        """Where ``dispatch_next`` would go; None at the end. Changes nothing."""
-        if self.current_index < len(self.destinations):
-            return self.destinations[self.current_index]
-        return self.destinations[0] if self.circular and self.destinations else None
-
-    def dispatch_next(self, agent: Traveller) -> PagletProxy | None:
-        """Move the paglet to its next destination; None, and ``completed``, when there is none.
-
-        The plan advances first, so that the copy that arrives knows where it is. If the paglet did not move
-        after all, the plan is as it was: call this again to retry, or ``skip_next()`` to give that one up.
-        """
-        dest = self.next_destination()
-        if dest is None:
-            self.completed = True
-            return None
-        before = (self.current_index, self.current_location, self.loop_count)
-        self._step()
-        self.current_location = dest
-        self.visited_destinations.append(dest)
-        try:
-            return agent.dispatch(dest)
-        except BaseException:
-            self.current_index, self.current_location, self.loop_count = before
-            self.visited_destinations.pop()
-            raise
-
-    def _step(self) -> None:
-        if self.current_index >= len(self.destinations):
-            self.current_index = 0
-            self.loop_count += 1
-        self.current_index += 1
-
-    def _find(self, dest: str) -> int | None:
-        """Where a destination comes next; where it was when it does not; None when it is not in the plan."""
-        indexes = [index for index, each in enumerate(self.destinations) if each == dest]
-        ahead = [index for index in indexes if index >= self.current_index]
-        return next(iter(ahead or indexes), None)
-
-    def _forget(self, dest: str) -> None:
-        """Called when a destination is in the plan no more."""
 
 
 @dataclass(slots=True)
@@ -260,7 +130,13 @@ class TaskItineraryPlan(ItineraryPlan):
 
 
 class _ItineraryAgent(Traveller, Protocol):
+    @property
+    def context(self) -> PagletContext: ...
     def get_itinerary(self) -> ItineraryPlan: ...
+    def go_to_next_destination(self) -> PagletProxy | None: ...
+    def resume_itinerary(self) -> bool: ...
+    def on_itinerary_completed(self) -> None: ...
+    def wait_state(self, predicate: Callable[[], object], /, timeout: float | None = None) -> bool: ...
 
 
 class ItineraryAgentMixin:
@@ -276,7 +152,44 @@ class ItineraryAgentMixin:
 
     def go_to_next_destination(self: _ItineraryAgent) -> PagletProxy | None:
         """Move on along the plan; None when it is completed. See ``ItineraryPlan.dispatch_next``."""
-        return self.get_itinerary().dispatch_next(self)
+        moved = self.get_itinerary().dispatch_next(self)
+        if moved is None:
+            self.on_itinerary_completed()
+        return moved
+
+    def on_itinerary_completed(self) -> None:
+        """Called when ``go_to_next_destination`` found nothing left to go to. Does nothing by default."""
+
+    def resume_itinerary(self: _ItineraryAgent) -> bool:
+        """Go on with a plan that waits for a host that was away; False when it does not wait.
+
+        To be called first in ``run()``, which follows each activation. Woken before its time, the paglet stays
+        awake and waits here, so that it can answer what woke it. When this returns True, the paglet is on its
+        way, parked again, or at the end of its plan (see ``on_itinerary_completed``).
+        """
+        plan = self.get_itinerary()
+        plan.leg_from = ""  # it has arrived, or else on_activation has taken the leg back
+        if plan.retry_at is None:
+            return False
+        while (left := plan.seconds_until_retry()) > 0:
+            self.wait_state(lambda: plan.retry_at is None, left)
+        self.go_to_next_destination()
+        return True
+
+    def run(self: _ItineraryAgent) -> None:
+        """Go on with a plan that waits, or else do what the classes behind this one do.
+
+        An override calls ``resume_itinerary()`` first.
+        """
+        if not self.resume_itinerary() and (behind := _behind(self, "run")) is not None:
+            behind()
+
+    def on_activation(self: _ItineraryAgent, event: PersistencyEvent) -> None:
+        """Take back a move that never happened. An override calls ``super().on_activation(event)``."""
+        if event.reason == "recovered":
+            self.get_itinerary().take_back_leg(event.host_name)
+        if (behind := _behind(self, "on_activation")) is not None:
+            behind(event)
 
     def execute_itinerary_tasks(self, phase: str, event: Any = None) -> list[Any]:
         """Execute what the plan has for this phase where the paglet is; the results, in order."""
@@ -292,3 +205,8 @@ class ItineraryAgentMixin:
         raise NotImplementedError(
             f"{type(self).__qualname__} has no execute_itinerary_task for {task.name!r} on {phase}"
         )
+
+
+def _behind(agent: Any, method: str) -> Callable[..., None] | None:
+    """The method as the classes behind the mixin have it."""
+    return getattr(super(ItineraryAgentMixin, agent), method, None)
