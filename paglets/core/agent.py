@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from paglets.services.handles import ServiceHandle
     from paglets.services.operations import ServiceOperation
     from paglets.services.records import ServiceRecord
-    from paglets.services.resident import ResidentServiceSpec
+    from paglets.services.resident import ResidentServiceSpec, ServiceLease
 
 __all__ = [
     "ACTIVE", "INACTIVE", "NOT_HANDLED", "CheckpointPolicy", "Paglet", "PagletContext", "PagletState",
@@ -309,6 +309,17 @@ class Paglet(Generic[StateT]):
     ) -> ServiceHandle:
         """Somebody who offers the contract; ``ServiceNotFoundError`` when nobody does."""
         return self.context.require_contract(contract, operation=operation, scope=scope)
+
+    def lease_contract(
+        self,
+        contract: ServiceContract,
+        *,
+        operation: ServiceOperation[Any, Any] | str | None = None,
+        scope: ServiceScope = ServiceScope.LOCAL,
+        ttl: float = 60.0,
+    ) -> ServiceLease:
+        """Find a provider, start it if need be, and keep it up; see ``PagletContext.lease_contract``."""
+        return self.context.lease_contract(contract, operation=operation, scope=scope, ttl=ttl)
 
     # --- what it has on this host ------------------------------------------------------------------------
 

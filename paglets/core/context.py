@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from paglets.services.handles import ServiceHandle
     from paglets.services.operations import ServiceOperation
     from paglets.services.records import ServiceRecord
+    from paglets.services.resident import ServiceLease
 
 
 class ContextHost(Protocol):
@@ -180,6 +181,10 @@ class ContextHost(Protocol):
         first: bool = False,
     ) -> list[ServiceRecord]:
         """Offers of a contract; ``first``: one is enough."""
+        ...
+
+    def lease_service(self, handle: ServiceHandle, *, ttl: float = 60.0) -> ServiceLease:
+        """Keep a provider up."""
         ...
 
 
@@ -414,6 +419,26 @@ class PagletContext:
             f"nobody offers the service contract {contract.name!r}, version {contract.version}, {where} "
             f"(scope {scope.value}); {advice}"
         )
+
+    def lease_contract(
+        self,
+        contract: ServiceContract,
+        *,
+        operation: ServiceOperation[Any, Any] | str | None = None,
+        scope: ServiceScope = ServiceScope.LOCAL,
+        ttl: float = 60.0,
+    ) -> ServiceLease:
+        """Find a provider, start it if need be, and keep it up for ``ttl`` seconds, or until it is released.
+
+        A paglet's leases are released when it leaves, is parked or ends. ``ServiceNotFoundError`` when nobody
+        offers the contract.
+        """
+        handle = self.require_contract(contract, operation=operation, scope=scope)
+        try:
+            return self.host.lease_service(handle, ttl=ttl)
+        except ServiceNotFoundError:  # it has just gone; there may be another
+            handle = self.require_contract(contract, operation=operation, scope=scope)
+            return self.host.lease_service(handle, ttl=ttl)
 
     # --- what a paglet has here ----------------------------------------------------------------------------
 

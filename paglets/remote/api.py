@@ -279,6 +279,29 @@ SERVICES_LOOKUP = "services.lookup"
 SERVICES_LIST = "services.list"
 """``ServicesListParams`` -> ``{"services": [...], "cursor": str | null}``: what the paglets of this host offer."""
 
+SERVICES_LEASE = "services.lease"
+"""``LeaseParams`` -> ``{"lease_id": str, "ttl": float}``: the service is up, and stays so."""
+SERVICES_RELEASE = "services.release"
+"""``ReleaseParams`` -> ``{}``: of a lease that is over nothing happens."""
+
+
+class LeaseParams(Params, frozen=True):
+    """Which provider to keep up, on which host, for how many seconds."""
+
+    agent_id: str
+    ttl: float
+    host_url: Text = ""
+    """Of the provider's host; empty: the one that is asked."""
+    lease_id: Text = ""
+    """Chosen by who asks; empty: by the host."""
+
+
+class ReleaseParams(Params, frozen=True):
+    """Which lease to end, granted by which host (empty: the one that is asked)."""
+
+    lease_id: Text
+    host_url: Text = ""
+
 
 class AdvertiseParams(Params, frozen=True):
     """An offer of a service."""

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from paglets.core.errors import RemoteHostError, SerializationError
 from paglets.remote.mesh_location import default_mesh_path
 from paglets.remote.proxy import PagletProxy
+from paglets.remote.service_calls import ServiceCalls
 from paglets.remote.wire.addresses import split_resource_url
 from paglets.remote.wire.lazy_trust import LazyTrust
 from paglets.remote.wire.pool import LinkPool
 from paglets.remote.wire.transport import ClientTransport, ThreadTransport
 from paglets.serialization.values import from_json
+from paglets.services.resident import DEFAULT_SERVICE_LEASE_TTL_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
     from paglets.remote.trust.credentials import MeshCredentials
     from paglets.remote.wire.settings import WireSettings
+    from paglets.services.handles import ServiceHandle
+    from paglets.services.resident import ServiceLease
 
 T = TypeVar("T")
 
@@ -128,6 +132,14 @@ class HostClient:
     def proxy_for(self, host_url: str, agent_id: str) -> PagletProxy:
         """A handle to a paglet; nobody is asked."""
         return PagletProxy(host_url, agent_id, self)
+
+    def lease_service(
+        self, handle: ServiceHandle, *, ttl: float = DEFAULT_SERVICE_LEASE_TTL_SECONDS
+    ) -> ServiceLease:
+        """Keep a provider up until the lease is released or ``ttl`` seconds have passed."""
+        url = handle.record.proxy.host_url
+        calls = ServiceCalls(lambda method, params: self.call(url, method, params))
+        return calls.lease(handle, ttl, direct=True)
 
     # --- its life ------------------------------------------------------------------------------------
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from paglets.core.errors import RemoteHostError, SerializationError, ServiceContractError
+from paglets.core.errors import LifecycleError, RemoteHostError, SerializationError, ServiceContractError
 from paglets.core.runtime_values import ServiceScope, require_enum
 from paglets.remote import api
 from paglets.serialization.values import from_json, to_json
 from paglets.services.records import ServiceRecord
+from paglets.services.resident import ServiceLease
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from paglets.services.contracts import ServiceContract
+    from paglets.services.handles import ServiceHandle
     from paglets.services.operations import ServiceOperation
 
 Ask = Callable[[str, msgspec.Struct], bytes]
@@ -91,6 +95,30 @@ class ServiceCalls:
         )
         found = _records(self._ask(api.SERVICES_LOOKUP, wanted))
         return [record for record in found if contract.matches_record(record)]
+
+    def lease(self, handle: ServiceHandle, ttl: float, *, direct: bool = False) -> ServiceLease:
+        """Keep a provider up. The host that is asked passes it on when the provider is elsewhere.
+
+        ``direct``: the provider's own host is asked.
+        """
+        _check_ttl(ttl)
+        url = "" if direct else handle.record.proxy.host_url
+        began = time.time()
+        params = api.LeaseParams(agent_id=handle.record.proxy.agent_id, ttl=ttl, host_url=url)
+        lease_id = str(from_json(self._ask(api.SERVICES_LEASE, params))["lease_id"])
+        release = api.ReleaseParams(lease_id=lease_id, host_url=url)
+
+        def let_go() -> None:
+            with contextlib.suppress(RemoteHostError, LifecycleError):  # then its time runs out
+                self._ask(api.SERVICES_RELEASE, release)
+
+        return ServiceLease(
+            handle,
+            lease_id=lease_id,
+            host_url=handle.record.proxy.host_url,
+            expires_at=began + ttl,
+            release=let_go,
+        )
 
 
 def _records(raw: bytes) -> list[ServiceRecord]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from paglets.runtime.events import Events
     from paglets.runtime.mailboxes import Mailboxes
     from paglets.runtime.residents import Resident, Residents
+    from paglets.runtime.services.class_offers import ClassOffers
     from paglets.runtime.settings import Limits
     from paglets.runtime.states import States
     from paglets.runtime.supervisor import Supervisor
@@ -49,6 +50,7 @@ class Beginnings:
         residents: Residents,
         supervisor: Supervisor,
         mailboxes: Mailboxes,
+        offers: ClassOffers,
         events: Events,
         limits: Limits,
     ) -> None:
@@ -57,6 +59,7 @@ class Beginnings:
         self._residents = residents
         self._supervisor = supervisor
         self._mailboxes = mailboxes
+        self._offers = offers
         self._events = events
         self._limits = limits
 
@@ -97,6 +100,8 @@ class Beginnings:
                 class_name=resident.record.class_name,
                 data={"epoch": resident.incarnation.epoch, **_told(event)},
             )
+        if self._is_current(resident):
+            self._offers.begun(resident, pending.kind if pending is not None else None)
         if not resident.settled.done():
             resident.settled.set_result(None)
         if self._is_current(resident):

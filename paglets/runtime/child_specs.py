@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from paglets.core.incarnation import Incarnation
+from paglets.core.runtime_values import ResidentLifecycle, ServiceScope
 from paglets.runtime.memory_files import Payload
 
 
@@ -57,6 +58,29 @@ class AdmitSpec(msgspec.Struct, frozen=True, kw_only=True):
     storage_quota_bytes: int = 10 * 1024 * 1024
 
 
+class ServiceFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One of a class's ``RESIDENT_SERVICES``, as plain data."""
+
+    name: str
+    version: str
+    operations: tuple[str, ...]
+    scope: ServiceScope
+    lifecycle: ResidentLifecycle
+    agent_id: str
+    """Of the provider that a host keeps."""
+    singleton: bool
+    idle_timeout: float
+    state: bytes = b"{}"
+    """JSON text: the fields of that provider's first state."""
+
+
+class ClassFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a class says of itself, without a paglet of it."""
+
+    class_name: str
+    services: tuple[ServiceFacts, ...]
+
+
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):
     """A paglet that could run: its classes are there and its state fits."""
 
@@ -68,6 +92,8 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of the class's ``RESTART``."""
     has_run: bool = False
     """Whether the class defines a ``run()`` of its own."""
+    services: tuple[ServiceFacts, ...] = ()
+    """What the class offers by itself."""
 
 
 class DepartureKind(StrEnum):

@@ -19,6 +19,7 @@ from paglets.runtime.ground import Ground, Means
 from paglets.runtime.launchers.orphans import end_orphans
 from paglets.runtime.neighbours import Neighbours
 from paglets.runtime.population import Population
+from paglets.runtime.services.room import ServiceRoom
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,8 @@ class HostCore:
         self.ground = Ground(settings, means, log=log, properties=properties)
         self.neighbours = Neighbours(self.ground, on_struck=self._on_struck, on_met=self._on_met)
         self.population = Population(self.ground, self.neighbours)
-        self.doors = Doors(self.ground, self.neighbours, self.population)
+        self.services = ServiceRoom(self.ground, self.neighbours, self.population)
+        self.doors = Doors(self.ground, self.neighbours, self.population, self.services)
         self._forgetter = Forgetter(self.ground.store)
         self._recovery: asyncio.Task[None] | None = None
 
@@ -73,6 +75,7 @@ class HostCore:
         self._forgetter.start()
         self.ground.status.open = True
         self.ground.events.emit("context-start")
+        self.services.start()
         if not interrupted.running and not interrupted.sleeping:
             self.ground.status.recovered = True  # there is no process to wait for
 
@@ -156,6 +159,7 @@ class HostCore:
             await self.neighbours.mesh.stop()
         await self.neighbours.revocations.aclose()
         await self.doors.listener.close()
+        await self.services.aclose()
         await self.population.aclose()
         await self.neighbours.pool.close()
 

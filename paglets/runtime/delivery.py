@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from paglets.runtime.mailboxes import Mailboxes
     from paglets.runtime.peers import Peers
     from paglets.runtime.residents import Resident, Residents
+    from paglets.runtime.services.class_offers import ClassOffers
     from paglets.runtime.settings import Limits
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Delivery:
         store: Store,
         peers: Peers,
         waits: HookWaits,
+        offers: ClassOffers,
         limits: Limits,
     ) -> None:
         self._residents = residents
@@ -77,6 +79,7 @@ class Delivery:
         self._store = store
         self._peers = peers
         self._waits = waits
+        self._offers = offers
         self._limits = limits
         self._turns = Turns()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -121,6 +124,8 @@ class Delivery:
             record = await self._store.read(lambda tx: tx.paglet(params.agent_id))
             if self._residents.get(params.agent_id) is not None:
                 continue  # it came while we looked
+            if record is None and await self._offers.settle():
+                continue
             if record is None or record.phase is Phase.TOMBSTONE:
                 raise InvalidAgentError(f"there is no paglet {params.agent_id} on this host")
             if record.phase is Phase.DEPARTED:

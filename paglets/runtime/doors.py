@@ -11,19 +11,20 @@ from paglets.runtime.mesh_operations import MeshOperations
 from paglets.runtime.operations import Operations
 from paglets.runtime.paglet_operations import PagletOperations
 from paglets.runtime.reads import Reads
-from paglets.runtime.services.finding import Finder
-from paglets.runtime.services.service_operations import ServiceOperations
 
 if TYPE_CHECKING:
     from paglets.runtime.ground import Ground
     from paglets.runtime.neighbours import Neighbours
     from paglets.runtime.population import Population
+    from paglets.runtime.services.room import ServiceRoom
 
 
 class Doors:
     """The TLS port, the local socket, and the children's links: three doors to one table."""
 
-    def __init__(self, ground: Ground, neighbours: Neighbours, population: Population) -> None:
+    def __init__(
+        self, ground: Ground, neighbours: Neighbours, population: Population, services: ServiceRoom
+    ) -> None:
         self.operations = Operations(here=ground.here, peers=neighbours.peers, circles=population.circles)
         paglets = PagletOperations(
             residents=ground.residents,
@@ -36,6 +37,7 @@ class Doors:
             delivery=population.delivery,
             circles=population.circles,
             views=ground.views,
+            offers=population.offers,
             locator=Locator(
                 store=ground.store, mesh=neighbours.mesh, peers=neighbours.peers, here=ground.here
             ),
@@ -57,11 +59,6 @@ class Doors:
             arrivals=population.arrivals,
             revocations=neighbours.revocations,
             events=ground.events,
-        )
-        services = ServiceOperations(
-            desk=population.desk,
-            finder=Finder(desk=population.desk, mesh=neighbours.mesh, peers=neighbours.peers),
-            residents=ground.residents,
         )
         self.operations.add(
             {**paglets.entries(), **host.entries(), **between.entries(), **services.entries()}

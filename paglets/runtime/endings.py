@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from paglets.runtime.mailboxes import Mailboxes
     from paglets.runtime.memory_files import Payload
     from paglets.runtime.residents import Resident, Residents
+    from paglets.runtime.services.class_offers import ClassOffers
     from paglets.runtime.settings import Limits
     from paglets.runtime.states import States
     from paglets.runtime.supervisor import Supervisor
@@ -53,6 +54,7 @@ class Endings:
         claims: Claims,
         wakeups: Wakeups,
         work_places: WorkPlaces,
+        offers: ClassOffers,
         events: Events,
         limits: Limits,
     ) -> None:
@@ -66,6 +68,7 @@ class Endings:
         self._claims = claims
         self._wakeups = wakeups
         self._work_places = work_places
+        self._offers = offers
         self._events = events
         self._limits = limits
         self.undivided = Undivided()
@@ -117,6 +120,7 @@ class Endings:
             except BaseException:
                 await asyncio.shield(child.resume(None))
                 raise
+            self._offers.parking(resident)
             self._residents.remove(resident)
             self._supervisor.end(child, grace=self._limits.end_grace)
         self._wakeups.note(resident.record)
@@ -201,6 +205,7 @@ class Endings:
         except JournalConflict as conflict:
             raise LifecycleError(str(conflict)) from None
         await self._work_places.clear(record.agent_id, record.incarnation)
+        self._file_places.tidy()
         resident = self._residents.get(record.agent_id)
         if resident is not None:
             self._residents.remove(resident)

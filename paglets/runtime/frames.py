@@ -12,7 +12,15 @@ from typing import Any
 import msgspec
 
 from paglets.persistence.records import HookKind
-from paglets.runtime.child_specs import AdmitSpec, Admitted, CallThread, Departure, Limits, Message
+from paglets.runtime.child_specs import (
+    AdmitSpec,
+    Admitted,
+    CallThread,
+    ClassFacts,
+    Departure,
+    Limits,
+    Message,
+)
 
 MAX_FRAME = 16 * 1024 * 1024
 """Bytes after the length."""
@@ -47,6 +55,13 @@ class Inspect(msgspec.Struct, frozen=True, tag="inspect", array_like=True):
     seq: int
     limits: Limits
     state: PayloadHead
+
+
+class Describe(msgspec.Struct, frozen=True, tag="describe", array_like=True):
+    """The first and only frame: import that class and say what it is. Answered by ``Described``."""
+
+    seq: int
+    spec: AdmitSpec
 
 
 class RunHook(msgspec.Struct, frozen=True, tag="hook", array_like=True):
@@ -153,6 +168,13 @@ class AdmittedAnswer(msgspec.Struct, frozen=True, tag="admitted", array_like=Tru
     admitted: Admitted
 
 
+class Described(msgspec.Struct, frozen=True, tag="described", array_like=True):
+    """What a class says of itself."""
+
+    seq: int
+    facts: ClassFacts
+
+
 class SnapshotTaken(msgspec.Struct, frozen=True, tag="snapshot", array_like=True):
     """The paglet has packed."""
 
@@ -181,6 +203,7 @@ class RunEnded(msgspec.Struct, frozen=True, tag="run-ended", array_like=True):
 HostFrame = (
     Admit
     | Inspect
+    | Describe
     | RunHook
     | StartRun
     | Deliver
@@ -194,7 +217,7 @@ HostFrame = (
     | Place
     | CallResult
 )
-ChildFrame = Answer | Returned | AdmittedAnswer | SnapshotTaken | MakeCall | RunEnded
+ChildFrame = Answer | Returned | AdmittedAnswer | Described | SnapshotTaken | MakeCall | RunEnded
 
 _encoder = msgspec.msgpack.Encoder()
 _host_frames = msgspec.msgpack.Decoder(HostFrame)

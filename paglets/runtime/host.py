@@ -25,11 +25,13 @@ from paglets.runtime.host_setup import Provided
 from paglets.runtime.settings import HostSettings
 from paglets.serialization.codec import dataclass_from_wire
 from paglets.serialization.values import from_json, to_json
+from paglets.services.resident import DEFAULT_SERVICE_LEASE_TTL_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from paglets.config.launch_config import LaunchConfig
     from paglets.core.context_events import ContextEvent
     from paglets.core.references import PagletProxyRef
     from paglets.core.resources import ResourceRegistry
@@ -39,8 +41,10 @@ if TYPE_CHECKING:
     from paglets.remote.mesh import HostRef, MeshRegistry
     from paglets.runtime.launchers.launcher import Launcher
     from paglets.services.contracts import ServiceContract
+    from paglets.services.handles import ServiceHandle
     from paglets.services.operations import ServiceOperation
     from paglets.services.records import ServiceRecord
+    from paglets.services.resident import ServiceLease
 
 
 class Host:
@@ -75,8 +79,10 @@ class Host:
         launcher: Launcher | None = None,
         discoveries: Sequence[Discovery] = (),
         code_paths: Iterable[str | Path] | None = None,
+        launch_config: LaunchConfig | str | Path | None = None,
         store: Store | None = None,
     ) -> None:
+        launch = host_setup.launches(launch_config)
         settings = HostSettings(
             name=name,
             data_dir=host_setup.data_dir(persistence_dir),
@@ -89,6 +95,8 @@ class Host:
             gossip_interval=mesh_gossip_interval,
             offline_after=mesh_offline_after,
             code_paths=host_setup.code_roots(code_paths),
+            startup_agents=launch.startup_agents,
+            resident_services=launch.resident_services,
             tags=tuple(tags or ()),
             properties=dict(properties or {}),
             storage_quota_bytes=persistent_storage_quota_bytes,
@@ -411,6 +419,12 @@ class Host:
     ) -> list[ServiceRecord]:
         """Offers of a contract."""
         return self._services.find_contract(contract, operation=operation, scope=scope, first=first)
+
+    def lease_service(
+        self, handle: ServiceHandle, *, ttl: float = DEFAULT_SERVICE_LEASE_TTL_SECONDS
+    ) -> ServiceLease:
+        """Keep a provider up, wherever it is, until the lease is released or ``ttl`` seconds have passed."""
+        return self._services.lease(handle, ttl)
 
     # --- events ------------------------------------------------------------------------------------------
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from paglets.config.launch_config import AutoStartSpec, LaunchConfig
+from paglets.config.reading import load_launch_config
+from paglets.config.resolving import resolve_resident_service, resolve_startup_agent
 from paglets.core.errors import HostError
 from paglets.core.version import VERSION
 from paglets.runtime.host_names import require_name
@@ -61,6 +64,25 @@ def seeds(connect_to: str | Sequence[str] | None, peers: Iterable[str] | None) -
     """The URLs to meet at the start: one or several, and more."""
     first = (connect_to,) if isinstance(connect_to, str) else tuple(connect_to or ())
     return (*first, *(peers or ()))
+
+
+class Launches(NamedTuple):
+    """What a host is to start by itself."""
+
+    startup_agents: tuple[AutoStartSpec, ...] = ()
+    resident_services: tuple[AutoStartSpec, ...] = ()
+
+
+def launches(config: LaunchConfig | str | Path | None) -> Launches:
+    """What a launch configuration, or the file with one, enables; ``HostError`` naming what is wrong in it."""
+    if config is None:
+        return Launches()
+    if not isinstance(config, LaunchConfig):
+        config = load_launch_config(Path(config))
+    return Launches(
+        tuple(resolve_startup_agent(each) for each in config.startup_agents if each.enabled),
+        tuple(resolve_resident_service(each) for each in config.resident_services if each.enabled),
+    )
 
 
 def code_roots(paths: Iterable[str | Path] | None) -> tuple[Path, ...] | None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from paglets.runtime.locating import Locator
     from paglets.runtime.peers import Peers
     from paglets.runtime.residents import Residents
+    from paglets.runtime.services.class_offers import ClassOffers
     from paglets.runtime.transfers.departures import Departures
     from paglets.runtime.transfers.first_hooks import FirstHooks
     from paglets.runtime.views import Views
@@ -74,6 +75,7 @@ class PagletOperations:
         delivery: Delivery,
         circles: Circles,
         views: Views,
+        offers: ClassOffers,
         locator: Locator,
         peers: Peers,
         here: Here,
@@ -88,6 +90,7 @@ class PagletOperations:
         self._delivery = delivery
         self._circles = circles
         self._views = views
+        self._offers = offers
         self._locator = locator
         self._peers = peers
         self._here = here
@@ -138,6 +141,8 @@ class PagletOperations:
 
     async def _forward(self, agent_id: str) -> Forward | None:
         record = await self._store.read(lambda tx: tx.paglet(agent_id))
+        if record is None:
+            await self._offers.settle()  # it may be a service that the host is just setting up
         return record.forward if record is not None and record.phase is Phase.DEPARTED else None
 
     def _place(self, agent_id: str) -> api.Place:

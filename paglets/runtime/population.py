@@ -17,6 +17,7 @@ from paglets.runtime.endings import Endings
 from paglets.runtime.hook_waits import HookWaits
 from paglets.runtime.lifecycle import Lifecycle
 from paglets.runtime.mailboxes import Mailboxes
+from paglets.runtime.services.class_offers import ClassOffers
 from paglets.runtime.services.desk import ServiceDesk
 from paglets.runtime.supervisor import Supervisor
 from paglets.runtime.transfers.arrivals import Arrivals
@@ -45,6 +46,7 @@ class Population:
         self._name = ground.here.name
         self._recoveries: set[asyncio.Task[None]] = set()
         self.desk = ServiceDesk(residents=ground.residents, here=ground.here, events=ground.events)
+        self.offers = ClassOffers(desk=self.desk, events=ground.events)
         self.circles = Circles(ground.residents)
         waits = HookWaits(ground.residents)
         self.first_hooks = FirstHooks(
@@ -67,6 +69,7 @@ class Population:
             store=ground.store,
             peers=neighbours.peers,
             waits=waits,
+            offers=self.offers,
             limits=ground.limits,
         )
         beginnings = Beginnings(
@@ -75,6 +78,7 @@ class Population:
             residents=ground.residents,
             supervisor=self.supervisor,
             mailboxes=self.mailboxes,
+            offers=self.offers,
             events=ground.events,
             limits=ground.limits,
         )
@@ -89,6 +93,7 @@ class Population:
             delivery=self.delivery,
             beginnings=beginnings,
             work_places=self.work_places,
+            offers=self.offers,
             events=ground.events,
             here=ground.here,
             limits=ground.limits,
@@ -105,6 +110,7 @@ class Population:
             claims=claims,
             wakeups=self.wakeups,
             work_places=self.work_places,
+            offers=self.offers,
             events=ground.events,
             limits=ground.limits,
         )
@@ -185,7 +191,6 @@ class Population:
         await self.work_places.aclose()
         await self.delivery.aclose()
         await self.mailboxes.aclose()
-        self.desk.close()
         await self.supervisor.aclose()
 
 

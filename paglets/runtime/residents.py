@@ -23,6 +23,19 @@ if TYPE_CHECKING:
     from paglets.runtime.children.child import Child
 
 
+class Rest(asyncio.Event):
+    """Set while nothing is going on; knows since when."""
+
+    since = 0.0
+    """By the loop's clock; means something while it is set."""
+
+    def set(self) -> None:
+        """Nothing goes on from now on."""
+        if not self.is_set():
+            self.since = asyncio.get_running_loop().time()
+        super().set()
+
+
 class Resident:
     """One paglet that is active here, starting, moving, in doubt or crashed.
 
@@ -44,7 +57,7 @@ class Resident:
         self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Resolves when the hook that this life began with has returned, or with its error."""
         self.settled.add_done_callback(_retrieve)
-        self.idle = asyncio.Event()
+        self.idle = Rest()
         """Set while no handler runs."""
         self.idle.set()
         self.notices = Notices()

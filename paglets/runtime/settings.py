@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from paglets.config.launch_config import AutoStartSpec
+
 GIB = 1024**3
 
 
@@ -57,6 +59,10 @@ class HostSettings:
     offline_after: float = 10.0
     code_paths: tuple[Path, ...] | None = None
     """Directories that paglet classes may come from; None: any importable module."""
+    startup_agents: tuple[AutoStartSpec, ...] = ()
+    """Paglets that it creates when it starts."""
+    resident_services: tuple[AutoStartSpec, ...] = ()
+    """Services that it keeps."""
     tags: tuple[str, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
     storage_quota_bytes: int = DEFAULT_PERSISTENT_STORAGE_QUOTA_BYTES

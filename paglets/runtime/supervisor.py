@@ -8,10 +8,11 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 from paglets.core.errors import HostError, InvalidAgentError
+from paglets.core.incarnation import Incarnation
 from paglets.runtime.child_specs import AdmitSpec, CodePolicy
 from paglets.runtime.child_specs import Limits as ChildLimits
 from paglets.runtime.children.child import Child
-from paglets.runtime.children.inspection import inspect_state
+from paglets.runtime.children.inspection import describe_class, inspect_state
 from paglets.runtime.launchers.launcher import LaunchRequest
 from paglets.runtime.work_dirs import safe_name
 
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
-    from paglets.core.incarnation import Incarnation
-    from paglets.runtime.child_specs import Admitted, Call
+    from paglets.runtime.child_specs import Admitted, Call, ClassFacts
     from paglets.runtime.children.outcomes import ChildOutcome
     from paglets.runtime.events import Events
     from paglets.runtime.here import Here
@@ -139,6 +139,20 @@ class Supervisor:
             raise HostError(
                 "the state could not be read in time; it is very large, or the host very busy"
             ) from None
+
+    async def describe(self, class_name: str) -> ClassFacts:
+        """What a class says of itself; a process of its own imports it."""
+        spec = self._spec("(description)", Incarnation(), class_name, "", None)
+        limit = self._settings.limits.start_timeout
+        try:
+            async with self._starts, asyncio.timeout(limit):
+                return await describe_class(self._launcher, self._request(), spec)
+        except TimeoutError:
+            raise HostError(
+                f"class {class_name} could not be looked at within {limit:g} s; its module may be slow to import"
+            ) from None
+        except OSError as error:
+            raise HostError(f"class {class_name} could not be given a process: {error}") from error
 
     def _request(self) -> LaunchRequest:
         return LaunchRequest(life_file=str(self._life_file))

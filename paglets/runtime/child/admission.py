@@ -32,7 +32,7 @@ def admit(spec: AdmitSpec, payload: Payload | None) -> Paglet[Any]:
     try:
         with decoding(spec.limits, size):
             # Imports are inside: a module may do anything when it is imported, also eat memory.
-            paglet_class = _paglet_class(spec)
+            paglet_class = paglet_class_of(spec)
             state_class = _state_class(spec, paglet_class)
             wire = _wire(spec, payload)
             state = None if wire is None else dataclass_from_wire(state_class, wire)
@@ -63,7 +63,8 @@ def _wire(spec: AdmitSpec, payload: Payload | None) -> dict[str, Any] | None:
     return cast("dict[str, Any] | None", fields)
 
 
-def _paglet_class(spec: AdmitSpec) -> type[Paglet[Any]]:
+def paglet_class_of(spec: AdmitSpec) -> type[Paglet[Any]]:
+    """The class, imported; ``InvalidAgentError`` for one that may not or cannot run here."""
     found = _resolve(spec.class_name, spec.code)
     if not (isinstance(found, type) and issubclass(found, Paglet)):
         raise InvalidAgentError(f"{spec.class_name} is no subclass of Paglet")

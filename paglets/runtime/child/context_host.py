@@ -20,6 +20,7 @@ from paglets.remote.service_calls import ServiceCalls
 from paglets.remote.transfer import TransferTicket
 from paglets.serialization.codec import dataclass_to_wire, qualified_name
 from paglets.serialization.values import from_json, to_json
+from paglets.services.resident import DEFAULT_SERVICE_LEASE_TTL_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
     from paglets.core.agent import Paglet
     from paglets.core.references import PagletProxyRef
     from paglets.core.resources import ResourceRegistry
-    from paglets.remote.mesh import HostRef
+    from paglets.remote.host_refs import HostRef
     from paglets.runtime.child.calls import Calls
     from paglets.runtime.child_specs import AdmitSpec
     from paglets.services.contracts import ServiceContract
+    from paglets.services.handles import ServiceHandle
     from paglets.services.operations import ServiceOperation
     from paglets.services.records import ServiceRecord
+    from paglets.services.resident import ServiceLease
 
 _HERE = ""
 _STATES = {ACTIVE: "active", INACTIVE: "inactive", ACTIVE | INACTIVE: "all"}
@@ -156,7 +159,7 @@ class ChildContextHost:
 
     def list_hosts(self, *, online_only: bool = False, include_self: bool = True) -> list[HostRef]:
         """The hosts of the mesh, as this one knows them."""
-        from paglets.remote.mesh import HostRef  # noqa: PLC0415 - few paglets ask, and each would pay for it
+        from paglets.remote.host_refs import HostRef  # noqa: PLC0415 - few paglets ask, and each would pay for it
 
         params = api.HostsListParams(online_only=online_only, include_self=include_self)
         return [HostRef.from_wire(each) for each in self._ask(api.HOSTS_LIST, params)["hosts"]]
@@ -262,6 +265,12 @@ class ChildContextHost:
     ) -> list[ServiceRecord]:
         """Offers of a contract."""
         return self._services.find_contract(contract, operation=operation, scope=scope, first=first)
+
+    def lease_service(
+        self, handle: ServiceHandle, *, ttl: float = DEFAULT_SERVICE_LEASE_TTL_SECONDS
+    ) -> ServiceLease:
+        """Keep a provider up; released when the paglet's life here is over."""
+        return self._services.lease(handle, ttl)
 
     # --- what the paglet has here ------------------------------------------------------------------------
 

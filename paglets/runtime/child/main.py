@@ -12,11 +12,12 @@ from typing import Any, cast
 from paglets.core.agent import Paglet
 from paglets.core.errors import HostError
 from paglets.runtime.child.admission import admit, load_payload
+from paglets.runtime.child.describing import declared_services, describe
 from paglets.runtime.child.limits import apply_limits, decoding
 from paglets.runtime.child.link import ChildLink
 from paglets.runtime.child.session import Session
 from paglets.runtime.child_specs import Admitted
-from paglets.runtime.frames import Admit, AdmittedAnswer, Inspect
+from paglets.runtime.frames import Admit, AdmittedAnswer, Describe, Described, Inspect
 from paglets.serialization.codec import qualified_name
 from paglets.serialization.values import to_json
 
@@ -38,6 +39,9 @@ def run_child(descriptor: int) -> int:
         case Inspect():
             _inspect(link, frame)
             return 0
+        case Describe():
+            _describe(link, frame)
+            return 0
         case _:
             raise HostError("a child is first told what it is for")
 
@@ -54,6 +58,7 @@ def _admit(link: ChildLink, frame: Admit) -> Session | None:
             checkpoint=paglet_class.CHECKPOINT.to_wire(),
             restart=paglet_class.RESTART.to_wire(),
             has_run=cast("object", paglet_class.run) is not Paglet[Any].run,
+            services=declared_services(paglet_class),
         )
     except Exception as error:  # noqa: BLE001 - whatever an author's class raises is why it cannot run here
         link.answer(frame.seq, error=error)
@@ -64,6 +69,15 @@ def _admit(link: ChildLink, frame: Admit) -> Session | None:
     gc.freeze()  # modules and classes of the paglet live as long as the process does
     link.send(AdmittedAnswer(frame.seq, admitted))
     return session
+
+
+def _describe(link: ChildLink, frame: Describe) -> None:
+    try:
+        facts = describe(frame.spec)
+    except Exception as error:  # noqa: BLE001 - whatever an author's module raises is why it cannot run here
+        link.answer(frame.seq, error=error)
+    else:
+        link.send(Described(frame.seq, facts))
 
 
 def _inspect(link: ChildLink, frame: Inspect) -> None:

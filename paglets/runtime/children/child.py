@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from paglets.core.error_reports import from_report
 from paglets.core.errors import PagletCrashedError, SerializationError
-from paglets.runtime.child_specs import Admitted, DepartureKind, Snapshot
+from paglets.runtime.child_specs import Admitted, ClassFacts, DepartureKind, Snapshot
 from paglets.runtime.children.link import HostLink
 from paglets.runtime.children.memory import resident_memory
 from paglets.runtime.children.open_calls import OpenCalls
@@ -24,6 +24,8 @@ from paglets.runtime.frames import (
     Cloned,
     Deliver,
     Depart,
+    Describe,
+    Described,
     Finish,
     FrameError,
     HostFrame,
@@ -96,6 +98,8 @@ class Child:
         self.incarnation = incarnation
         self.pid = process.pid
         self.outcome: ChildOutcome | None = None
+        self.admitted: Admitted | None = None
+        """What its paglet's classes say, once it is admitted."""
         self._process = process
         self._owner = owner
         self._requests = Requests()
@@ -136,12 +140,14 @@ class Child:
         cancelled.
         """
         try:
-            return await self._ask(Admitted, lambda seq: Admit(seq, spec, _head(state)), state)
+            admitted: Admitted = await self._ask(Admitted, lambda seq: Admit(seq, spec, _head(state)), state)
         except BaseException:
             self._finishing = True
             self._kill()
             await asyncio.shield(self._watch)
             raise
+        self.admitted = admitted
+        return admitted
 
     async def inspect(self, state: Payload, limits: Limits) -> bytes:
         """Instead of ``admit``: the payload as JSON text; the child ends. See ``inspect_state``."""
@@ -149,6 +155,11 @@ class Child:
         return await self._ask(
             bytes, lambda seq: Inspect(seq, limits, PayloadHead(state.data, state.size)), state
         )
+
+    async def describe(self, spec: AdmitSpec) -> ClassFacts:
+        """Instead of ``admit``: what the class of ``spec`` says of itself; the child ends. See ``describe_class``."""
+        self._finishing = True
+        return await self._ask(ClassFacts, lambda seq: Describe(seq, spec))
 
     async def run_hook(self, kind: HookKind, event: dict[str, Any], *, init: bytes = b"null") -> None:
         """Run ``on_creation``, ``on_arrival``, ``on_clone`` or ``on_activation``; raises what it raised.
@@ -290,6 +301,8 @@ class Child:
                 self._calls.begin(self._link, frame)
             case AdmittedAnswer(seq, admitted):
                 self._requests.answer(seq, admitted)
+            case Described(seq, facts):
+                self._requests.answer(seq, facts)
             case SnapshotTaken(seq, head, policy):
                 state = None if head is None else self._payload(head)
                 snapshot = Snapshot(state=state, policy=policy)

@@ -1,4 +1,4 @@
-"""Looking into a stored state, without its class and without opening it in the host."""
+"""Looking into a stored state or a class, in a process that ends with it; the host opens neither."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from paglets.runtime.child_specs import Limits
 from paglets.runtime.children.child import Child
 
 if TYPE_CHECKING:
-    from paglets.runtime.child_specs import Call
+    from paglets.runtime.child_specs import AdmitSpec, Call, ClassFacts
     from paglets.runtime.children.outcomes import ChildOutcome
     from paglets.runtime.launchers.launcher import Launcher, LaunchRequest
     from paglets.runtime.memory_files import Payload
@@ -34,6 +34,20 @@ async def inspect_state(
     try:
         async with asyncio.timeout(timeout):
             return await child.inspect(state, limits or Limits())
+    finally:
+        await child.kill()
+
+
+async def describe_class(launcher: Launcher, request: LaunchRequest, spec: AdmitSpec) -> ClassFacts:
+    """What a class says of itself, told by a child of its own that imports it and ends.
+
+    ``InvalidAgentError`` for a class that may not or cannot run here.
+    """
+    child = await Child.launch(
+        launcher, request, agent_id=spec.agent_id, incarnation=Incarnation(), owner=_Nobody()
+    )
+    try:
+        return await child.describe(spec)
     finally:
         await child.kill()
 

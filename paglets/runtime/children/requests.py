@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from paglets.core.error_reports import from_report
 from paglets.core.errors import LifecycleError
-from paglets.runtime.child_specs import Admitted, Snapshot
+from paglets.runtime.child_specs import Admitted, ClassFacts, Snapshot
 from paglets.runtime.children.json_text import check_json
 from paglets.runtime.frames import FrameError
 
@@ -22,7 +22,7 @@ class MessageReturnedError(LifecycleError):
     """A message came back unhandled: it was recalled, or the paglet had packed when its turn came."""
 
 
-T = TypeVar("T", bytes, Admitted, Snapshot)
+T = TypeVar("T", bytes, Admitted, ClassFacts, Snapshot)
 
 
 class Requests:
@@ -49,7 +49,7 @@ class Requests:
         self._waiting.pop(seq, None)
         self._kinds.pop(seq, None)
 
-    def answer(self, seq: int, value: bytes | Admitted | Snapshot) -> None:
+    def answer(self, seq: int, value: bytes | Admitted | ClassFacts | Snapshot) -> None:
         """The child has answered; ``FrameError`` for an answer to something else than was asked."""
         kind = self._kinds.get(seq)
         if kind is not None and not isinstance(value, kind):

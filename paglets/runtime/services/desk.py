@@ -188,7 +188,7 @@ class ServiceDesk:
         agent_id = child.agent_id
         resident = self._residents.get(agent_id)
         # A life that failed: what was kept from before it is not to be had either.
-        failed = resident is not None and (resident.child or child) is child
+        failed = resident is not None and resident.incarnation == child.incarnation
         self._drop(
             agent_id,
             [

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from paglets.remote.mesh_service import MeshService
     from paglets.remote.mesh_view import SeenHost
     from paglets.runtime.peers import Peers
+    from paglets.runtime.services.class_offers import ClassOffers
     from paglets.runtime.services.desk import ServiceDesk
 
 logger = logging.getLogger(__name__)
@@ -38,8 +39,9 @@ class _Found(msgspec.Struct, frozen=True):
 class Finder:
     """Looks services up. Other hosts are asked anew each time: what they no longer offer is not found."""
 
-    def __init__(self, *, desk: ServiceDesk, mesh: MeshService, peers: Peers) -> None:
+    def __init__(self, *, desk: ServiceDesk, mesh: MeshService, peers: Peers, offers: ClassOffers) -> None:
         self._desk = desk
+        self._offers = offers
         self._mesh = mesh
         self._peers = peers
 
@@ -48,7 +50,7 @@ class Finder:
 
         Only compatible hosts that are online are asked. One that does not answer well is passed over.
         """
-        here = self._desk.find(wanted)
+        here = await self.here(wanted)
         if wanted.first:
             here = here[:1]
         if wanted.scope is ServiceScope.LOCAL or (wanted.first and here):
@@ -61,6 +63,15 @@ class Finder:
         ]
         others.sort(key=lambda seen: (seen.facts.name, seen.url))
         return here + await (self._first(others, wanted) if wanted.first else self._all(others, wanted))
+
+    async def here(
+        self, wanted: api.LookupParams, scope: ServiceScope = ServiceScope.LOCAL
+    ) -> list[ServiceRecord]:
+        """Offers on this host alone. One that has just started is given a moment, when it has nothing yet."""
+        found = self._desk.find(wanted, scope=scope)
+        if not (found and wanted.first) and await self._offers.settle():
+            found = self._desk.find(wanted, scope=scope)
+        return found
 
     async def _all(self, others: list[SeenHost], wanted: api.LookupParams) -> list[ServiceRecord]:
         turns = asyncio.Semaphore(_AT_A_TIME)

@@ -71,7 +71,7 @@ class ServiceOperations:
     async def lookup(self, caller: Caller, params: api.LookupParams) -> Any:
         """Find offers. Another host hears of what is offered to the whole mesh, from this host alone."""
         if caller.peer is not None and caller.peer.kind is PeerKind.MEMBER:
-            found = self._desk.find(params, scope=ServiceScope.MESH)
+            found = await self._finder.here(params, ServiceScope.MESH)
         else:
             found = await self._finder.find(params)
         return await _encoded(found)
@@ -88,9 +88,8 @@ class ServiceOperations:
         return await self._page(wanted, scope, query.limit, query.cursor)
 
     async def _page(self, wanted: api.LookupParams, scope: ServiceScope, limit: int, cursor: str) -> Any:
-        found = sorted(
-            ((_place(record), record) for record in self._desk.find(wanted, scope=scope)), key=itemgetter(0)
-        )
+        here = await self._finder.here(wanted, scope)
+        found = sorted(((_place(record), record) for record in here), key=itemgetter(0))
         limit = min(limit, PAGE)
         rest = [(place, record) for place, record in found if place > cursor]
         page = rest[:limit]
