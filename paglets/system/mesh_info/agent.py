@@ -14,7 +14,7 @@ from paglets.core.agent import Paglet, PagletState
 from paglets.core.errors import HostError, PagletError
 from paglets.core.runtime_values import ResidentLifecycle, ServiceScope
 from paglets.remote import api
-from paglets.remote.mesh import HostRef
+from paglets.remote.host_refs import HostRef
 from paglets.remote.proxy import PagletProxy
 from paglets.services.resident import ResidentServiceSpec
 from paglets.system.mesh_info.contract import (

@@ -13,7 +13,7 @@ from paglets.core.version import VERSION
 from paglets.system.mesh_info.contract import HostFacts
 
 if TYPE_CHECKING:
-    from paglets.remote.mesh import HostRef
+    from paglets.remote.host_refs import HostRef
 
 _MEMINFO = Path("/proc/meminfo")
 

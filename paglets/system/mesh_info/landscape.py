@@ -11,7 +11,7 @@ from paglets.system.mesh_info.contract import HostFacts, LandscapeEntry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from paglets.remote.mesh import HostRef
+    from paglets.remote.host_refs import HostRef
 
 
 def joined(
