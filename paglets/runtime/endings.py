@@ -205,7 +205,6 @@ class Endings:
         except JournalConflict as conflict:
             raise LifecycleError(str(conflict)) from None
         await self._work_places.clear(record.agent_id, record.incarnation)
-        self._file_places.tidy()
         resident = self._residents.get(record.agent_id)
         if resident is not None:
             self._residents.remove(resident)
