@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
@@ -136,12 +137,23 @@ class Dialer:
             endpoint.port,
             ssl=self._trust.client_context(),
             server_hostname=MEMBER_SERVER_NAME,  # names prove nothing here; keys do
-            happy_eyeballs_delay=self._settings.dial_stagger,
+            happy_eyeballs_delay=self._race(endpoint.host),
             ssl_handshake_timeout=self._settings.dial_timeout,
             ssl_shutdown_timeout=self._settings.close_timeout,
         )
         tls = cast("ssl.SSLObject", channel.transport.get_extra_info("ssl_object"))
         return self.check(tls.getpeercert(binary_form=True), url, host_id)
+
+    def _race(self, host: str) -> float | None:
+        """How long one address of a name is tried alone; None where there is but one.
+
+        asyncio (3.11) forgets the socket of a race that is cancelled, so there is none without need.
+        """
+        try:
+            ipaddress.ip_address(host.partition("%")[0])
+        except ValueError:
+            return self._settings.dial_stagger
+        return None
 
     async def connect_plain(
         self, address: HostAddress, *, limit: int
@@ -161,7 +173,7 @@ class Dialer:
             limit=limit,
             ssl=self._trust.client_context(),
             server_hostname=MEMBER_SERVER_NAME,
-            happy_eyeballs_delay=self._settings.dial_stagger,
+            happy_eyeballs_delay=self._race(endpoint.host),
             ssl_handshake_timeout=self._settings.dial_timeout,
             ssl_shutdown_timeout=self._settings.close_timeout,
         )
