@@ -38,7 +38,7 @@ _UNDERWAY = 1.0
 class GossipSettings:
     """Times in seconds."""
 
-    idle_interval: float = 15.0
+    idle_interval: float = 20.0
     """Between rounds while nobody asks."""
     busy_interval: float = 2.0
     """While somebody does."""
@@ -46,7 +46,7 @@ class GossipSettings:
     """How long one question keeps the mesh awake."""
     jitter: float = 0.2
     """A pause is shorter or longer by up to this share, so that hosts do not fall into step."""
-    stale_after: float = 300.0
+    stale_after: float = 400.0
     """200 idle hosts have heard of each other well within that."""
     forget_after: float = 1800.0
     pushed_entries: int = 8
