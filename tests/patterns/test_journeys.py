@@ -30,7 +30,14 @@ def tour(host: Host, *stops: str, policy: UnreachablePolicy) -> PagletProxy:
 
 
 def report_when(proxy: PagletProxy, condition: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-    return eventually(lambda: condition(said := ask(proxy, "report")) and said)
+    said: dict[str, Any] = {}
+
+    def looked() -> bool:
+        said.update(ask(proxy, "report"))
+        return bool(condition(said))
+
+    eventually(looked)
+    return said
 
 
 def completed(said: dict[str, Any]) -> bool:
