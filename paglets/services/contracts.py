@@ -130,7 +130,7 @@ class ServiceContract:
         message: Message,
         handlers: Mapping[ServiceOperation[Any, Any], Callable[[Any], Any]],
         *,
-        default: Any = _ABSENT,
+        default: Callable[[Message], Any] | Callable[[], Any] | object = _ABSENT,
     ) -> Any:
         """Give a message's request to the handler of its operation; that one's reply as plain data.
 

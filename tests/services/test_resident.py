@@ -255,6 +255,16 @@ def test_an_ordinary_paglet_offers_what_its_class_declares_wherever_it_goes(
     back.dispose()
 
 
+def test_an_ordinary_lazy_provider_is_found_again_after_a_restart(start: Callable[..., Host]) -> None:
+    host = start("one")
+    proxy = host.create(Counter)
+    eventually(lambda: not proxy.is_active())
+    host.stop()
+    host = start("one")
+    eventually(lambda: host.lookup_service("counter") is not None)
+    assert counter(host).record.proxy.agent_id == proxy.agent_id
+
+
 def test_what_the_host_is_told_goes_before_what_the_class_says(start: Callable[..., Host]) -> None:
     host = start(
         "one",

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from paglets.core.deactivation import DeactivationRequest
 from paglets.core.errors import PagletError
 
 if TYPE_CHECKING:
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from paglets.runtime.residents import Resident, Residents
 
 logger = logging.getLogger(__name__)
-
-IDLE = DeactivationRequest(reason="idle", source="resident-service")
 
 
 class IdleParking:
@@ -31,7 +28,7 @@ class IdleParking:
         *,
         residents: Residents,
         leased: Callable[[str], bool],
-        park: Callable[[str, DeactivationRequest], Awaitable[None]],
+        park: Callable[[str], Awaitable[None]],
     ) -> None:
         self._residents = residents
         self._leased = leased
@@ -72,7 +69,7 @@ class IdleParking:
 
     async def _put_away(self, resident: Resident, child: Child, timeout: float) -> None:
         try:
-            await self._park(resident.agent_id, IDLE)
+            await self._park(resident.agent_id)
         except (PagletError, TimeoutError) as error:
             logger.warning(
                 "an idle service could not be parked; it goes on",

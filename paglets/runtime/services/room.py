@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
 from paglets.runtime.services.finding import Finder
 from paglets.runtime.services.idle import IdleParking
 from paglets.runtime.services.kept import KeptServices
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any
 
-    from paglets.core.deactivation import DeactivationRequest
     from paglets.remote.wire.reads import Query
     from paglets.runtime.ground import Ground
     from paglets.runtime.neighbours import Neighbours
@@ -84,8 +84,11 @@ class ServiceRoom:
         self.desk.close()
 
 
-def _parker(population: Population) -> Callable[[str, DeactivationRequest], Awaitable[None]]:
-    async def park(agent_id: str, request: DeactivationRequest) -> None:
+def _parker(population: Population) -> Callable[[str], Awaitable[None]]:
+    async def park(agent_id: str) -> None:
+        # What the host keeps is on offer again when the host comes back; of others only they themselves know.
+        policy = DeactivationPolicy(activate_on_startup=not population.offers.is_kept(agent_id))
+        request = DeactivationRequest(reason="idle", source="resident-service", policy=policy)
         await population.endings.deactivate(agent_id, request)
 
     return park
