@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,7 +31,6 @@ from tests.system.support import call, mesh_info
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from paglets.remote.proxy import PagletProxy
     from paglets.runtime.host import Host
@@ -160,3 +161,37 @@ def test_a_machine_without_load_averages_says_so(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delattr(os, "sched_getaffinity")
     assert facts_of_this_machine.load() is None
     assert facts_of_this_machine.cpu_count() == os.cpu_count()
+
+
+# --- what it costs ---------------------------------------------------------------------------------------
+
+
+def processor_seconds(pid: int) -> float:
+    """What all threads of a process have used; see proc(5), schedstat."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+def bytes_written(pid: int) -> int:
+    """What a process has caused to be written to disk; see proc(5), io."""
+    lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    return int(dict(line.split(": ") for line in lines)["write_bytes"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_an_idle_mesh_of_three_costs_a_host_less_than_a_thousandth_of_a_core_and_no_write(
+    start: Callable[..., Host],
+) -> None:
+    a = start("a")
+    hosts = [a, start("b", peers=[a.address]), start("c", peers=[a.address])]
+    for host in hosts:
+        eventually(lambda host=host: len(host.list_hosts(online_only=True)) == 3)
+    pids = [int(mesh_info(host).info()["pid"]) for host in hosts]
+    time.sleep(5.0)  # the first rounds, and what is made once
+
+    before = [(processor_seconds(pid), bytes_written(pid)) for pid in pids]
+    time.sleep(45.0)
+    for pid, (seconds, written) in zip(pids, before, strict=True):
+        assert (processor_seconds(pid) - seconds) / 45.0 < 0.001
+        assert bytes_written(pid) == written
