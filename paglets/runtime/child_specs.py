@@ -143,6 +143,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: float = 0.0
 
 
+MAX_STATE_TEXT = 128 * 1024 * 1024
+"""The longest JSON text of a state, in bytes: some 96 MiB of bytes in a state, or that much text."""
+
+
 class CallThread(StrEnum):
     """On which of its threads a paglet asks."""
 

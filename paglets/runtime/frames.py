@@ -50,7 +50,7 @@ class Admit(msgspec.Struct, frozen=True, tag="admit", array_like=True):
 
 
 class Inspect(msgspec.Struct, frozen=True, tag="inspect", array_like=True):
-    """The first and only frame: this state as JSON text, no class needed. Answered by ``Answer``."""
+    """The first and only frame: this state as JSON text, no class needed. Answered by ``StateText``."""
 
     seq: int
     limits: Limits
@@ -183,6 +183,13 @@ class SnapshotTaken(msgspec.Struct, frozen=True, tag="snapshot", array_like=True
     policy: dict[str, Any]
 
 
+class StateText(msgspec.Struct, frozen=True, tag="state-text", array_like=True):
+    """The state as JSON text."""
+
+    seq: int
+    text: PayloadHead
+
+
 class MakeCall(msgspec.Struct, frozen=True, tag="call", array_like=True):
     """Run an operation of the host API for the paglet."""
 
@@ -217,7 +224,7 @@ HostFrame = (
     | Place
     | CallResult
 )
-ChildFrame = Answer | Returned | AdmittedAnswer | Described | SnapshotTaken | MakeCall | RunEnded
+ChildFrame = Answer | Returned | AdmittedAnswer | Described | SnapshotTaken | StateText | MakeCall | RunEnded
 
 _encoder = msgspec.msgpack.Encoder()
 _host_frames = msgspec.msgpack.Decoder(HostFrame)

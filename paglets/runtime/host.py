@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -289,7 +290,8 @@ class Host:
         return dataclass_from_wire(state_cls, self._state(agent_id))
 
     def _state(self, agent_id: str) -> dict[str, Any]:
-        return from_json(self._calls.call(api.PAGLETS_STATE, api.PagletParams(agent_id=agent_id)))["state"]
+        text = self._calls.call(api.PAGLETS_STATE, api.PagletParams(agent_id=agent_id))
+        return from_json(text, limit=sys.maxsize)["state"]
 
     def get_property(self, key: str, default: Any = None) -> Any:
         """A property of this host."""

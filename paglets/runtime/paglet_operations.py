@@ -21,6 +21,7 @@ from paglets.remote import api
 from paglets.remote.transfer import TransferTicket
 from paglets.remote.wire.peer import PeerKind
 from paglets.remote.wire.settings import MAX_MESSAGE_BYTES
+from paglets.runtime.caller import PROGRAM, Caller
 from paglets.runtime.operations import MEMBERS, Entry, encoded
 from paglets.serialization.values import from_json
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from paglets.persistence.records import Forward
     from paglets.persistence.store import Store
-    from paglets.runtime.caller import Caller
     from paglets.runtime.checkpoints import Checkpoints
     from paglets.runtime.circles import Circles
     from paglets.runtime.delivery import Delivery
@@ -164,9 +164,14 @@ class PagletOperations:
         await self._views.weigh([view])
         return view
 
-    async def state(self, _caller: Caller, params: api.PagletParams) -> Any:
+    async def state(self, caller: Caller, params: api.PagletParams) -> Any:
         """Its state, as JSON that a child made."""
         active, state = await self._lifecycle.read_state(params.agent_id)
+        if caller != PROGRAM and len(state) > MAX_MESSAGE_BYTES:
+            raise SerializationError(
+                f"the state of paglet {params.agent_id} is {len(state)} bytes as JSON, over the bound of "
+                f"{MAX_MESSAGE_BYTES} for a call; GET /agents/{params.agent_id}/state gives more"
+            )
         return {"active": active, "state": msgspec.Raw(state)}
 
     # --- life --------------------------------------------------------------------------------------------

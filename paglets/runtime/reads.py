@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from paglets.core.agent_ids import check_agent_id
+from paglets.core.errors import SerializationError
+from paglets.remote.wire.settings import WireSettings
 
 if TYPE_CHECKING:
     from paglets.remote.mesh import MeshRegistry
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from paglets.runtime.residents import Residents
     from paglets.runtime.status import Status
     from paglets.runtime.views import Views
+
+_MAX_STATE = WireSettings().max_response_bytes - 1024
+"""Bytes of a state as JSON: callers read no longer answers."""
 
 
 class Reads:
@@ -73,7 +78,13 @@ class Reads:
 
     async def state(self, query: Query) -> Any:
         """Its state, as a child made it JSON."""
-        _, state = await self._lifecycle.read_state(check_agent_id(query.path["agent_id"]))
+        agent_id = check_agent_id(query.path["agent_id"])
+        _, state = await self._lifecycle.read_state(agent_id)
+        if len(state) > _MAX_STATE:
+            raise SerializationError(
+                f"the state of paglet {agent_id} is {len(state)} bytes as JSON, over the bound of {_MAX_STATE} "
+                "for a read; Host.get_state gives more, in the program that embeds the host"
+            )
         return {"state": msgspec.Raw(state)}
 
     async def events(self, query: Query) -> Any:

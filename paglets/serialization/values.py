@@ -32,12 +32,12 @@ _KEY_TYPES = frozenset({str})
 _MARKS = (BINARY_KEY.encode(), b"\\u")  # an escape may hide the key
 
 
-def to_json(value: Any, *, for_people: bool = False) -> bytes:
+def to_json(value: Any, *, for_people: bool = False, limit: int = MAX_JSON_BYTES) -> bytes:
     """JSON text of a value, UTF-8.
 
     With ``for_people`` NaN and the infinities become the strings ``"NaN"``, ``"Infinity"``, ``"-Infinity"``,
-    which do not come back as numbers. Raises ``SerializationError`` for what cannot be turned into data, is
-    nested too deeply or too long.
+    which do not come back as numbers. ``limit``: the longest text that is written, in bytes. Raises
+    ``SerializationError`` for what cannot be turned into data, is nested too deeply or too long.
     """
     try:
         raw = _encoded(value)
@@ -51,15 +51,15 @@ def to_json(value: Any, *, for_people: bool = False) -> bytes:
         raise SerializationError(f"value: {shown(error.object)} is no valid text") from None
     except (TypeError, ValueError, OverflowError) as error:
         raise SerializationError(f"value: {error}") from error
-    if len(raw) > MAX_JSON_BYTES:
-        raise SerializationError(f"value: {len(raw)} bytes of JSON are more than {MAX_JSON_BYTES}")
+    if len(raw) > limit:
+        raise SerializationError(f"value: {len(raw)} bytes of JSON are more than {limit}")
     return raw
 
 
-def from_json(raw: bytes | bytearray | memoryview | str) -> Any:
+def from_json(raw: bytes | bytearray | memoryview | str, *, limit: int = MAX_JSON_BYTES) -> Any:
     """The value of exactly one JSON text; ``SerializationError`` when it is none, or too long or deep."""
-    if len(raw) > MAX_JSON_BYTES:
-        raise SerializationError(f"{len(raw)} bytes of JSON are more than {MAX_JSON_BYTES}")
+    if len(raw) > limit:
+        raise SerializationError(f"{len(raw)} bytes of JSON are more than {limit}")
     try:
         data = raw.encode() if isinstance(raw, str) else raw
         value = msgspec.json.decode(data)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+import paglets.runtime.child.state_text as state_text
 from paglets.core.agent import NOT_HANDLED, Paglet, PagletState
 from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
 from paglets.core.errors import HostError, PagletError
@@ -213,6 +214,15 @@ class Notes(Paglet[NotesState]):
     def do_raw(self, message: Message) -> Any:
         self.raw_link().sendall(bytes.fromhex(message.args["hex"]))
         time.sleep(30)
+
+    def do_lie_about_state(self, message: Message) -> Any:
+        """From now on tell a state that is no JSON, of that many bytes."""
+        text = b"{} " * (message.args["size"] // 3 + 1)
+
+        def lie(value: Any, *, for_people: bool = False, limit: int = 0) -> bytes:
+            return text
+
+        state_text.to_json = lie
 
     def do_wrong_descriptor(self, message: Message) -> Any:
         """Announce a payload in a memory file, and send something else."""

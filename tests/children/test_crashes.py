@@ -118,6 +118,19 @@ async def test_an_answer_of_another_kind_ends_its_sender(zygote_host: TestHost) 
     assert "wrong kind" in child.outcome.detail
 
 
+@pytest.mark.parametrize("size", [100, 1_000_000])
+async def test_a_state_that_is_no_json_ends_its_sender(zygote_host: TestHost, size: int) -> None:
+    before = open_descriptors()
+    child = await zygote_host.created()
+    await send(child, "lie_about_state", size=size)
+    with pytest.raises(HostError, match="not one JSON value"):
+        await child.read_state()
+    async with asyncio.timeout(BOUND):
+        outcome = await child.wait_ended()
+    assert outcome.end is ChildEnd.LINK_VIOLATED
+    assert open_descriptors() <= before
+
+
 async def test_a_payload_that_is_no_sealed_memory_file_is_refused(zygote_host: TestHost) -> None:
     child = await crash(zygote_host, "wrong_descriptor", seq=3)
     assert child.outcome is not None

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from paglets.core.errors import SerializationError
 from paglets.core.itinerary import (
     EXECUTE_ON_DEFAULT,
     EXECUTE_ON_DISPATCH,
@@ -10,6 +13,8 @@ from paglets.core.itinerary import (
     TaskItineraryPlan,
 )
 from paglets.core.messages import Message
+from paglets.remote.api import PAGLETS_STATE, PagletParams
+from paglets.runtime.child_specs import MAX_STATE_TEXT
 from tests.host.agents import Recorder
 from tests.host.agents_with_states import (
     Carrier,
@@ -52,6 +57,50 @@ def test_the_state_can_be_had_as_a_value(a: Host) -> None:
     assert a.get_state(proxy.agent_id, Everything) == Everything(infinite=2.5)
     proxy.deactivate()
     assert a.get_state(proxy.agent_id, Everything) == Everything(infinite=2.5)
+
+
+def filled(size: int) -> Everything:
+    return Everything(anything=b"s" * size, infinite=0.5)
+
+
+def test_a_large_state_can_be_had(a: Host, b: Host) -> None:
+    state = filled(16_000_000)
+    proxy = a.create(Carrier, state)
+    for parked in (False, True):
+        if parked:
+            proxy.deactivate()
+        assert a.get_state(proxy.agent_id, Everything) == state
+        path = f"{a.address}/agents/{proxy.agent_id}/state"
+        assert len(b.client.get_json(path, timeout=30)["state"]["anything"]) == 16_000_000
+        with pytest.raises(SerializationError, match=r"213\d+ bytes as JSON.* 8323072 .*GET /agents"):
+            b.client.call(a.address, PAGLETS_STATE, PagletParams(proxy.agent_id), timeout=30)
+    proxy.dispose()
+
+
+@pytest.mark.slow
+def test_the_program_itself_reads_more_than_others(a: Host, b: Host) -> None:
+    state = filled(64_000_000)
+    proxy = a.create(Carrier, state)
+    for parked in (False, True):
+        if parked:
+            proxy.deactivate()
+        assert a.get_state(proxy.agent_id, Everything) == state
+        with pytest.raises(SerializationError, match=r"853\d+ bytes as JSON.* 67107840 .*Host.get_state"):
+            b.client.get_json(f"{a.address}/agents/{proxy.agent_id}/state", timeout=30)
+    proxy.dispose()
+
+
+@pytest.mark.slow
+def test_a_state_over_the_bound_says_so(a: Host) -> None:
+    proxy = a.create(Carrier, filled(MAX_STATE_TEXT // 4 * 3 + 1))
+    for parked in (False, True):
+        if parked:
+            proxy.deactivate()
+        with pytest.raises(
+            SerializationError, match=rf"134\d+ bytes as JSON, over the bound of {MAX_STATE_TEXT}"
+        ):
+            a.get_state(proxy.agent_id, Everything)
+    proxy.dispose()
 
 
 def test_handles_to_others_travel(a: Host, b: Host) -> None:

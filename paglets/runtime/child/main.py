@@ -16,10 +16,10 @@ from paglets.runtime.child.describing import declared_services, describe
 from paglets.runtime.child.limits import apply_limits, decoding
 from paglets.runtime.child.link import ChildLink
 from paglets.runtime.child.session import Session
+from paglets.runtime.child.state_text import send_state_text
 from paglets.runtime.child_specs import Admitted
 from paglets.runtime.frames import Admit, AdmittedAnswer, Describe, Described, Inspect
 from paglets.serialization.codec import qualified_name
-from paglets.serialization.values import to_json
 
 
 def run_child(descriptor: int) -> int:
@@ -87,8 +87,6 @@ def _inspect(link: ChildLink, frame: Inspect) -> None:
         raise HostError("there is nothing to look into")
     try:
         with payload, decoding(frame.limits, payload.size):
-            text = to_json(load_payload(payload), for_people=True)
+            send_state_text(link, frame.seq, load_payload(payload))
     except Exception as error:  # noqa: BLE001 - whatever is wrong with those bytes is the answer
         link.answer(frame.seq, error=error)
-    else:
-        link.answer(frame.seq, text)

@@ -26,6 +26,7 @@ from paglets.runtime.child.calls import Calls
 from paglets.runtime.child.context_host import ChildContextHost
 from paglets.runtime.child.departures import Departures
 from paglets.runtime.child.hooks import run_arriving_hook
+from paglets.runtime.child.state_text import send_state_text
 from paglets.runtime.child_specs import CallThread
 from paglets.runtime.frames import (
     CallResult,
@@ -121,7 +122,7 @@ class Session:
             case Depart() | Resume() | Cloned():
                 self._departures.take(frame)
             case ReadState(seq):
-                self._aside.put(lambda: self._answer(seq, self._state))
+                self._aside.put(lambda: self._tell_state(seq))
             case StartRun():
                 self._start_run()
             case Wake(everyone):
@@ -170,11 +171,18 @@ class Session:
             )
         return to_json(reply)
 
-    def _state(self) -> bytes:
-        """The state as JSON text, read beside those who change it: again when it has changed meanwhile."""
+    def _tell_state(self, seq: int) -> None:
+        try:
+            send_state_text(self._link, seq, self._state())
+        except Exception as error:
+            logger.debug("the state could not be told", exc_info=True)
+            self._link.answer(seq, error=error)
+
+    def _state(self) -> dict[str, Any]:
+        """The state's plain values, read beside those who change it: again when it has changed meanwhile."""
         for _ in range(_STATE_TRIES):
             try:
-                return to_json(dataclass_to_wire(self._paglet.state), for_people=True)
+                return dataclass_to_wire(self._paglet.state)
             except RuntimeError:  # "changed size during iteration"
                 continue
         raise HostError(f"the state of paglet {self._paglet.agent_id} changes too fast to be read")

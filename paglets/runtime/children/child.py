@@ -8,7 +8,7 @@ import signal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from paglets.core.error_reports import from_report
-from paglets.core.errors import PagletCrashedError, SerializationError
+from paglets.core.errors import HostError, PagletCrashedError, SerializationError
 from paglets.runtime.child_specs import Admitted, ClassFacts, DepartureKind, Snapshot
 from paglets.runtime.children.link import HostLink
 from paglets.runtime.children.memory import resident_memory
@@ -16,6 +16,7 @@ from paglets.runtime.children.open_calls import OpenCalls
 from paglets.runtime.children.outcomes import ChildEnd, ChildOutcome, outcome_of
 from paglets.runtime.children.output import OutputReader
 from paglets.runtime.children.requests import Requests
+from paglets.runtime.children.state_text import state_text
 from paglets.runtime.frames import (
     Admit,
     AdmittedAnswer,
@@ -41,6 +42,7 @@ from paglets.runtime.frames import (
     RunHook,
     SnapshotTaken,
     StartRun,
+    StateText,
     Wake,
 )
 from paglets.runtime.memory_files import Payload
@@ -152,8 +154,10 @@ class Child:
     async def inspect(self, state: Payload, limits: Limits) -> bytes:
         """Instead of ``admit``: the payload as JSON text; the child ends. See ``inspect_state``."""
         self._finishing = True
-        return await self._ask(
-            bytes, lambda seq: Inspect(seq, limits, PayloadHead(state.data, state.size)), state
+        return await self._text(
+            await self._ask(
+                Payload, lambda seq: Inspect(seq, limits, PayloadHead(state.data, state.size)), state
+            )
         )
 
     async def describe(self, spec: AdmitSpec) -> ClassFacts:
@@ -213,8 +217,8 @@ class Child:
         await self._ask(bytes, Recall)
 
     async def read_state(self) -> bytes:
-        """The state as JSON text, while handlers and ``run()`` go on."""
-        return await self._ask(bytes, ReadState)
+        """The state as JSON text, while handlers and ``run()`` go on; ``SerializationError`` when it is too long."""
+        return await self._text(await self._ask(Payload, ReadState))
 
     def wake(self, *, everyone: bool = False) -> None:
         """``notify_message()`` (or ``notify_all_messages()``) for those in ``wait_message``."""
@@ -287,6 +291,13 @@ class Child:
         finally:
             self._requests.forget(seq)
 
+    async def _text(self, payload: Payload) -> bytes:
+        try:
+            return await state_text(payload)
+        except FrameError as error:
+            self._link.violate(str(error))
+            raise HostError(f"paglet {self.agent_id} did not tell its state: it sent {error}") from error
+
     def _take(self, frame: ChildFrame) -> None:
         match frame:
             case Answer(seq, result, None):
@@ -310,6 +321,8 @@ class Child:
                     self._undo(departure, snapshot)
                 else:
                     self._requests.answer(seq, snapshot)
+            case StateText(seq, head):
+                self._requests.answer(seq, self._payload(head))
             case RunEnded(error):
                 self._owner.on_run_ended(self, None if error is None else from_report(error))
 

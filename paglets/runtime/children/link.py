@@ -92,6 +92,11 @@ class HostLink:
             self._drop_unsent()
             self._update_reader()
 
+    def violate(self, what: str) -> None:
+        """Something that the child sent turned out to be wrong later: nothing more is taken from it."""
+        if not self._closed:
+            self._end(f"it sent {what}")
+
     def close(self) -> None:
         """Let go of the socket and of everything not sent."""
         if self._closed:

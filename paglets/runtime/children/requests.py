@@ -11,6 +11,7 @@ from paglets.core.errors import LifecycleError
 from paglets.runtime.child_specs import Admitted, ClassFacts, Snapshot
 from paglets.runtime.children.json_text import check_json
 from paglets.runtime.frames import FrameError
+from paglets.runtime.memory_files import Payload
 
 if TYPE_CHECKING:
     from typing import Any
@@ -22,7 +23,7 @@ class MessageReturnedError(LifecycleError):
     """A message came back unhandled: it was recalled, or the paglet had packed when its turn came."""
 
 
-T = TypeVar("T", bytes, Admitted, ClassFacts, Snapshot)
+T = TypeVar("T", bytes, Admitted, ClassFacts, Snapshot, Payload)
 
 
 class Requests:
@@ -49,7 +50,7 @@ class Requests:
         self._waiting.pop(seq, None)
         self._kinds.pop(seq, None)
 
-    def answer(self, seq: int, value: bytes | Admitted | ClassFacts | Snapshot) -> None:
+    def answer(self, seq: int, value: bytes | Admitted | ClassFacts | Snapshot | Payload) -> None:
         """The child has answered; ``FrameError`` for an answer to something else than was asked."""
         kind = self._kinds.get(seq)
         if kind is not None and not isinstance(value, kind):
@@ -61,6 +62,8 @@ class Requests:
             future.set_result(value)
         elif isinstance(value, Snapshot) and value.state is not None:
             value.state.close()
+        elif isinstance(value, Payload):
+            value.close()
 
     def fail(self, seq: int, report: dict[str, Any]) -> None:
         """The child has answered with an error."""
