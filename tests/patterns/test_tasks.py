@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from paglets.core.errors import HostError, LifecycleError, NotHandledError, PagletError, ServiceContractError
 from paglets.core.messages import Message
 from paglets.patterns.operations import OperationClient
+from paglets.patterns.task_protocol import TaskRun
 from paglets.patterns.tasks import (
     MAX_WAIT,
     TASK_START,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from paglets.core.context import PagletContext
     from paglets.remote.proxy import PagletProxy
     from paglets.runtime.host import Host
 
@@ -316,3 +318,46 @@ def test_the_operations_can_be_asked_without_the_client(a: Host) -> None:
     assert client.call(TASK_WAIT).status is TaskStatus.COMPLETED
     with pytest.raises(ServiceContractError, match="number"):
         client.call(TASK_START, TaskStartRequest({"number": "four"}))
+
+
+# --- whose run it was ---------------------------------------------------------------------------------------
+
+
+class Place:
+    """As much of a context as a task needs."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.address = f"https://{name}:1"
+
+    def checkpoint(self, agent_id: str) -> None:
+        assert agent_id
+
+
+@pytest.mark.parametrize(
+    ("run", "host", "again"),
+    [
+        (TaskRun("me"), "a", True),
+        (TaskRun("me", left_host="a"), "a", True),
+        (TaskRun("me", left_host="a"), "b", False),
+        (TaskRun("the original"), "a", False),
+        (TaskRun(), "a", False),
+    ],
+    ids=["interrupted", "never left", "arrived", "a clone", "returned"],
+)
+def test_only_work_that_nobody_goes_on_with_is_begun_again(run: TaskRun, host: str, again: bool) -> None:
+    state = WorkState(status=TaskStatus.WAITING_FOR_ARRIVAL, request={"number": 4}, task_run=run)
+    task = Worker(state, agent_id="me")
+    task.attach(cast("PagletContext", Place(host)))
+    task.run()
+    assert task.wait_state(lambda: state.done, 5.0 if again else 0.05) is again
+    assert state.result == ({"number": 8, "where": ""} if again else {})
+
+
+def test_a_request_that_cannot_be_read_any_more_fails() -> None:
+    state = WorkState(status=TaskStatus.RUNNING, request={"number": "four"}, task_run=TaskRun("me"))
+    task = Worker(state, agent_id="me")
+    task.attach(cast("PagletContext", Place("a")))
+    task.run()
+    assert state.status is TaskStatus.FAILED
+    assert "number" in state.error
