@@ -113,14 +113,16 @@ def fence(
 
 
 def answer_query(
-    tx: JournalTransaction, own_id: str, crossing: Crossing, *, at: float
+    tx: JournalTransaction, own_id: str, crossing: Crossing, *, at: float, advice: str = ""
 ) -> Decided | Closed | Unsure:
     """Answer the source that asks: "never heard of it" is made FENCED before it is said.
 
     So an envelope that is still on its way when its source asks finds itself refused. The caller has made
-    sure that it was the source named in the transfer id who asked.
+    sure that it was the source named in the transfer id who asked. ``advice``: why this host refused the
+    envelope before it was complete; people learn more from it.
     """
-    return fence(tx, own_id, crossing, "it had not arrived when its source asked", at=at)
+    reason = "it had not arrived when its source asked"
+    return fence(tx, own_id, crossing, f"{reason}: {advice}" if advice else reason, at=at)
 
 
 def keep_receipt(

@@ -26,6 +26,7 @@ from paglets.remote.envelopes.header import EnvelopeHeader, SignedHeader, verify
 from paglets.remote.envelopes.trailer import verify_trailer
 from paglets.remote.envelopes.verdicts import VerdictAnswer, sign_verdict
 from paglets.remote.wire.peer import PeerKind
+from paglets.runtime.transfers.advice import Advice
 from paglets.runtime.transfers.asking import VerdictReply
 from paglets.runtime.transfers.incoming_payload import IncomingPayload
 from paglets.runtime.undivided import Undivided
@@ -86,6 +87,7 @@ class Arrivals:
         self._under_way: list[dict[str, Any]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._undivided = Undivided()
+        self._advice = Advice()
 
     # --- one transfer ----------------------------------------------------------------------------------
 
@@ -109,6 +111,9 @@ class Arrivals:
         self._under_way.append(shown)
         try:
             return await self._take(peer, stream, signed, shown)
+        except PagletError as error:
+            self._advice.keep(header.transfer_id, str(error))
+            raise
         finally:
             # Not by value: the same envelope may be coming in twice.
             self._under_way = [each for each in self._under_way if each is not shown]
@@ -171,7 +176,8 @@ class Arrivals:
         self._residents.check_room()
         if not await asyncio.to_thread(self._store.accepts_arrivals, header.payload_size):
             raise TransferError(
-                f"the store of host {self._here.name} is nearly full; it takes no more paglets"
+                f"the store of host {self._here.name} is nearly full, and takes no more paglets; make room on its "
+                "disk, or choose another host"
             )
         standing = await self._store.read(lambda tx: tx.paglet(header.agent_id))
         reason = arrivals.refusal(standing, _record(header, b"", None))
@@ -292,9 +298,11 @@ class Arrivals:
 
         def rule(tx: Any) -> _Decided:
             note_floor(tx, params.source, params.floor)
-            return arrivals.answer_query(tx, self._here.host_id, crossing, at=time.time())
+            advice = self._advice.of(transfer_id)
+            return arrivals.answer_query(tx, self._here.host_id, crossing, at=time.time(), advice=advice)
 
         decided = await self._store.commit(rule)
+        self._advice.forget(transfer_id)
         if isinstance(decided, arrivals.Closed):
             return VerdictReply(closed=decided.floor)
         if isinstance(decided, arrivals.Unsure):
