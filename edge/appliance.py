@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from edge.launching import own_launch_config
 from edge.notify import Notifier
 from edge.signals import StopSignals
 from paglets.core.errors import PagletError
@@ -63,10 +64,12 @@ def run(settings: ApplianceSettings) -> int:
 
 def _start(settings: ApplianceSettings, zygote: Zygote) -> Host:
     from paglets.runtime.host import Host
+    from paglets.runtime.host_setup import launches
     from paglets.runtime.launchers.zygote_launcher import launcher_of
     from paglets.runtime.settings import HostSettings
 
     _raise_file_limit()
+    launch = launches(settings.launch_config or own_launch_config(settings.data_dir))
 
     def on_network_change() -> None:
         host.network_changed()
@@ -81,6 +84,8 @@ def _start(settings: ApplianceSettings, zygote: Zygote) -> Host:
             mesh_version=settings.mesh_version,
             peers=settings.peers,
             code_paths=settings.code_paths,
+            startup_agents=launch.startup_agents,
+            resident_services=launch.resident_services,
             tags=settings.tags,
             properties=settings.properties,
         ),

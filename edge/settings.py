@@ -37,6 +37,8 @@ class ApplianceSettings:
     """Whether to advertise and browse by multicast DNS, and in the mesh directory for hosts of this machine."""
     code_paths: tuple[Path, ...] = ()
     """Directories that paglet classes are imported from, besides the built-in ones."""
+    launch_config: Path | None = None
+    """The file that says what to start; None: ``launch.toml`` in the data directory, made when it is missing."""
     mesh_version: str = ""
     """Code version of the mesh; empty: the release of this program."""
     tags: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edge.cli import finding, hosting, living, looking, messaging, options, watching
+from edge.cli import finding, hosting, living, looking, messaging, options, serving, watching
 from edge.cli.failures import DONE, FAILED, INTERRUPTED, CommandError, sentence
 from edge.cli.output import Output, warn
 from edge.cli.session import RootOptions
@@ -30,10 +30,10 @@ app = typer.Typer(
 )
 
 _PANELS = {
-    "Run": (hosting.host,),
+    "Run": (hosting.host, serving.launch_config),
     "Look": (
         looking.status, looking.hosts, looking.ps, looking.info, looking.state, looking.transfers,
-        watching.events, watching.logs, finding.classes,
+        watching.events, watching.logs, serving.services, finding.classes,
     ),
     "Act": (
         living.create, messaging.send, living.dispatch, living.clone, living.retract, living.deactivate,

@@ -44,6 +44,15 @@ CodePath = Annotated[
     list[Path] | None,
     typer.Option("--code-path", metavar="DIR", parser=directory, help="A directory of paglet code."),
 ]
+LaunchConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--launch-config",
+        metavar="FILE",
+        help="What it starts by itself.",
+        show_default="launch.toml in its data directory",
+    ),
+]
 MeshVersion = Annotated[
     str,
     typer.Option(

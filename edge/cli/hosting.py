@@ -29,6 +29,7 @@ def host(
     peer: host_options.Peer = None,
     no_discovery: host_options.NoDiscovery = False,
     code_path: host_options.CodePath = None,
+    launch_config: host_options.LaunchConfig = None,
     mesh_version: host_options.MeshVersion = "",
     tag: host_options.Tag = None,
     property_: host_options.Property = None,
@@ -47,6 +48,7 @@ def host(
         peers=tuple(_peer(url) for url in peer or ()),
         discovery=not no_discovery,
         code_paths=tuple(_code_path(path) for path in code_path or ()),
+        launch_config=_launch_config(launch_config),
         mesh_version=mesh_version,
         tags=tuple(tag or ()),
         properties=properties(property_ or ()),
@@ -86,6 +88,15 @@ def _peer(url: str) -> str:
     if endpoint.path:
         raise UsageError(f"--peer {url!r}: it looks like https://HOST:PORT")
     return url
+
+
+def _launch_config(path: Path | None) -> Path | None:
+    if path is None:
+        return None
+    absolute = path.expanduser().absolute()
+    if not absolute.is_file():
+        raise UsageError(f"--launch-config {path}: there is no such file")
+    return absolute
 
 
 def _code_path(path: Path) -> Path:

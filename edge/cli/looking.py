@@ -68,12 +68,15 @@ def ps(
     ctx: typer.Context,
     *,
     everywhere: Annotated[bool, typer.Option("--all", "-a", help="Of all hosts of the mesh.")] = False,
+    services: Annotated[bool, typer.Option("--services", help="The resident services, too.")] = False,
     as_json: options.AsJson = False,
     data_dir: options.DataDir = None,
 ) -> None:
     """List the paglets of the local host, or of the whole mesh."""
     with session(ctx, data_dir=data_dir, as_json=as_json) as (host, out):
         agents = _everywhere(host) if everywhere else host.paglets()
+    if not services:
+        agents = [agent for agent in agents if not agent.get("resident")]
     if out.as_json:
         out.document(agents)
         return

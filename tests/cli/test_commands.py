@@ -67,6 +67,27 @@ class TestLooking:
         assert "STATE" in table
         assert notebook in table
 
+    def test_resident_services_are_listed_when_asked_for(self, pair: Site) -> None:
+        own = "service.server-info"
+        assert own not in {line["agent_id"] for line in pair.ask("alpha", "ps")}
+        pair.until(
+            lambda: own in {line["agent_id"] for line in pair.ask("alpha", "ps", "--services")},
+            "the services are set up",
+        )
+        offered = {(each["name"], each["host_name"]) for each in pair.ask("alpha", "services")}
+        assert ("server-info", "alpha") in offered
+        assert all(host == "alpha" for _, host in offered)
+        everywhere = pair.ask("alpha", "services", "server-info", "--all")
+        assert {each["host_name"] for each in everywhere} == {"alpha", "beta"}
+        assert "server-info" in pair.on("alpha", "services").out
+
+    def test_a_resident_service_is_named_with_its_host(self, pair: Site) -> None:
+        asked = pair.ask("alpha", "send", "service.server-info@beta", "summary")
+        assert asked["reply"]["host_name"] == "beta"
+        refused = pair.on("alpha", "dispatch", "service.server-info@beta", "alpha")
+        assert refused.code == 1
+        assert "service" in refused.err
+
     def test_json_may_stand_before_the_command(self, pair: Site) -> None:
         assert pair.run("--json", "--data-dir", str(pair.data_dir("beta")), "status").json["name"] == "beta"
 

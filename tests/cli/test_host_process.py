@@ -105,3 +105,32 @@ def test_its_own_status_is_told_on_stdout_when_asked_for_json(site: Site) -> Non
 
 def test_the_default_directory_is_the_users(site: Site) -> None:
     assert host_data_dir(None, {}).name == "paglets"
+
+
+def test_a_first_start_makes_the_launch_configuration_which_is_the_operators_from_then_on(site: Site) -> None:
+    site.start("fresh")
+    site.wait_ready("fresh")
+    file = site.data_dir("fresh") / "launch.toml"
+    assert "resident_services" in file.read_text()
+    assert site.stop("fresh") == 0
+    file.write_text('[[startup_agents]]\nclass = "cli_samples:Notebook"\nagent_id = "book"\n')
+    site.start("fresh")
+    site.wait_ready("fresh")
+    site.until(lambda: "book" in {each["agent_id"] for each in site.ask("fresh", "ps")}, "it is created")
+    assert "Notebook" in file.read_text()
+
+
+def test_a_launch_configuration_that_is_wrong_is_named(site: Site) -> None:
+    wrong = site.root / "wrong.toml"
+    wrong.write_text('[[resident_services]]\nuse = "nobody"\n')
+    process = site.start("wrong", "--launch-config", str(wrong))
+    assert process.wait(20) == 1
+    assert f"{wrong}: [[resident_services]] number 1, key 'use'" in site.log("wrong")
+    assert site.run("host", "--launch-config", str(site.root / "none.toml")).code == 2
+
+
+def test_the_launch_configuration_can_be_made_beforehand(site: Site) -> None:
+    made = site.ask("beforehand", "launch-config")
+    assert made["action"] == "copied"
+    assert (site.data_dir("beforehand") / "launch.toml").exists()
+    assert "unchanged" in site.on("beforehand", "launch-config", "--json").out

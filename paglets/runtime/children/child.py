@@ -394,7 +394,7 @@ class Child:
         await self._calls.aclose()
         if self.outcome.end is not ChildEnd.FINISHED:
             logger.log(
-                logging.INFO if self.outcome.wanted else logging.WARNING,
+                logging.DEBUG if self.outcome.wanted else logging.WARNING,
                 "a child ended",
                 extra={"agent_id": self.agent_id, "pid": self.pid, "outcome": str(self.outcome)},
             )
