@@ -35,7 +35,7 @@ class ChildOutcome:
     end: ChildEnd
     status: ExitStatus
     detail: str = ""
-    """One sentence for people, naming what went wrong; empty when nothing did."""
+    """For people, after how it ended: what went wrong; empty when nothing did."""
 
     @property
     def wanted(self) -> bool:
@@ -43,7 +43,7 @@ class ChildOutcome:
         return self.end in {ChildEnd.FINISHED, ChildEnd.KILLED}
 
     def __str__(self) -> str:
-        return f"{self.end.value}: {self.status}" + (f" ({self.detail})" if self.detail else "")
+        return f"{self.status} ({self.detail})" if self.detail else str(self.status)
 
 
 def outcome_of(status: ExitStatus, *, finishing: bool, killed: bool, violation: str | None) -> ChildOutcome:
@@ -57,7 +57,7 @@ def outcome_of(status: ExitStatus, *, finishing: bool, killed: bool, violation: 
     elif violation is not None:
         end, detail = ChildEnd.LINK_CLOSED, "it closed its link to the host and went on"
     elif killed:
-        end, detail = ChildEnd.KILLED, ""
+        end, detail = ChildEnd.KILLED, "by its host"
     elif status == ExitStatus():
         end, detail = ChildEnd.LAUNCHER_LOST, "the process that it was forked from has died"
     elif finishing and not signalled:
@@ -65,7 +65,7 @@ def outcome_of(status: ExitStatus, *, finishing: bool, killed: bool, violation: 
     elif signalled:
         end, detail = ChildEnd.CRASHED, _WHY.get(status.signal or 0, "")
     else:
-        end, detail = ChildEnd.EXITED, "it ended by itself, while it was needed"
+        end, detail = ChildEnd.EXITED, "by itself, while it was needed"
     return ChildOutcome(end, status, detail)
 
 
