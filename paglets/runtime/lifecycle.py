@@ -16,6 +16,7 @@ from paglets.core.errors import HostError, InvalidAgentError, LifecycleError, Pa
 from paglets.core.incarnation import Incarnation
 from paglets.persistence.journal import lifecycle
 from paglets.persistence.journal.conflict import JournalConflict
+from paglets.persistence.journal.enlisting import enlist
 from paglets.persistence.records import HookKind, PagletRecord, PendingHook, Phase
 from paglets.remote.api import NULL
 from paglets.runtime.child_specs import Departure, DepartureKind
@@ -469,7 +470,7 @@ def _creating(record: PagletRecord) -> Callable[[JournalTransaction], PagletReco
 
 
 def _enlisting(record: PagletRecord) -> Callable[[JournalTransaction], PagletRecord]:
-    return lambda tx: lifecycle.enlist(tx, record)
+    return lambda tx: enlist(tx, record)
 
 
 def _taken(agent_id: str) -> HostError:

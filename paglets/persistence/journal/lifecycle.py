@@ -33,22 +33,6 @@ def create(tx: JournalTransaction, record: PagletRecord) -> PagletRecord:
     return record
 
 
-def enlist(tx: JournalTransaction, record: PagletRecord) -> PagletRecord:
-    """Write the first record of a resident service that starts when it is first asked for: INACTIVE, its hook pending.
-
-    As for `create`, the id must be free, and the incarnation is that of the record returned.
-    """
-    standing = tx.paglet(record.agent_id)
-    if standing is not None:
-        if standing.phase is not Phase.TOMBSTONE:
-            raise JournalConflict(record.agent_id, "cannot keep it, the id is taken", standing)
-        record = replace(record, incarnation=standing.incarnation.next())
-    if record.phase is not Phase.INACTIVE or record.pending is None or not record.host_scoped:
-        raise ValueError("a resident service is enlisted INACTIVE, with a hook to run")
-    tx.put_paglet(record)
-    return record
-
-
 def checkpoint(
     tx: JournalTransaction,
     agent_id: str,
