@@ -109,8 +109,7 @@ class Points:
     def at(self, name: str) -> None:
         """Wait here, if the point is armed, or fail if that was asked for."""
         if self._comes_by(name):
-            # Read first: whoever clears the points takes the file away.
-            error = int((self._reached / name).read_text() or "0")
+            error = self._wanted(name)
             while not self._may_go(name):
                 time.sleep(_POLL)
             if error:
@@ -130,6 +129,13 @@ class Points:
             (self._reached / name).touch()
             return True
         return False
+
+    def _wanted(self, name: str) -> int:
+        """The error that is to be raised there, or 0."""
+        try:
+            return int((self._reached / name).read_text() or "0")
+        except FileNotFoundError:  # the points were cleared just now
+            return 0
 
     def _may_go(self, name: str) -> bool:
         return (self._released / name).exists()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from paglets.core.agent import Paglet, PagletState
 from paglets.core.errors import TransferError
 from paglets.remote.transfer import TransferTicket
-from tests.faults.points import here
+from paglets.testing.points import here
 
 if TYPE_CHECKING:
     from paglets.core.events import CloneEvent, CreationEvent, MobilityEvent, PersistencyEvent

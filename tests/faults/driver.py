@@ -14,8 +14,9 @@ from typing import Any
 
 from paglets.runtime.host import Host
 from paglets.runtime.launchers.zygote_launcher import shared_keeper
-from tests.faults.points import VARIABLE, Points
-from tests.faults.seams import WatchedStore, open_seams
+from paglets.testing.points import VARIABLE, Points
+from paglets.testing.store import FaultyStore
+from tests.faults.seams import open_seams
 
 
 def main(options: dict[str, Any]) -> None:
@@ -32,7 +33,7 @@ def main(options: dict[str, Any]) -> None:
         persistence_dir=data_dir,
         mesh_gossip_interval=0.25,
         mesh_offline_after=2.0,
-        store=WatchedStore(data_dir / "store", points),
+        store=FaultyStore(data_dir / "store", points),
     )
     host.start_background()
     _say({"ready": host.address, "zygote": shared_keeper().pid})

@@ -25,8 +25,8 @@ from paglets.remote import api
 from paglets.remote.client import HostClient
 from paglets.remote.proxy import PagletProxy
 from paglets.serialization.codec import qualified_name
+from paglets.testing.points import Points
 from tests.faults.agents import Traveller
-from tests.faults.points import Points
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -29,6 +29,7 @@ from paglets.services.resident import (
     ResidentServiceSpec,
     ServiceLease,
 )
+from paglets.testing.clock import Clock
 from tests.services import typed_use
 from tests.services.typed_use import ASK, HEAR, NOD, ORACLE, TELL, Oracle, Question, Verdict
 
@@ -209,14 +210,6 @@ def test_a_record_offers_a_contract_of_its_version_with_all_its_operations() -> 
 # --- registry ----------------------------------------------------------------------------------------------
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 names, agents = st.sampled_from("abc"), st.sampled_from(["p", "q", "r"])
 steps = st.lists(
     st.one_of(
@@ -233,7 +226,7 @@ steps = st.lists(
 
 @given(steps)
 def test_the_registry_is_a_table_of_what_stands(done: list[tuple[Any, ...]]) -> None:
-    clock, model = Clock(), dict[tuple[str, str], tuple[float, ServiceScope]]()
+    clock, model = Clock(1000.0), dict[tuple[str, str], tuple[float, ServiceScope]]()
     registry = ServiceRegistry(clock=clock)
     for step in done:
         match step:
@@ -246,7 +239,7 @@ def test_the_registry_is_a_table_of_what_stands(done: list[tuple[Any, ...]]) -> 
                     ttl=ttl,
                     scope=scope,
                 )
-                model[name, agent] = (clock.now + (ttl or float("inf")), scope)
+                model[name, agent] = (clock() + (ttl or float("inf")), scope)
             case ("take back", name, agent):
                 registry.unadvertise(name, agent)
                 model = {
@@ -258,8 +251,8 @@ def test_the_registry_is_a_table_of_what_stands(done: list[tuple[Any, ...]]) -> 
                 registry.remove_agent(agent, keep=keep)
                 model = {key: value for key, value in model.items() if key[1] != agent or key[0] in keep}
             case _:
-                clock.now += step[1]
-        model = {key: value for key, value in model.items() if value[0] > clock.now}
+                clock.advance(step[1])
+        model = {key: value for key, value in model.items() if value[0] > clock()}
         found = {(r.name, r.proxy.agent_id) for r in registry.lookup_all()}
         assert found == set(model)
         wide = {(r.name, r.proxy.agent_id) for r in registry.lookup_all(scope=ServiceScope.MESH)}

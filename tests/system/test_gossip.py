@@ -12,15 +12,8 @@ from hypothesis import strategies as st
 from paglets.system.mesh_info.contract import HostFacts, SyncEntry, SyncReply, SyncRequest
 from paglets.system.mesh_info.gossip import Gossip, GossipSettings
 from paglets.system.mesh_info.table import MAX_FACTS_BYTES, MAX_HOSTS, MAX_VERSION, Table
+from paglets.testing.clock import Clock
 from tests.system.gossip_simulation import Mesh, facts_of, host_id, url_of
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def one(clock: Clock, number: int = 0) -> Gossip:
@@ -134,7 +127,7 @@ def test_a_request_holds_the_own_facts_and_the_latest_news_and_no_more() -> None
     clock = Clock()
     gossip = one(clock)
     for number in range(1, 50):
-        clock.now += 1
+        clock.advance(1)
         gossip.table.take([entry(number)])
     ask = gossip.begin_round(facts_of(0), [url_of(1)])
 
@@ -149,7 +142,7 @@ def test_ages_grow_where_entries_are_kept() -> None:
     clock = Clock()
     gossip = one(clock)
     gossip.table.take([entry(1, age=10.0)])
-    clock.now += 5
+    clock.advance(5)
     [told] = gossip.answer(SyncRequest(host_id(2))).entries
     assert told.age_seconds == pytest.approx(15.0)
 
@@ -217,7 +210,7 @@ def test_rounds_are_far_apart_until_somebody_asks() -> None:
     assert gossip.demand() is True
     assert gossip.demand() is False
     assert 0.8 * settings.busy_interval <= gossip.pause() <= 1.2 * settings.busy_interval
-    clock.now += settings.demand_lasts
+    clock.advance(settings.demand_lasts)
     assert gossip.pause() > settings.busy_interval * 2
 
 

@@ -16,6 +16,7 @@ from paglets.remote.trust.keys import HostKey
 from paglets.remote.wire.addresses import HostAddress
 from paglets.remote.wire.member_trust import MemberTrust
 from paglets.remote.wire.strangers import Refusal, SecurityReport, Strangers
+from paglets.testing.clock import Clock
 from tests.wire.site import NOTHING, Rig, Site, echo, until
 
 if TYPE_CHECKING:
@@ -257,13 +258,13 @@ async def test_a_peer_that_was_revoked_loses_the_connections_that_it_has(site: S
 
 
 def test_reports_are_bounded_in_rate_and_say_how_many_they_stand_for() -> None:
-    now = 100.0
+    clock = Clock(100.0)
     reports: list[SecurityReport] = []
-    strangers = Strangers(reports.append, interval=1.0, clock=lambda: now)
+    strangers = Strangers(reports.append, interval=1.0, clock=clock)
     for number in range(50):
         strangers.refuse(Refusal.GARBAGE, f"10.0.0.{number}:1", "x" * 1000)
     strangers.refuse(Refusal.PLAIN_HTTP, "10.0.0.1:1")
-    now = 101.5
+    clock.advance(1.5)
     strangers.refuse(Refusal.GARBAGE, "10.0.0.99:1")
     assert [(report.reason, report.count) for report in reports] == [
         (Refusal.GARBAGE, 1),
