@@ -50,3 +50,8 @@ class ArtifactRef:
     def from_wire(cls, payload: Mapping[str, Any]) -> ArtifactRef:
         """Read what ``to_wire`` wrote; ``SerializationError`` for anything else."""
         return cls(**checked("ArtifactRef", payload, _KINDS, required=("host_url", "artifact_id")))
+
+
+def as_ref(artifact: ArtifactRef | Mapping[str, Any]) -> ArtifactRef:
+    """A reference, or one as plain data, as it comes in a message; ``SerializationError`` for anything else."""
+    return artifact if isinstance(artifact, ArtifactRef) else ArtifactRef.from_wire(artifact)

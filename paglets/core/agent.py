@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
     from pathlib import Path
 
+    from paglets.artifacts.file_refs import PagletFileRef
+    from paglets.artifacts.refs import ArtifactRef
     from paglets.core.events import CloneEvent, CreationEvent, MobilityEvent, PersistencyEvent
     from paglets.core.messages import Message
     from paglets.core.references import PagletProxyRef
@@ -330,6 +332,58 @@ class Paglet(Generic[StateT]):
     def persistent_storage(self, *, quota_bytes: int | None = None) -> ManagedStorage:
         """Files of the paglet's class on this host; they stay when the paglet leaves."""
         return self.context.persistent_storage(quota_bytes=quota_bytes, agent_id=self.agent_id)
+
+    def register_file(
+        self, path: str | os.PathLike[str], *, name: str | None = None, mode: str = "copy"
+    ) -> PagletFileRef:
+        """Have a file travel with the paglet; ``mode="move"`` deletes it here once it is elsewhere."""
+        return self.context.register_file(path, name=name, mode=mode, agent_id=self.agent_id)
+
+    def registered_files(self) -> list[PagletFileRef]:
+        """The files that travel with the paglet, as they are now."""
+        return self.context.registered_files()
+
+    def unregister_file(self, name_or_ref: str | PagletFileRef) -> bool:
+        """Let a file stay behind; whether it was registered."""
+        return self.context.unregister_file(name_or_ref)
+
+    def file_path(self, name_or_ref: str | PagletFileRef) -> Path:
+        """Where a registered file is on this host."""
+        return self.context.file_path(name_or_ref)
+
+    def upload_artifact(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        host_url: str | None = None,
+        owner_agent_id: str | None = None,
+        name: str | None = None,
+        compression: str = "",
+        expires_at: float = 0.0,
+    ) -> ArtifactRef:
+        """Store a copy of a file as an artifact, here or on another host."""
+        return self.context.upload_artifact(
+            path,
+            host_url=host_url,
+            owner_agent_id=owner_agent_id,
+            name=name,
+            compression=compression,
+            expires_at=expires_at,
+        )
+
+    def download_artifact(
+        self,
+        artifact: ArtifactRef | Mapping[str, Any],
+        target: str | os.PathLike[str],
+        *,
+        move: bool = False,
+    ) -> ArtifactRef:
+        """Write an artifact to a file, wherever it is; ``move``: then delete it there."""
+        return self.context.download_artifact(artifact, target, move=move)
+
+    def delete_artifact(self, artifact: ArtifactRef | Mapping[str, Any]) -> bool:
+        """Delete an artifact, wherever it is; whether it was there."""
+        return self.context.delete_artifact(artifact)
 
     # --- hooks, all optional -----------------------------------------------------------------------------
 

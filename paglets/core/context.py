@@ -9,10 +9,14 @@ from paglets.core.errors import HostError, ServiceNotFoundError
 from paglets.core.runtime_values import ACTIVE, ServiceScope
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from paglets.artifacts.file_refs import PagletFileRef
+    from paglets.artifacts.refs import ArtifactRef
     from paglets.core.agent import Paglet
+    from paglets.core.artifact_desk import ArtifactDesk
     from paglets.core.deactivation import DeactivationRequest
     from paglets.core.messages import Message
     from paglets.core.references import PagletProxyRef
@@ -137,6 +141,11 @@ class ContextHost(Protocol):
 
     def checkpoint(self, agent_id: str) -> None:
         """Make the current state of a paglet the durable one; returns when it is."""
+        ...
+
+    @property
+    def artifact_desk(self) -> ArtifactDesk:
+        """What it does with artifacts and files."""
         ...
 
     def advertise_service(
@@ -310,6 +319,71 @@ class PagletContext:
         """Send a message to every active paglet on this host but ``exclude``; the replies, as they come."""
         return self.host.multicast_message(kind, args, exclude=exclude)
 
+    def register_file(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        mode: str = "copy",
+        agent_id: str | None = None,
+    ) -> PagletFileRef:
+        """Have a regular file travel with the paglet, by default under the file's name.
+
+        It travels as it is when the paglet leaves. ``mode="move"``: it is deleted here once the paglet has
+        arrived elsewhere, if it is still the same.
+        """
+        return self.host.artifact_desk.register_file(self._own(agent_id), path, name=name, mode=mode)
+
+    def registered_files(self, agent_id: str | None = None) -> list[PagletFileRef]:
+        """The files that travel with the paglet, as they are now."""
+        return self.host.artifact_desk.registered_files(self._own(agent_id))
+
+    def unregister_file(self, name_or_ref: str | PagletFileRef) -> bool:
+        """Let a file stay behind; one that has come with the paglet is deleted. Whether it was registered."""
+        return self.host.artifact_desk.unregister_file(self._own(None), _named(name_or_ref))
+
+    def file_path(self, name_or_ref: str | PagletFileRef) -> Path:
+        """Where a registered file is on this host; ``HostError`` when none is registered under that name."""
+        return self.host.artifact_desk.file_path(self._own(None), _named(name_or_ref))
+
+    def upload_artifact(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        host_url: str | None = None,
+        owner_agent_id: str | None = None,
+        name: str | None = None,
+        compression: str = "",
+        expires_at: float = 0.0,
+    ) -> ArtifactRef:
+        """Store a copy of a file as an artifact, here or at the host of that URL or name.
+
+        The owner is the paglet unless another one is named. ``StorageQuotaError`` when there is no room.
+        """
+        owner = self.agent_id if owner_agent_id is None else owner_agent_id
+        return self.host.artifact_desk.upload(
+            path,
+            host_url=host_url,
+            owner_agent_id=owner or "",
+            name=name,
+            compression=compression,
+            expires_at=expires_at,
+        )
+
+    def download_artifact(
+        self,
+        artifact: ArtifactRef | Mapping[str, Any],
+        target: str | os.PathLike[str],
+        *,
+        move: bool = False,
+    ) -> ArtifactRef:
+        """Write an artifact to a file, wherever it is, verified, whole or not at all; ``move``: then delete it."""
+        return self.host.artifact_desk.download(artifact, target, move=move)
+
+    def delete_artifact(self, artifact: ArtifactRef | Mapping[str, Any]) -> bool:
+        """Delete an artifact, wherever it is; whether it was there."""
+        return self.host.artifact_desk.delete(artifact)
+
     # --- services ----------------------------------------------------------------------------------------
 
     def advertise_service(
@@ -478,3 +552,7 @@ class PagletContext:
             known = ", ".join(sorted(each.name for each in self.host.list_hosts(online_only=False)))
             raise HostError(f"no host named {name_or_url!r} is known here; known are: {known}")
         return ref.url
+
+
+def _named(name_or_ref: str | PagletFileRef) -> str:
+    return name_or_ref if isinstance(name_or_ref, str) else name_or_ref.name

@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from paglets.persistence.artifact_table import ArtifactTable
+from paglets.persistence.file_table import FileTable
 from paglets.persistence.phase_counts import change_count
 from paglets.persistence.read_transaction import (
     COUNTER_KEY,
@@ -39,6 +40,14 @@ class LmdbTransaction(ReadTransaction):
         """For the store itself: blobs are adopted, written and swept through it."""
         self.dirty = True
         return self._blobs
+
+    @property
+    def _file_table(self) -> FileTable:
+        return FileTable(self._txn, self._tables)
+
+    def drop_moved_file(self, key: bytes) -> None:
+        """A source file was seen to."""
+        self.dirty = self._tables.moved_files.delete(self._txn, key) or self.dirty
 
     @property
     def artifacts(self) -> ArtifactTable:
@@ -159,6 +168,7 @@ class LmdbTransaction(ReadTransaction):
 
     def _replaced(self, agent_id: str, before: PagletRecord | None, after: PagletRecord | None) -> None:
         self._agenda.replace(before, after, lambda: self._queue.has_messages(agent_id))
+        self._file_table.replace(before, after)
         old_state = before.state if before is not None else None
         new_state = after.state if after is not None else None
         if old_state != new_state:

@@ -10,6 +10,7 @@ from paglets.persistence.agenda import Agenda
 from paglets.persistence.artifact_table import ArtifactTable
 from paglets.persistence.blob_table import BlobTable
 from paglets.persistence.errors import RecordDamagedError
+from paglets.persistence.file_table import FileTable
 from paglets.persistence.message_queue import MessageQueue
 from paglets.persistence.phase_counts import read_counts
 from paglets.persistence.table import id_key, number_key
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from paglets.persistence.agenda import Matter
     from paglets.persistence.records import (
         BlobRef,
+        FileRecord,
         PagletRecord,
         PeerRecord,
         Phase,
@@ -115,6 +117,14 @@ class ReadTransaction:
     def peers(self) -> list[PeerRecord]:
         """What this host remembers of all peers' stores."""
         return [record for _, record in self._tables.peers.scan(self._txn)]
+
+    def file_places(self) -> set[str]:
+        """The directories that hold files of paglets of this host."""
+        return FileTable(self._txn, self._tables).places()
+
+    def moved_files(self) -> list[tuple[bytes, FileRecord]]:
+        """Source files that are to be deleted, as they have arrived elsewhere, with what to drop them by."""
+        return list(self._tables.moved_files.scan(self._txn))
 
     @property
     def artifacts(self) -> ArtifactTable:

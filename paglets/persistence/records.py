@@ -99,6 +99,29 @@ class Forward(msgspec.Struct, frozen=True):
     """Wall clock; forwards are forgotten after their stated lifetime."""
 
 
+class FileRecord(msgspec.Struct, frozen=True):
+    """A file that travels with a paglet."""
+
+    name: str
+    """The paglet's own name for it."""
+    mode: str
+    """``copy`` or ``move``."""
+    place: str
+    """The directory that it is in: one of the host's own, kept for this paglet; ``work``; or, empty, anywhere."""
+    path: str
+    """Relative to that directory; absolute when ``place`` is empty."""
+    size: int
+    digest: str
+    """SHA-256, lower-case hex, as it was last read."""
+    source_host_name: str = ""
+    source_host_url: str = ""
+    source_path: str = ""
+    source_created_at: float = 0.0
+    source_modified_at: float = 0.0
+    seen: tuple[int, int, int] = (0, 0, 0)
+    """Device, inode and time of change (ns) of the file when it was last read: tells whether it is the same."""
+
+
 class PagletRecord(msgspec.Struct, frozen=True):
     """All that a host durably knows about one paglet id."""
 
@@ -130,6 +153,8 @@ class PagletRecord(msgspec.Struct, frozen=True):
     """Why it is not running although ACTIVE (hook raised, restarts exhausted); empty when it is well."""
     host_scoped: bool = False
     """A resident service: the same id on every host, never moved."""
+    files: tuple[FileRecord, ...] = ()
+    """What travels with it; none for DEPARTED and TOMBSTONE."""
     created_at: float = 0.0
     changed_at: float = 0.0
     """Wall clock, for people; nothing decides by them."""

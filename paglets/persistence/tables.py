@@ -8,7 +8,14 @@ import msgspec
 
 from paglets.persistence.artifact_records import ArtifactRecord
 from paglets.persistence.damage import Damage, DamageLog
-from paglets.persistence.records import BlobRef, PagletRecord, PeerRecord, QueuedRecord, VerdictRecord
+from paglets.persistence.records import (
+    BlobRef,
+    FileRecord,
+    PagletRecord,
+    PeerRecord,
+    QueuedRecord,
+    VerdictRecord,
+)
 from paglets.persistence.table import Table
 
 if TYPE_CHECKING:
@@ -70,6 +77,8 @@ class Tables:
         """By SHA-256 digest."""
         self.artifacts = Table(environment, "artifacts", ArtifactRecord, damage)
         """By artifact id."""
+        self.moved_files = Table(environment, "moved-files", FileRecord, damage)
+        """Source files to be deleted, as they have arrived elsewhere; by SHA-256 of path and life."""
         self._by_name = {
             table.name: table
             for table in (
@@ -86,6 +95,7 @@ class Tables:
                 self.uploads,
                 self.revocations,
                 self.artifacts,
+                self.moved_files,
             )
         }
         # Bytes of blobs have their digest, and what is in quarantine is kept as it was found.
@@ -95,6 +105,8 @@ class Tables:
         """Checksums of the keys, by matter, time, agent id: see ``paglets.persistence.agenda``."""
         self.artifact_index = environment.open_db(b"artifact-index")
         """Keys only: artifacts by owner, and by the time they expire; see ``artifact_table``."""
+        self.file_places = environment.open_db(b"file-places")
+        """Agent id, by the directory that holds files of that paglet."""
         self.quarantine = environment.open_db(b"quarantine")
         """Reason and bytes as they were found, by table NUL key."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from paglets.core.errors import RemoteHostError, SerializationError
+from paglets.remote.client_artifacts import ClientArtifacts, ClientDesk, named
 from paglets.remote.mesh_location import default_mesh_path
 from paglets.remote.proxy import PagletProxy
 from paglets.remote.service_calls import ServiceCalls
@@ -20,12 +21,15 @@ from paglets.serialization.values import from_json
 from paglets.services.resident import DEFAULT_SERVICE_LEASE_TTL_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    import os
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from types import TracebackType
 
     import msgspec
 
+    from paglets.artifacts.refs import ArtifactRef
     from paglets.remote.trust.credentials import MeshCredentials
+    from paglets.remote.trust.signers import Signer
     from paglets.remote.wire.settings import WireSettings
     from paglets.services.handles import ServiceHandle
     from paglets.services.resident import ServiceLease
@@ -64,6 +68,7 @@ class HostClient:
         )
         self._transport = transport or ThreadTransport(lambda: LinkPool(self._trust, settings=settings))
         self._owns_trust = transport is None
+        self._artifacts = ClientArtifacts(self._transport, self.call, self._signer)
 
     # --- operations ----------------------------------------------------------------------------------
 
@@ -129,6 +134,76 @@ class HostClient:
         finally:
             self._transport.run_on_loop(stop)
 
+    # --- artifacts -----------------------------------------------------------------------------------
+
+    @property
+    def artifact_desk(self) -> ClientDesk:
+        """Artifacts as proxies and contexts use them."""
+        return ClientDesk(self._artifacts, self.local_url or "")
+
+    def upload_artifact(
+        self,
+        host_url: str,
+        path: str | os.PathLike[str],
+        *,
+        owner_agent_id: str = "",
+        name: str | None = None,
+        compression: str = "",
+        expires_at: float = 0.0,
+        upload_id: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> ArtifactRef:
+        """Have a host keep a copy of a file, by default under the file's name; takes as long as it takes.
+
+        A connection that is lost is dialled again, and goes on where it broke off; with an ``upload_id`` of the
+        caller's own a later call does, too. ``progress(bytes_done, bytes_total)`` is called on this thread.
+        ``StorageQuotaError`` before a byte is sent that the host has no room for.
+        """
+        return self._artifacts.upload(
+            host_url,
+            path,
+            owner_agent_id=owner_agent_id,
+            name=name,
+            compression=compression,
+            expires_at=expires_at,
+            upload_id=upload_id,
+            progress=progress,
+        )
+
+    def download_artifact(
+        self,
+        artifact_or_url: ArtifactRef | Mapping[str, Any] | str,
+        target: str | os.PathLike[str],
+        artifact_id: str | None = None,
+        *,
+        move: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> ArtifactRef:
+        """Fetch an artifact into a file (or a directory, under its own name), whole or not at all.
+
+        ``move``: delete it at its host once it is here, verified and durable. ``ValueError`` when a host's URL
+        comes without an ``artifact_id``; ``TransferError`` when it does not have its checksum.
+        """
+        return self._artifacts.download(
+            named(artifact_or_url, artifact_id), target, move=move, progress=progress
+        )
+
+    def artifact_metadata(
+        self, artifact_or_url: ArtifactRef | Mapping[str, Any] | str, artifact_id: str | None = None
+    ) -> ArtifactRef:
+        """What its host says of an artifact; ``HostError`` when it has none of that id."""
+        return self._artifacts.metadata(named(artifact_or_url, artifact_id))
+
+    def list_artifacts(self, host_url: str, *, owner_agent_id: str | None = None) -> list[ArtifactRef]:
+        """The artifacts of a host, or those of one owner."""
+        return self._artifacts.list(host_url, owner_agent_id)
+
+    def delete_artifact(
+        self, artifact_or_url: ArtifactRef | Mapping[str, Any] | str, artifact_id: str | None = None
+    ) -> bool:
+        """Delete an artifact; whether it was there."""
+        return self._artifacts.delete(named(artifact_or_url, artifact_id))
+
     def proxy_for(self, host_url: str, agent_id: str) -> PagletProxy:
         """A handle to a paglet; nobody is asked."""
         return PagletProxy(host_url, agent_id, self)
@@ -165,6 +240,12 @@ class HostClient:
         """Read the credentials here, on the caller's thread: files must not be waited for on the loop."""
         if self._owns_trust and not host_url.startswith("unix:"):
             self._trust.load()
+
+    def _signer(self, host_url: str) -> Signer | None:
+        """Who signs what this client sends to a host; None at a local socket."""
+        if not self._owns_trust:
+            return self._transport.signer
+        return None if host_url.startswith("unix:") else self._trust.load().signer
 
     def _bound(self, timeout: float | None) -> float:
         return self.timeout if timeout is None else timeout

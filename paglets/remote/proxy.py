@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import msgspec
 
 from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
-from paglets.core.errors import HostError, InvalidAgentError, RemoteHostError
+from paglets.core.errors import HostError, InvalidAgentError, PagletError, RemoteHostError
 from paglets.core.messages import FUTURE, ONEWAY, SYNCHRONOUS, FutureReply, Message
 from paglets.core.runtime_values import ACTIVE, INACTIVE
 from paglets.remote import api
@@ -19,7 +22,10 @@ from paglets.serialization.values import from_json, to_json
 
 if TYPE_CHECKING:
     import concurrent.futures
+    import os
     from collections.abc import Mapping
+
+    from paglets.core.artifact_desk import ArtifactDesk
 
 MOVE_GRACE = 5.0
 """Seconds that a move may take beyond its ticket's timeout before the caller stops waiting for the answer."""
@@ -39,6 +45,16 @@ class ProxyClient(Protocol):
         self, host_url: str, method: str, params: msgspec.Struct, *, timeout: float | None
     ) -> concurrent.futures.Future[bytes]:
         """The same without waiting."""
+        ...
+
+
+@runtime_checkable
+class CarriesArtifacts(Protocol):
+    """A client that brings artifacts to hosts, too."""
+
+    @property
+    def artifact_desk(self) -> ArtifactDesk:
+        """What it brings them with."""
         ...
 
 
@@ -177,6 +193,42 @@ class PagletProxy:
         params = self._message(message, FUTURE, activate_if_inactive, no_delay, timeout)
         raw = self._require_client().submit(self.host_url, api.MESSAGE_SEND, params, timeout=timeout)
         return FutureReply(DecodedReply(raw, self._learn))
+
+    def send_artifact(
+        self,
+        message: Message,
+        path: str | os.PathLike[str],
+        *,
+        arg_name: str = "artifact",
+        move: bool = False,
+        name: str | None = None,
+        compression: str = "",
+        timeout: float | None = None,
+    ) -> Any:
+        """Bring a file to the paglet's host as an artifact, and send the message with its reference; the reply.
+
+        The reference goes as plain data in the argument ``arg_name``: ``ArtifactRef.from_wire`` reads it, and
+        ``download_artifact`` takes it as it is. A failed delivery leaves no artifact; ``move`` deletes the file
+        after the delivery. ``timeout`` is for the message, not for the artifact.
+        """
+        client = self._require_client()
+        if not isinstance(client, CarriesArtifacts):
+            raise HostError("the client of this proxy carries no artifacts")
+        desk = client.artifact_desk
+        self.host_url = str(self.info().get("host_address") or self.host_url)
+        ref = desk.upload(
+            path, host_url=self.host_url, owner_agent_id=self.agent_id, name=name, compression=compression
+        )
+        try:
+            wired = replace(message, args={**message.args, arg_name: ref.to_wire()})
+            reply = self.send(wired, timeout=timeout)
+        except BaseException:
+            with contextlib.suppress(PagletError):  # what the delivery failed with tells more
+                desk.delete(ref)
+            raise
+        if move:
+            Path(path).unlink(missing_ok=True)
+        return reply
 
     # --- its life ------------------------------------------------------------------------------------
 

@@ -166,3 +166,5 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """JSON text, checked by the host's side to be exactly one object."""
     thread: CallThread
     timeout: float | None = None
+    descriptor: int | None = None
+    """An open file that came beside it; closed when it is answered."""

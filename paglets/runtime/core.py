@@ -12,6 +12,7 @@ from paglets.core.errors import PagletError
 from paglets.persistence.agenda import Matter
 from paglets.persistence.journal.counters import open_transfers
 from paglets.remote.discovery import Advertisement
+from paglets.runtime.artifacts.sweeping import ArtifactSweeper
 from paglets.runtime.bind_addresses import network_state, reachable_addresses, reachable_urls
 from paglets.runtime.doors import Doors
 from paglets.runtime.forgetting import Forgetter
@@ -49,6 +50,9 @@ class HostCore:
         self.services = ServiceRoom(self.ground, self.neighbours, self.population)
         self.doors = Doors(self.ground, self.neighbours, self.population, self.services)
         self._forgetter = Forgetter(self.ground.store)
+        self._artifact_sweeper = ArtifactSweeper(
+            self.ground.artifacts, self.population.arriving_files, self.ground.files, self.ground.workers
+        )
         self._recovery: asyncio.Task[None] | None = None
 
     # --- start and stop ----------------------------------------------------------------------------------
@@ -73,6 +77,7 @@ class HostCore:
         if settings.mesh:
             await self.neighbours.mesh.start(self._advertisement(), peers=settings.peers)
         self._forgetter.start()
+        self._artifact_sweeper.start()
         self.ground.status.open = True
         self.ground.events.emit("context-start")
         self.services.start()
@@ -152,6 +157,7 @@ class HostCore:
         self.ground.status.open = False
         self.ground.events.emit("context-stop")
         await self._forgetter.aclose()
+        await self._artifact_sweeper.aclose()
         if self._recovery is not None:
             self._recovery.cancel()
             await asyncio.gather(self._recovery, return_exceptions=True)
@@ -162,6 +168,7 @@ class HostCore:
         await self.services.aclose()
         await self.population.aclose()
         await self.neighbours.pool.close()
+        await self.ground.workers.aclose()
 
     async def _park_all(self) -> None:
         """Park every paglet that can be, so that it comes back at the next start; the others recover then."""

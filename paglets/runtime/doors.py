@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from paglets.remote.wire.listener import Listener
+from paglets.runtime.artifacts.operations import ArtifactOperations
+from paglets.runtime.artifacts.receiving import BulkStreams
+from paglets.runtime.files.operations import FileOperations
 from paglets.runtime.host_operations import HostOperations
 from paglets.runtime.locating import Locator
 from paglets.runtime.mesh_operations import MeshOperations
@@ -60,6 +63,24 @@ class Doors:
             revocations=neighbours.revocations,
             events=ground.events,
         )
+        artifacts = ArtifactOperations(
+            artifacts=ground.artifacts,
+            workers=ground.workers,
+            pool=neighbours.pool,
+            peers=neighbours.peers,
+            events=ground.events,
+            here=ground.here,
+            key=ground.means.credentials.key,
+        )
+        files = FileOperations(
+            store=ground.store,
+            residents=ground.residents,
+            leaving=population.leaving_files,
+            places=ground.files,
+            work_dirs=ground.work_dirs,
+            here=ground.here,
+        )
+        self.operations.add({**artifacts.entries(), **files.entries()})
         self.operations.add(
             {**paglets.entries(), **host.entries(), **between.entries(), **services.entries()}
         )
@@ -71,11 +92,20 @@ class Doors:
             lifecycle=population.lifecycle,
             events=ground.events,
         )
+        streams = BulkStreams(
+            artifacts=ground.artifacts,
+            files=population.arriving_files,
+            envelopes=population.arrivals,
+            workers=ground.workers,
+            events=ground.events,
+            here=ground.here,
+            key=ground.means.credentials.key,
+        )
         self.listener = Listener(
             neighbours.trust,
             operations={**self.operations.control_table(), **host.subscriptions()},
-            reads={**reads.table(), "/services": services.read},
-            streams=population.arrivals,
+            reads={**reads.table(), **artifacts.reads(), "/services": services.read},
+            streams=streams,
             security=neighbours.report,
             opened=lambda: ground.status.open,
             ready=lambda: ground.status.ready,

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from paglets.core.errors import HostError
 from paglets.remote.wire.transport import PoolTransport
 
 if TYPE_CHECKING:
     import concurrent.futures
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     import msgspec
 
+    from paglets.artifacts.store import ArtifactStore
+    from paglets.remote.trust.signers import Signer
     from paglets.remote.wire.link import Receive
+    from paglets.remote.wire.pool import LinkPool
     from paglets.runtime.core import HostCore
     from paglets.runtime.loop_thread import LoopThread
+
+T = TypeVar("T")
 
 
 class EmbeddedTransport:
@@ -31,6 +36,7 @@ class EmbeddedTransport:
             core.neighbours.pool,
             thread_id=threading.get_ident(),
             resolve=lambda url: core.neighbours.peers.address("", url),
+            signer=core.neighbours.trust.signer,
         )
 
     def submit(
@@ -59,6 +65,19 @@ class EmbeddedTransport:
     ) -> concurrent.futures.Future[Callable[[], None]]:
         """Start a subscription."""
         return self._remote.subscribe(host_url, method, params, receive, timeout=timeout)
+
+    def run(self, work: Callable[[LinkPool], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
+        """Run work over the host's connections."""
+        return self._remote.run(work)
+
+    @property
+    def signer(self) -> Signer | None:
+        """The host."""
+        return self._remote.signer
+
+    def artifacts_at(self, host_url: str) -> ArtifactStore | None:
+        """The host's own, when it is meant."""
+        return self._core.ground.artifacts if self._core.ground.here.is_me(host_url) else None
 
     def require_other_thread(self) -> None:
         """``HostError`` on the loop's own thread."""

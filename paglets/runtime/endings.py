@@ -205,6 +205,8 @@ class Endings:
         except JournalConflict as conflict:
             raise LifecycleError(str(conflict)) from None
         await self._work_places.clear(record.agent_id, record.incarnation)
+        if record.files:
+            self._work_places.files.tidy()
         resident = self._residents.get(record.agent_id)
         if resident is not None:
             self._residents.remove(resident)

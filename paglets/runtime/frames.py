@@ -199,6 +199,8 @@ class MakeCall(msgspec.Struct, frozen=True, tag="call", array_like=True):
     params: bytes
     thread: CallThread
     timeout: float | None
+    with_descriptor: bool = False
+    """A descriptor travels beside the frame: an open file that the operation reads or writes."""
 
 
 class RunEnded(msgspec.Struct, frozen=True, tag="run-ended", array_like=True):

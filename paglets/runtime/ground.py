@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from paglets.runtime.artifacts.workers import Workers
 from paglets.runtime.events import Events
+from paglets.runtime.files.places import FilePlaces
 from paglets.runtime.here import Here
 from paglets.runtime.outputs import Outputs
 from paglets.runtime.residents import Residents
@@ -18,6 +20,7 @@ from paglets.runtime.work_dirs import WorkDirs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from paglets.artifacts.store import ArtifactStore
     from paglets.core.context_events import ContextEventLog
     from paglets.persistence.store import Store
     from paglets.remote.discovery import Discovery
@@ -32,6 +35,7 @@ class Means:
     """What a host is given to live on: made by whoever embeds it, kept apart from how it is set up."""
 
     store: Store
+    artifacts: ArtifactStore
     credentials: MeshCredentials
     launcher: Launcher
     runner: LoopRunner
@@ -59,6 +63,9 @@ class Ground:
         self.views = Views(residents=self.residents, store=store, here=self.here)
         self.states = States(store)
         self.work_dirs = WorkDirs(settings.data_dir / "work")
+        self.workers = Workers(f"paglets-{settings.name}-content")
+        self.files = FilePlaces(settings.data_dir / "files", store, self.workers)
+        self.artifacts = means.artifacts
         self.open_transfers = OpenTransfers(self.here.host_id, store.read_sync(lambda tx: tx.counter()))
         self.status = Status(
             here=self.here,

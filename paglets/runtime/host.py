@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from paglets.artifacts.store import DEFAULT_ARTIFACT_QUOTA_BYTES, DEFAULT_MAX_ARTIFACT_BYTES
 from paglets.core.agent import ACTIVE, INACTIVE, Paglet
 from paglets.core.deactivation import DeactivationRequest
 from paglets.core.errors import InvalidAgentError
@@ -32,12 +33,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from paglets.artifacts.store import ArtifactStore
     from paglets.config.launch_config import LaunchConfig
     from paglets.core.context_events import ContextEvent
     from paglets.core.references import PagletProxyRef
     from paglets.core.resources import ResourceRegistry
     from paglets.persistence.store import Store
     from paglets.remote.client import HostClient
+    from paglets.remote.client_artifacts import ClientDesk
     from paglets.remote.discovery import Discovery
     from paglets.remote.mesh import HostRef, MeshRegistry
     from paglets.runtime.launchers.launcher import Launcher
@@ -74,6 +77,8 @@ class Host:
         mesh_offline_after: float = 10.0,
         persistence_dir: str | Path | None = None,
         persistent_storage_quota_bytes: int = DEFAULT_PERSISTENT_STORAGE_QUOTA_BYTES,
+        artifact_max_bytes: int = DEFAULT_MAX_ARTIFACT_BYTES,
+        artifact_storage_quota_bytes: int = DEFAULT_ARTIFACT_QUOTA_BYTES,
         tags: Iterable[str] | None = None,
         properties: Mapping[str, Any] | None = None,
         mesh_dir: str | Path | None = None,
@@ -101,6 +106,8 @@ class Host:
             tags=tuple(tags or ()),
             properties=dict(properties or {}),
             storage_quota_bytes=persistent_storage_quota_bytes,
+            artifact_max_bytes=artifact_max_bytes,
+            artifact_quota_bytes=artifact_storage_quota_bytes,
         )
         found = tuple(discoveries) if mesh_multicast or mesh_lan_discovery else ()
         temporary = persistence_dir is None
@@ -152,6 +159,16 @@ class Host:
     def client(self) -> HostClient:
         """A client that shares this host's connections."""
         return self._life.client
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """The artifacts that it owns; there as soon as it is constructed."""
+        return self._life.artifacts
+
+    @property
+    def artifact_desk(self) -> ClientDesk:
+        """Artifacts here and elsewhere, as contexts use them."""
+        return self.client.artifact_desk
 
     @property
     def mesh(self) -> MeshRegistry:

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from paglets.artifacts.store import ArtifactStore
 from paglets.core.context_events import ContextEventLog
 from paglets.core.errors import HostError
 from paglets.core.version import VERSION
@@ -58,6 +59,12 @@ class HostLife:
             except BaseException:
                 self.store.close()
                 raise
+            self.artifacts = ArtifactStore(
+                self.store,
+                host_url=self._address,
+                max_artifact_bytes=settings.artifact_max_bytes,
+                quota_bytes=settings.artifact_quota_bytes,
+            )
         except BaseException:
             self._remove_temporary()
             raise
@@ -66,6 +73,10 @@ class HostLife:
         key = HostKey.load_or_create(self.settings.data_dir / "host.key")
         directory = MeshDirectory(Path(self._provided.mesh_dir or default_mesh_path()))
         return MeshCredentials.for_host(directory, key, self.settings.name)
+
+    def _address(self) -> str:
+        """Where artifacts are to be found; before the host has started, nowhere yet."""
+        return self._core.ground.here.address if self._core is not None else ""
 
     @property
     def running(self) -> HostCore | None:
@@ -116,6 +127,7 @@ class HostLife:
         provided = self._provided
         means = Means(
             store=self.store,
+            artifacts=self.artifacts,
             credentials=self.credentials,
             launcher=provided.launcher if provided.launcher is not None else shared_launcher(),
             runner=self.thread,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from paglets.persistence.blobs import StagedBlob
     from paglets.persistence.journal.lifecycle import Started
-    from paglets.persistence.records import QueuedRecord
+    from paglets.persistence.records import FileRecord, QueuedRecord
     from paglets.persistence.store import Store
     from paglets.persistence.transaction import JournalTransaction
     from paglets.runtime.beginnings import Beginnings
@@ -336,6 +336,7 @@ class Lifecycle:
         resident: Resident,
         payload: Payload,
         event: dict[str, Any],
+        files: tuple[FileRecord, ...] = (),
     ) -> None:
         """A move to the host it is on: a new process, one commit, no forward. The caller holds the claim."""
         record = resident.record
@@ -356,6 +357,7 @@ class Lifecycle:
                     state=staged.ref,
                     event=event,
                     at=time.time(),
+                    files=files,
                 ),
                 blobs=[staged],
             )

@@ -14,6 +14,8 @@ from paglets.runtime.circles import Circles
 from paglets.runtime.claims import Claims
 from paglets.runtime.delivery import Delivery
 from paglets.runtime.endings import Endings
+from paglets.runtime.files.arriving import ArrivingFiles
+from paglets.runtime.files.leaving import LeavingFiles
 from paglets.runtime.hook_waits import HookWaits
 from paglets.runtime.lifecycle import Lifecycle
 from paglets.runtime.mailboxes import Mailboxes
@@ -83,7 +85,22 @@ class Population:
             limits=ground.limits,
         )
         claims = Claims(ground.residents, self.mailboxes)
-        self.work_places = WorkPlaces(ground.work_dirs)
+        self.work_places = WorkPlaces(ground.work_dirs, ground.files)
+        self.leaving_files = LeavingFiles(
+            places=ground.files,
+            work_dirs=ground.work_dirs,
+            workers=ground.workers,
+            pool=neighbours.pool,
+            peers=neighbours.peers,
+            here=ground.here,
+            key=ground.means.credentials.key,
+        )
+        self.arriving_files = ArrivingFiles(
+            ground.files,
+            ground.workers,
+            max_file_bytes=ground.settings.artifact_max_bytes,
+            max_transfer_bytes=ground.settings.artifact_quota_bytes,
+        )
         self.lifecycle = Lifecycle(
             store=ground.store,
             states=ground.states,
@@ -132,6 +149,7 @@ class Population:
             work_places=self.work_places,
             peers=neighbours.peers,
             first_hooks=self.first_hooks,
+            files=self.leaving_files,
             here=ground.here,
             limits=ground.limits,
         )
@@ -145,6 +163,7 @@ class Population:
             here=ground.here,
             key=ground.means.credentials.key,
             limits=ground.limits,
+            files=self.arriving_files,
             is_revoked=neighbours.revoked.is_revoked,
             came_home=self.mover.came_home,
             parked=self.wakeups.note,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from paglets.artifacts.store import DEFAULT_ARTIFACT_QUOTA_BYTES, DEFAULT_MAX_ARTIFACT_BYTES
 from paglets.persistence.storage import DEFAULT_PERSISTENT_STORAGE_QUOTA_BYTES
 
 if TYPE_CHECKING:
@@ -66,4 +67,8 @@ class HostSettings:
     tags: tuple[str, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
     storage_quota_bytes: int = DEFAULT_PERSISTENT_STORAGE_QUOTA_BYTES
+    artifact_max_bytes: int = DEFAULT_MAX_ARTIFACT_BYTES
+    """Of one artifact, and of one file that travels with a paglet."""
+    artifact_quota_bytes: int = DEFAULT_ARTIFACT_QUOTA_BYTES
+    """Of all artifacts, and of all files of one paglet."""
     limits: Limits = field(default_factory=Limits)

@@ -9,14 +9,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from paglets.core.incarnation import Incarnation
+    from paglets.runtime.files.places import FilePlaces
     from paglets.runtime.work_dirs import WorkDirs
 
 
 class WorkPlaces:
     """What becomes of a paglet's work directory when its life on this host changes."""
 
-    def __init__(self, work_dirs: WorkDirs) -> None:
+    def __init__(self, work_dirs: WorkDirs, files: FilePlaces) -> None:
         self._work_dirs = work_dirs
+        self.files = files
+        """Where the files are that have come with paglets."""
         self._removals: set[asyncio.Task[None]] = set()
 
     async def hand_on(self, agent_id: str, earlier: Incarnation, later: Incarnation) -> None:
@@ -43,3 +46,4 @@ class WorkPlaces:
         for removal in removals:
             removal.cancel()
         await asyncio.gather(*removals, return_exceptions=True)
+        await self.files.aclose()

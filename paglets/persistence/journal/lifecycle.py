@@ -12,7 +12,7 @@ from paglets.persistence.records import HookKind, PendingHook, Phase
 
 if TYPE_CHECKING:
     from paglets.core.incarnation import Incarnation
-    from paglets.persistence.records import BlobRef, PagletRecord, QueuedRecord
+    from paglets.persistence.records import BlobRef, FileRecord, PagletRecord, QueuedRecord
     from paglets.persistence.transaction import JournalTransaction
 
 
@@ -131,12 +131,18 @@ def move_here(
     state: BlobRef,
     event: dict[str, Any],
     at: float,
+    files: tuple[FileRecord, ...] | None = None,
 ) -> Started:
     """A move to the host it is on: one commit, ACTIVE -> ACTIVE one epoch on, arrival pending, no forward."""
     record = expect(tx, agent_id, incarnation, Phase.ACTIVE, step="move")
     if record.host_scoped:
         raise JournalConflict(agent_id, "a resident service is never moved", record)
-    moved = replace(record, state=state, pending=PendingHook(HookKind.ARRIVAL, event))
+    moved = replace(
+        record,
+        state=state,
+        pending=PendingHook(HookKind.ARRIVAL, event),
+        files=record.files if files is None else files,
+    )
     return restart(tx, moved, {}, at)
 
 
@@ -163,6 +169,7 @@ def dispose(tx: JournalTransaction, agent_id: str, incarnation: Incarnation, *, 
         request={},
         resume=False,
         failed="",
+        files=(),
         changed_at=at,
     )
     messages = tuple(tx.queued(agent_id))

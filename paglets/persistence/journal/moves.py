@@ -12,7 +12,7 @@ from paglets.persistence.records import Forward, MoveKind, Phase
 
 if TYPE_CHECKING:
     from paglets.core.incarnation import Incarnation, TransferId
-    from paglets.persistence.records import BlobRef, Outgoing, PagletRecord, QueuedRecord
+    from paglets.persistence.records import BlobRef, FileRecord, Outgoing, PagletRecord, QueuedRecord
     from paglets.persistence.transaction import JournalTransaction
 
 
@@ -24,12 +24,13 @@ def prepare(
     *,
     state: BlobRef | None,
     at: float,
+    files: tuple[FileRecord, ...] | None = None,
 ) -> PagletRecord:
     """Put a paglet on its way: ACTIVE or INACTIVE (``outgoing.was``) -> PREPARED.
 
     ``state`` (None: the record's own, for a parked one) replaces the checkpoint as what a restart comes back
     to. From here on only the verdict on ``outgoing.transfer_id`` decides where the paglet lives; `abort` is
-    for the process that knows that no trailer has left.
+    for the process that knows that no trailer has left. ``files``: as they were sent ahead; None: as recorded.
     """
     record = expect(tx, agent_id, incarnation, outgoing.was, step="move")
     if outgoing.was not in {Phase.ACTIVE, Phase.INACTIVE} or outgoing.kind is MoveKind.CLONE:
@@ -41,7 +42,12 @@ def prepare(
     if record.failed:
         raise JournalConflict(agent_id, "it has failed; start it again before it is moved", record)
     record = replace(
-        record, phase=Phase.PREPARED, outgoing=outgoing, state=state or record.state, changed_at=at
+        record,
+        phase=Phase.PREPARED,
+        outgoing=outgoing,
+        state=state or record.state,
+        files=record.files if files is None else files,
+        changed_at=at,
     )
     tx.put_paglet(record)
     return record
@@ -156,6 +162,7 @@ def settle_arrived(
         request={},
         resume=False,
         failed="",
+        files=(),
         changed_at=at,
     )
     tx.put_paglet(record)

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 from paglets.core.errors import AuthenticationError, ForbiddenError, HostError, PagletError
-from paglets.remote.wire.peer import Peer, PeerKind, Trust
+from paglets.remote.wire.peer import Peer, Trust
 from paglets.remote.wire.reads import ReadTable, answer_read, error_response, json_response
 from paglets.remote.wire.settings import CONTROL_PATH, STREAM_PATH, SUBPROTOCOL
 from paglets.remote.wire.strangers import Refusal, Strangers
@@ -119,11 +119,6 @@ class Gate:
 
     def _upgrade(self, channel: Channel, request: Request, path: str, peer: Peer) -> None:
         protocol = cast("ServerProtocol", channel.protocol)
-        if path == STREAM_PATH and peer.kind is not PeerKind.MEMBER:
-            self._strangers.refuse(Refusal.FORBIDDEN, peer.address, f"{peer.kind.value} asked for a stream")
-            error = ForbiddenError("streams are for hosts of the mesh")
-            self._respond(channel, error_response(HTTPStatus.FORBIDDEN, error))
-            return
         response = protocol.accept(request)
         self._respond(channel, response)
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from paglets.remote.trust.certificates import Role
 from paglets.remote.trust.credentials import check_peer
+from paglets.remote.trust.signers import Signer
 from paglets.remote.wire.peer import Peer, PeerKind
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ class MemberTrust:
     def __init__(self, credentials: MeshCredentials, revocations: RevocationSet | None = None) -> None:
         self._credentials = credentials
         self._revocations = revocations
+
+    @property
+    def signer(self) -> Signer:
+        """Who signs what this member sends over streams."""
+        return Signer(self._credentials.key, self._credentials.mesh_id)
 
     def server_context(self) -> ssl.SSLContext:
         """For accepting."""

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from paglets.core.errors import RemoteHostError
+from paglets.remote.wire.bulk_stream import BulkStream
 from paglets.remote.wire.dialer import Dialer
 from paglets.remote.wire.failures import HostAwayError
 from paglets.remote.wire.http_get import fetch
@@ -52,7 +53,7 @@ class LinkPool:
         self._by_url: dict[str, Link] = {}  # by the URL they were reached at, for whoever does not
         self._dialling: dict[str, asyncio.Task[Link]] = {}
         self._idle_streams: dict[str, list[OutgoingStream]] = {}
-        self._busy_streams: set[OutgoingStream] = set()
+        self._busy_streams: set[OutgoingStream | BulkStream] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -131,6 +132,27 @@ class LinkPool:
         finally:
             self._busy_streams.discard(stream)
             self._put_back(address, stream)
+
+    @asynccontextmanager
+    async def bulk(self, address: HostAddress) -> AsyncGenerator[BulkStream]:
+        """A connection of its own for an artifact or files; cut when the caller leaves with an error."""
+        if self._closed:
+            raise RemoteHostError(f"cannot reach {address.url}: this client is closed")
+        stream = await self._dialer.open(
+            address, STREAM_PATH, self.settings.max_header_bytes, self._make_bulk_stream
+        )
+        self._busy_streams.add(stream)
+        try:
+            yield stream
+        except BaseException:
+            stream.discard()
+            raise
+        finally:
+            stream.close()
+            stream.when_closed(lambda: self._busy_streams.discard(stream))
+
+    def _make_bulk_stream(self, channel: Channel, peer: Peer, url: str) -> BulkStream:
+        return BulkStream(channel, peer, url, self.settings.stream_idle_timeout)
 
     def _idle_stream(self, address: HostAddress) -> OutgoingStream | None:
         idle = self._idle_streams.get(address.host_id or address.url, [])
@@ -265,7 +287,7 @@ class LinkPool:
             if begins_at and begins_at not in addresses and not begins_at.startswith("127."):
                 connection.discard()
 
-    def _connections(self) -> tuple[Link | OutgoingStream, ...]:
+    def _connections(self) -> tuple[Link | OutgoingStream | BulkStream, ...]:
         idle = [stream for streams in self._idle_streams.values() for stream in streams]
         return (*self._links, *self._busy_streams, *idle)
 

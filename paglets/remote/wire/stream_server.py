@@ -43,10 +43,24 @@ class StreamHandler(Protocol):
         ...
 
 
+class Send(Protocol):
+    """Hands a frame to the transport, and waits while too much output is under way."""
+
+    async def __call__(self, data: bytes | memoryview, *, text: bool) -> None:
+        """``TransferError`` when the other side is gone, or takes nothing."""
+        ...
+
+
 class IncomingStream:
     """One transfer as it arrives: ``header``, then the chunks by iteration, then ``trailer``."""
 
-    def __init__(self, header: bytes, take: Callable[[], AsyncIterator[bytes]], max_payload: int) -> None:
+    def __init__(
+        self,
+        header: bytes,
+        take: Callable[[], AsyncIterator[bytes]],
+        send: Send,
+        max_payload: int,
+    ) -> None:
         self.header = header
         """The header frame, exactly as sent."""
         self.trailer = b""
@@ -55,6 +69,17 @@ class IncomingStream:
         """Payload bytes so far."""
         self.max_payload = max_payload
         self._take = take
+        self._send = send
+
+    async def say(self, data: bytes) -> None:
+        """Send a text frame before the verdict. ``TransferError`` when the other side is gone."""
+        await self._send(data, text=True)
+
+    async def give(self, data: bytes | memoryview) -> None:
+        """Send payload the other way, in frames of at most 256 KiB; waits while the other side does not keep up."""
+        view = memoryview(data)
+        for start in range(0, len(view), CHUNK_BYTES):
+            await self._send(view[start : start + CHUNK_BYTES], text=False)
 
     def expect(self, size: int) -> None:
         """Payload bytes announced by the header: a sender of more is cut off."""
@@ -167,7 +192,9 @@ class StreamConnection:
         return False
 
     async def _take(self, header: bytes) -> bool:
-        self._stream = IncomingStream(header, self._chunks, self._server.settings.max_payload_bytes)
+        self._stream = IncomingStream(
+            header, self._chunks, self._send, self._server.settings.max_payload_bytes
+        )
         try:
             verdict = await self._server.handler.receive(self._peer, self._stream)
         except PagletError as error:
@@ -180,6 +207,23 @@ class StreamConnection:
                 self._channel.send_text(verdict)
                 return bool(self._stream.trailer)
         return False
+
+    async def _send(self, data: bytes | memoryview, *, text: bool) -> None:
+        """Hand a frame to the transport; waits, bounded, while too much output is under way."""
+        try:
+            if text:
+                self._channel.send_text(bytes(data))
+            else:
+                self._channel.send_binary(data)
+            if not self._channel.stuck:
+                await asyncio.sleep(0)
+                return
+            async with asyncio.timeout(self._server.settings.stream_idle_timeout):
+                await self._channel.drain()
+        except TimeoutError:
+            raise TransferError("the other side takes no more data") from None
+        except OSError as error:
+            raise TransferError(f"the stream broke off: {error}") from None
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         stream = self._stream

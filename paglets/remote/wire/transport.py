@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from paglets.core.errors import HostError, PagletError
 from paglets.remote.wire.addresses import HostAddress
 from paglets.remote.wire.frames import encode_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     import msgspec
 
+    from paglets.artifacts.store import ArtifactStore
+    from paglets.remote.trust.signers import Signer
     from paglets.remote.wire.link import Receive
     from paglets.remote.wire.pool import LinkPool
+
+T = TypeVar("T")
 
 _STOP_TIMEOUT = 10.0
 
@@ -45,6 +49,19 @@ class ClientTransport(Protocol):
         """``HostError`` on the loop's own thread, where waiting would wait for itself."""
         ...
 
+    def run(self, work: Callable[[LinkPool], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
+        """Run work over the connections, on their loop."""
+        ...
+
+    @property
+    def signer(self) -> Signer | None:
+        """Who signs what leaves through these connections; None: the client that uses them."""
+        ...
+
+    def artifacts_at(self, host_url: str) -> ArtifactStore | None:
+        """The artifacts of that host, when it is in this program."""
+        ...
+
     def run_on_loop(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` on the loop's thread, soon; never, once the transport is closed."""
         ...
@@ -64,7 +81,9 @@ class PoolTransport:
         *,
         thread_id: int,
         resolve: Callable[[str], HostAddress] = HostAddress,
+        signer: Signer | None = None,
     ) -> None:
+        self.signer = signer
         self._loop = loop
         self._pool = pool
         self._thread_id = thread_id
@@ -121,6 +140,14 @@ class PoolTransport:
         work = self._pool.subscribe(self._resolve(host_url), method, params, receive, timeout=timeout)
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
+    def run(self, work: Callable[[LinkPool], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
+        """Run work over the pool."""
+        return asyncio.run_coroutine_threadsafe(work(self._pool), self._loop)
+
+    def artifacts_at(self, host_url: str) -> ArtifactStore | None:
+        """None: a pool belongs to no host that it knows of."""
+        del host_url
+
     def require_other_thread(self) -> None:
         """``HostError`` on the loop's own thread."""
         if threading.get_ident() == self._thread_id:
@@ -162,6 +189,19 @@ class ThreadTransport:
     ) -> concurrent.futures.Future[Callable[[], None]]:
         """Start a subscription."""
         return self._started().subscribe(host_url, method, params, receive, timeout=timeout)
+
+    def run(self, work: Callable[[LinkPool], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
+        """Run work over the pool."""
+        return self._started().run(work)
+
+    @property
+    def signer(self) -> Signer | None:
+        """None: the client that has this thread."""
+        return None
+
+    def artifacts_at(self, host_url: str) -> ArtifactStore | None:
+        """None: no host is in this thread."""
+        del host_url
 
     def require_other_thread(self) -> None:
         """``HostError`` on the loop's own thread."""

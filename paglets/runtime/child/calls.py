@@ -19,6 +19,7 @@ from paglets.runtime.frames import CallResult, FrameError, MakeCall
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from paglets.runtime.child.artifact_desk import ChildArtifactDesk
     from paglets.runtime.child.link import ChildLink
 
 
@@ -45,6 +46,14 @@ class Calls:
         self._roles: dict[int, CallThread] = {}
         self._closed: str | None = None
 
+    @property
+    def artifact_desk(self) -> ChildArtifactDesk:
+        """Artifacts and files through this link."""
+        # Few paglets have any, and each would pay for the import.
+        from paglets.runtime.child.artifact_desk import ChildArtifactDesk  # noqa: PLC0415
+
+        return ChildArtifactDesk(self)
+
     def name_thread(self, role: CallThread) -> None:
         """The calling thread is the handler's, or that of ``run()``."""
         self._roles[threading.get_ident()] = role
@@ -67,14 +76,23 @@ class Calls:
             raise LifecycleError(self._closed)
 
     def call(
-        self, host_url: str, method: str, params: msgspec.Struct, *, timeout: float | None = None
+        self,
+        host_url: str,
+        method: str,
+        params: msgspec.Struct,
+        *,
+        timeout: float | None = None,
+        descriptor: int | None = None,
     ) -> bytes:
-        """Have the host run an operation; the result as raw JSON, or the error it reports."""
+        """Have the host run an operation; the result as raw JSON, or the error it reports.
+
+        ``descriptor``: an open file for the operation; it stays the caller's.
+        """
         number = next(self._numbers)
         inbox: SimpleQueue[CallResult | Callable[[], None]] = SimpleQueue()
         self._waiting[number] = inbox
         try:
-            self._ask(number, host_url, method, params, timeout)
+            self._ask(number, host_url, method, params, timeout, descriptor)
             while not isinstance(came := inbox.get(), CallResult):
                 came()
         finally:
@@ -114,12 +132,21 @@ class Calls:
             return True
 
     def _ask(
-        self, number: int, host_url: str, method: str, params: msgspec.Struct, timeout: float | None
+        self,
+        number: int,
+        host_url: str,
+        method: str,
+        params: msgspec.Struct,
+        timeout: float | None,
+        descriptor: int | None = None,
     ) -> None:
         self.check_open()
         body = msgspec.json.encode(params)
         try:
-            self._link.send(MakeCall(number, host_url, method, body, self.role(), timeout))
+            self._link.send(
+                MakeCall(number, host_url, method, body, self.role(), timeout, descriptor is not None),
+                descriptor=descriptor,
+            )
         except FrameError as error:
             raise SerializationError(f"{method} cannot be asked for: {error}") from error
 

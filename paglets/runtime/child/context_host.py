@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from paglets.core.references import PagletProxyRef
     from paglets.core.resources import ResourceRegistry
     from paglets.remote.host_refs import HostRef
+    from paglets.runtime.child.artifact_desk import ChildArtifactDesk
     from paglets.runtime.child.calls import Calls
     from paglets.runtime.child_specs import AdmitSpec
     from paglets.services.contracts import ServiceContract
@@ -278,6 +279,11 @@ class ChildContextHost:
         """The registry of the paglet's resources."""
         self._require_own(agent_id, "resources")
         return self._paglet.resources
+
+    @property
+    def artifact_desk(self) -> ChildArtifactDesk:
+        """Artifacts, and the paglet's own files."""
+        return self._calls.artifact_desk
 
     def work_dir_for(self, agent_id: str) -> Path:
         """The paglet's own directory; it need not exist yet."""

@@ -42,15 +42,19 @@ class ChildLink:
         self._ready: deque[bytes] = deque()
         self._descriptors: deque[int] = deque()
 
-    def send(self, frame: ChildFrame, payload: Payload | None = None) -> None:
+    def send(
+        self, frame: ChildFrame, payload: Payload | None = None, *, descriptor: int | None = None
+    ) -> None:
         """Send a frame; waits while the host does not read. ``FrameError`` when it is too long, and not sent.
 
-        ``payload``: the one that the frame speaks of; it stays the caller's.
+        ``payload`` or ``descriptor``: what the frame speaks of; it stays the caller's.
         """
         data = memoryview(encode_frame(frame))
         ancillary: list[tuple[int, int, array.array[int]]] = []
         if payload is not None and payload.data is None:
-            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [payload.fileno()]))]
+            descriptor = payload.fileno()
+        if descriptor is not None:
+            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))]
         with self._sending:
             while data:
                 data = data[self._socket.sendmsg([data], ancillary) :]

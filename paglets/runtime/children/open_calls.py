@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from typing import TYPE_CHECKING
 
 from paglets.core.error_reports import report
@@ -37,6 +38,15 @@ class OpenCalls:
 
     def begin(self, link: HostLink, frame: MakeCall) -> None:
         """Start on a call; ``FrameError`` for what is none."""
+        descriptor = link.take_descriptor() if frame.with_descriptor else None
+        try:
+            self._begin(link, frame, descriptor)
+        except BaseException:
+            if descriptor is not None:
+                os.close(descriptor)
+            raise
+
+    def _begin(self, link: HostLink, frame: MakeCall, descriptor: int | None) -> None:
         if frame.id in self._tasks:
             raise FrameError(f"a second call with the number {frame.id}")
         check_json(frame.params, "parameters", is_object=True)
@@ -47,12 +57,18 @@ class OpenCalls:
             params=frame.params,
             thread=frame.thread,
             timeout=frame.timeout,
+            descriptor=descriptor,
         )
         if len(self._tasks) >= MAX_CALLS:
             # Reading has to go on: the paglet's own replies, which free places, come over the same socket.
+            if descriptor is not None:
+                os.close(descriptor)
             link.send(CallResult(call.id, error=report(HostError(_TOO_MANY))))
             return
-        self._tasks[frame.id] = asyncio.get_running_loop().create_task(self._answer(link, call))
+        task = asyncio.get_running_loop().create_task(self._answer(link, call))
+        self._tasks[frame.id] = task
+        if descriptor is not None:
+            task.add_done_callback(lambda _: os.close(descriptor))
 
     async def aclose(self) -> None:
         """Cancel what is under way, and wait for it."""

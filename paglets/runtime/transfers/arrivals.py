@@ -21,7 +21,7 @@ from paglets.core.incarnation import TransferId
 from paglets.core.runtime_values import ArrivalMode
 from paglets.persistence.journal import arrivals
 from paglets.persistence.journal.peers import note_floor
-from paglets.persistence.records import Outcome, PagletRecord, PendingHook, Phase, VerdictRecord
+from paglets.persistence.records import FileRecord, Outcome, PagletRecord, PendingHook, Phase, VerdictRecord
 from paglets.remote.envelopes.header import EnvelopeHeader, SignedHeader, verify_header
 from paglets.remote.envelopes.trailer import verify_trailer
 from paglets.remote.envelopes.verdicts import VerdictAnswer, sign_verdict
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from paglets.runtime.children.child import Child
     from paglets.runtime.delivery import Delivery
     from paglets.runtime.events import Events
+    from paglets.runtime.files.arriving import ArrivingFiles
     from paglets.runtime.here import Here
     from paglets.runtime.residents import Residents
     from paglets.runtime.settings import Limits
@@ -68,6 +69,7 @@ class Arrivals:
         here: Here,
         key: HostKey,
         limits: Limits,
+        files: ArrivingFiles,
         is_revoked: Callable[[str], bool],
         came_home: Callable[[TransferId], None],
         parked: Callable[[PagletRecord], None],
@@ -81,6 +83,7 @@ class Arrivals:
         self._here = here
         self._key = key
         self._limits = limits
+        self._files = files
         self._is_revoked = is_revoked
         self._came_home = came_home
         self._parked = parked
@@ -157,7 +160,11 @@ class Arrivals:
                 raise
             # From here on the envelope is genuine and complete: whatever happens, it gets a verdict.
             shown["status"] = _DECIDING
-            decided = await self._decide(header, incoming)
+            try:
+                with self._files.keeping(header):
+                    decided = await self._decide(header, incoming)
+            finally:
+                self._files.decided(header.transfer_id)
         return await self._answer(decided)
 
     async def _advise(self, header: EnvelopeHeader) -> None:
@@ -174,6 +181,7 @@ class Arrivals:
                 f"a state of {header.payload_size} bytes is over this host's bound of {self._limits.state_bytes}"
             )
         self._residents.check_room()
+        self._files.of(header)
         if not await asyncio.to_thread(self._store.accepts_arrivals, header.payload_size):
             raise TransferError(
                 f"the store of host {self._here.name} is nearly full, and takes no more paglets; make room on its "
@@ -185,6 +193,10 @@ class Arrivals:
             raise TransferError(reason)
 
     async def _decide(self, header: EnvelopeHeader, incoming: IncomingPayload) -> _Decided:
+        try:
+            files = self._files.of(header)
+        except TransferError as error:
+            return await self._fence(header, str(error))
         child: Child | None = None
         if not _arrives_parked(header):
             try:
@@ -203,9 +215,15 @@ class Arrivals:
             self._drop(child)
             raise
         # Whoever is cancelled while it is being written: what was decided has to be acted on.
-        return await self._undivided.run(self._commit(header, staged, child))
+        return await self._undivided.run(self._commit(header, staged, child, files))
 
-    async def _commit(self, header: EnvelopeHeader, staged: StagedBlob, child: Child | None) -> _Decided:
+    async def _commit(
+        self,
+        header: EnvelopeHeader,
+        staged: StagedBlob,
+        child: Child | None,
+        files: tuple[FileRecord, ...],
+    ) -> _Decided:
         """Decide, and give the child to the paglet that has arrived, or end it."""
         at = time.time()
         verdict = VerdictRecord(
@@ -213,7 +231,7 @@ class Arrivals:
         )
         try:
             receipt = sign_verdict(self._key, self._here.mesh_id, verdict).encode()
-            record = _record(header, receipt, staged.ref)
+            record = _record(header, receipt, staged.ref, files)
 
             def rule(tx: Any) -> _Decided:
                 if self._is_revoked(header.source):
@@ -247,6 +265,8 @@ class Arrivals:
     def _arrived(self, record: PagletRecord, decided: arrivals.Decided, child: Child | None) -> None:
         """The commit has decided: bring the table up to date, and begin the new life beside the answer."""
         earlier = self._residents.get(record.agent_id)
+        if decided.replaced is not None and decided.replaced.files:
+            self._files.tidy()
         if decided.came_home is not None:
             self._came_home(decided.came_home.transfer_id)
         if earlier is not None:
@@ -303,6 +323,7 @@ class Arrivals:
 
         decided = await self._store.commit(rule)
         self._advice.forget(transfer_id)
+        self._files.decided(transfer_id)
         if isinstance(decided, arrivals.Closed):
             return VerdictReply(closed=decided.floor)
         if isinstance(decided, arrivals.Unsure):
@@ -349,7 +370,9 @@ def _arrives_parked(header: EnvelopeHeader) -> bool:
     return header.inactive is not None or header.ticket.get("arrival_mode") == ArrivalMode.INACTIVE
 
 
-def _record(header: EnvelopeHeader, receipt: bytes, state: Any) -> PagletRecord:
+def _record(
+    header: EnvelopeHeader, receipt: bytes, state: Any, files: tuple[FileRecord, ...] = ()
+) -> PagletRecord:
     """What the paglet will be here, as its envelope says."""
     now = time.time()
     parked = _arrives_parked(header)
@@ -368,6 +391,7 @@ def _record(header: EnvelopeHeader, receipt: bytes, state: Any) -> PagletRecord:
         receipt=receipt,
         policy=policy if parked else {},
         request=header.inactive.request if header.inactive else {},
+        files=files,
         created_at=now,
         changed_at=now,
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from paglets.core.errors import (
     HostError,
@@ -25,11 +27,14 @@ from paglets.runtime.transfers.headers import Headers, clone_event, move_event
 from paglets.runtime.undivided import Undivided, undivided
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from paglets.remote.transfer import TransferTicket
     from paglets.runtime.caller import Caller
     from paglets.runtime.child_specs import Snapshot
     from paglets.runtime.children.child import Child
     from paglets.runtime.claims import Claims
+    from paglets.runtime.files.leaving import LeavingFiles, Shipment
     from paglets.runtime.here import Here
     from paglets.runtime.lifecycle import Lifecycle
     from paglets.runtime.memory_files import Payload
@@ -58,6 +63,7 @@ class Departures:
         work_places: WorkPlaces,
         peers: Peers,
         first_hooks: FirstHooks,
+        files: LeavingFiles,
         here: Here,
         limits: Limits,
     ) -> None:
@@ -68,6 +74,7 @@ class Departures:
         self._mover = mover
         self._work_places = work_places
         self._first_hooks = first_hooks
+        self._files = files
         self._here = here
         self._limits = limits
         self._aimer = Aimer(peers=peers, here=here)
@@ -103,6 +110,8 @@ class Departures:
             incarnation = record.incarnation.next()
             target = await self._move_active(resident, ticket, caller, kind)
             await self._work_places.clear(agent_id, record.incarnation)
+        if record.files:  # the ticket's time is for the move, however long its files took
+            deadline = asyncio.get_running_loop().time() + ticket.timeout
         await self._first_hooks.returned(agent_id, target, incarnation, caller, deadline)
         return api.Place(target.url, agent_id)
 
@@ -129,8 +138,9 @@ class Departures:
             await self._move_here(resident, payload, event)
             return aim.target
         try:
+            shipment = await self._ship(resident.record, aim.target)
             header = await self._headers.header(
-                resident.record, aim.target, ticket, kind, payload, event=event
+                resident.record, aim.target, ticket, kind, payload, event=event, shipment=shipment
             )
             move = self._mover.begin(
                 resident.record,
@@ -140,6 +150,7 @@ class Departures:
                 timeout=ticket.timeout,
                 resident=resident,
                 left_in=_message_it_leaves_in(resident, caller),
+                files=shipment.files if shipment else None,
             )
         except BaseException as error:
             payload.close()
@@ -173,8 +184,9 @@ class Departures:
 
     async def _move_here(self, resident: Resident, payload: Payload, event: dict[str, Any]) -> None:
         try:
-            with payload:
-                await self._lifecycle.move_here(resident, payload, event)
+            with payload, self._place_for_copies() as place:
+                files = await self._files.copy_here(resident.record, place)
+                await self._lifecycle.move_here(resident, payload, event, files)
         except PagletError as error:
             await self._stay(resident.need_child(), event)
             raise TransferError(f"paglet {resident.agent_id} did not move: {error}") from error
@@ -190,9 +202,18 @@ class Departures:
         payload = await self._states.load(record.state)
         resident = self._residents.add(record)
         try:
-            header = await self._headers.header(record, aim.target, ticket, kind, payload, parked=True)
+            shipment = await self._ship(record, aim.target)
+            header = await self._headers.header(
+                record, aim.target, ticket, kind, payload, parked=True, shipment=shipment
+            )
             move = self._mover.begin(
-                record, aim.target, header, payload, timeout=ticket.timeout, resident=resident
+                record,
+                aim.target,
+                header,
+                payload,
+                timeout=ticket.timeout,
+                resident=resident,
+                files=shipment.files if shipment else None,
             )
         except BaseException:
             payload.close()
@@ -259,12 +280,21 @@ class Departures:
             changed_at=now,
         )
         if ticket is None or target.host_id == self._here.host_id:
-            with payload:
-                await self._lifecycle.settle_clone(clone, payload, event)
+            with payload, self._place_for_copies() as place:
+                files = await self._files.copy_here(original, place, everything=True)
+                await self._lifecycle.settle_clone(replace(clone, files=files), payload, event)
             return clone.incarnation.next()
         try:
+            shipment = await self._ship(original, target, clone_id=clone_id)
             header = await self._headers.header(
-                clone, target, ticket, MoveKind.CLONE, payload, event=event, clone_of=original.agent_id
+                clone,
+                target,
+                ticket,
+                MoveKind.CLONE,
+                payload,
+                event=event,
+                clone_of=original.agent_id,
+                shipment=shipment,
             )
             move = self._mover.begin(original, target, header, payload, timeout=timeout, clone=clone)
         except BaseException:
@@ -272,6 +302,30 @@ class Departures:
             raise
         await asyncio.shield(move.result)
         return header.incarnation
+
+    # --- files
+
+    async def _ship(self, record: PagletRecord, target: Target, *, clone_id: str = "") -> Shipment | None:
+        """Send the files of a paglet, or of a clone of it, ahead; None when it has none."""
+        if not record.files:
+            return None
+        transfer_id = await self._mover.transfer_id(target.host_id)
+        try:
+            return await self._files.send(
+                record, transfer_id, target, agent_id=clone_id or record.agent_id, copy=bool(clone_id)
+            )
+        except BaseException:
+            self._mover.give_up(transfer_id)
+            raise
+
+    @contextmanager
+    def _place_for_copies(self) -> Generator[str]:
+        """A directory for files that stay on this host; it goes again unless a record names it in the end."""
+        place = self._files.new_place()
+        places = self._work_places.files
+        with places.holding(place):
+            yield place
+        places.tidy()
 
 
 def _check_movable(record: PagletRecord, expected: Incarnation | None) -> None:

@@ -11,6 +11,7 @@ from paglets.remote.envelopes.verdicts import receipt_digest
 
 if TYPE_CHECKING:
     from paglets.remote.transfer import TransferTicket
+    from paglets.runtime.files.leaving import Shipment
     from paglets.runtime.here import Here
     from paglets.runtime.memory_files import Payload
     from paglets.runtime.peers import Target
@@ -58,12 +59,13 @@ class Headers:
         event: dict[str, Any] | None = None,
         clone_of: str = "",
         parked: bool = False,
+        shipment: Shipment | None = None,
     ) -> EnvelopeHeader:
         """A header with a transfer id that is open from now on: hand it to ``Mover.begin`` at once."""
         return EnvelopeHeader(
             mesh_id=self._here.mesh_id,
             kind=kind,
-            transfer_id=await self._mover.transfer_id(target.host_id),
+            transfer_id=shipment.transfer_id if shipment else await self._mover.transfer_id(target.host_id),
             agent_id=record.agent_id,
             birth=record.birth,
             incarnation=record.incarnation.next(),
@@ -73,6 +75,7 @@ class Headers:
             state_class_name=record.state_class_name,
             code_version=self._here.code_version,
             payload_size=payload.size,
+            files=shipment.entries if shipment else [],
             ticket=ticket.to_wire(),
             previous_receipt=receipt_digest(record.receipt),
             sent_at=time.time(),

@@ -204,6 +204,7 @@ class Move:
             self.outgoing,
             state=state,
             at=time.time(),
+            files=cargo.files,
         )
 
     async def _write_abort(self, effect: do.WriteAbort) -> None:

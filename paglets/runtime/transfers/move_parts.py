@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from paglets.core.errors import TransferInDoubtError
     from paglets.persistence.journal.lifecycle import Started
     from paglets.persistence.journal.moves import Departed
-    from paglets.persistence.records import PagletRecord
+    from paglets.persistence.records import FileRecord, PagletRecord
     from paglets.persistence.store import Store
     from paglets.remote.envelopes.header import SignedHeader
     from paglets.remote.trust.keys import HostKey
@@ -80,5 +80,7 @@ class Cargo:
     payload: Payload
     clone: PagletRecord | None = None
     """The clone's record-to-be, PREPARED; for clones only."""
+    files: tuple[FileRecord, ...] | None = None
+    """As they were sent ahead; None: there are none, or they are a clone's."""
     stored: bool = False
     """The payload is the record's stored state: a parked paglet's."""

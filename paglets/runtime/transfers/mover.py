@@ -11,7 +11,7 @@ import msgspec
 
 from paglets.core.errors import PagletCrashedError, PagletError
 from paglets.persistence.journal.counters import reserve_counters
-from paglets.persistence.records import MoveKind, Outcome, Outgoing, PagletRecord, Phase
+from paglets.persistence.records import FileRecord, MoveKind, Outcome, Outgoing, PagletRecord, Phase
 from paglets.remote.envelopes.header import EnvelopeHeader, sign_header
 from paglets.runtime.transfers.events import ProcessEnded, TargetSeen, VerdictReceived
 from paglets.runtime.transfers.move import Move
@@ -107,6 +107,10 @@ class Mover:
                 )
             return self._open_transfers.take(target_id)
 
+    def give_up(self, transfer_id: TransferId) -> None:
+        """That transfer will not begin."""
+        self._open_transfers.settle(transfer_id)
+
     def begin(
         self,
         record: PagletRecord,
@@ -118,6 +122,7 @@ class Mover:
         resident: Resident | None = None,
         clone: PagletRecord | None = None,
         left_in: str | None = None,
+        files: tuple[FileRecord, ...] | None = None,
     ) -> Move:
         """Start a move; ``header`` holds the transfer id, which is void when this raises.
 
@@ -143,6 +148,7 @@ class Mover:
             timeout=timeout,
         )
         cargo = Cargo(target, signed, payload, stored=record.phase is Phase.INACTIVE and clone is None)
+        cargo.files = files
         if clone is not None:
             cargo.clone = msgspec.structs.replace(clone, outgoing=outgoing)
             record = clone
@@ -283,6 +289,8 @@ class Mover:
             self._residents.remove(move.resident)
             self._residents.left(move.record.agent_id)
             self._delivery.reroute(move.resident)
+        if move.record.files:
+            self._work_places.files.tidy()
         if move.state.in_doubt:  # otherwise who waits for the move sees to it
             self._own(self._work_places.clear(move.record.agent_id, move.record.incarnation))
         if departed is not None and departed.messages:

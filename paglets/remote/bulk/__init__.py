@@ -1,0 +1,1 @@
+"""Artifacts and files on the stream path of the wire."""

@@ -1,0 +1,133 @@
+"""Fetching an artifact from another host, and going on where it broke off."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from paglets.artifacts.refs import ArtifactRef
+from paglets.core.errors import AuthenticationError, RemoteHostError, TransferError
+from paglets.remote.bulk.ends import BLOCK
+from paglets.remote.bulk.frames import PullHeader, SignedBulkHeader, sign_bulk_header, verify_bulk_trailer
+from paglets.remote.bulk.pushing import ATTEMPTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paglets.remote.bulk.ends import FileSink
+    from paglets.remote.trust.signers import Signer
+    from paglets.remote.wire.addresses import HostAddress
+    from paglets.remote.wire.bulk_stream import BulkStream
+    from paglets.remote.wire.pool import LinkPool
+
+_PAUSES = (0.05, 0.25, 1.0, 2.0)
+RECEIVED = b'{"received":true}'
+
+
+class Content(msgspec.Struct, frozen=True):
+    """What a host says before it sends."""
+
+    artifact: dict[str, Any]
+
+
+_content = msgspec.json.Decoder(Content)
+
+
+async def pull(
+    pool: LinkPool,
+    address: HostAddress,
+    signer: Signer,
+    artifact_id: str,
+    sink: FileSink,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    attempts: int = ATTEMPTS,
+) -> ArtifactRef:
+    """Write an artifact's content to ``sink``, verified; its reference.
+
+    Raises what the host refuses with, ``TransferError`` for content that is not what its host signed or stored,
+    ``RemoteHostError`` when the last attempt was lost, too.
+    """
+    for attempt in range(attempts):
+        try:
+            async with pool.bulk(address) as stream:
+                return await _fetch(stream, signer, artifact_id, sink, progress)
+        except RemoteHostError:
+            if attempt + 1 == attempts:
+                raise
+        await asyncio.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
+    raise AssertionError("there is at least one attempt")
+
+
+async def _fetch(
+    stream: BulkStream,
+    signer: Signer,
+    artifact_id: str,
+    sink: FileSink,
+    progress: Callable[[int, int], None] | None,
+) -> ArtifactRef:
+    header = PullHeader(
+        mesh_id=signer.mesh_id,
+        source=signer.key.host_id,
+        destination=stream.peer.host_id,
+        artifact_id=artifact_id,
+        offset=sink.received,
+    )
+    signed = sign_bulk_header(signer, header)
+    await stream.send_text(signed.encode())
+    try:
+        said = _content.decode(await stream.next_text())
+    except msgspec.MsgspecError as error:
+        raise RemoteHostError(f"the host at {stream.url} does not say what it sends: {error}") from None
+    ref = ArtifactRef.from_wire(said.artifact)
+    trailer = await _take(stream, ref, sink, progress)
+    _verify(stream, signed, trailer, ref, sink)
+    await stream.send_text(RECEIVED)
+    return ref
+
+
+async def _take(
+    stream: BulkStream, ref: ArtifactRef, sink: FileSink, progress: Callable[[int, int], None] | None
+) -> bytes:
+    """Write what comes, in blocks; the trailer."""
+    block: list[bytes] = []
+    size = 0
+    while True:
+        text, data = await stream.next()
+        if not text:
+            block.append(data)
+            size += len(data)
+        if size > ref.size_bytes - sink.received:
+            raise TransferError(
+                f"the host at {stream.url} sends more than the {ref.size_bytes} bytes that it announced"
+            )
+        if text or size >= BLOCK:
+            await sink.write(block)
+            block, size = [], 0
+            if progress is not None:
+                progress(sink.received, ref.size_bytes)
+        if text:
+            return data
+
+
+def _verify(
+    stream: BulkStream, signed: SignedBulkHeader[PullHeader], trailer: bytes, ref: ArtifactRef, sink: FileSink
+) -> None:
+    try:
+        verify_bulk_trailer(
+            trailer,
+            header_digest=signed.digest,
+            signer_id=stream.peer.host_id,
+            size=sink.received,
+            digest=sink.digest,
+        )
+    except AuthenticationError as error:
+        raise TransferError(
+            f"artifact {ref.artifact_id} did not come whole from {stream.url}: {error}"
+        ) from error
+    if sink.digest.hex() != ref.sha256:
+        raise TransferError(
+            f"artifact {ref.artifact_id} from {stream.url} does not have the checksum that it should"
+        )

@@ -1,0 +1,1 @@
+"""Artifacts as a host takes, gives and keeps them."""

@@ -1,0 +1,140 @@
+"""Content that comes in over a stream: resumed where it broke off, checked, and completed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+import msgspec
+
+from paglets.artifacts.spool import Receiving, Spool
+from paglets.core.errors import TransferError
+from paglets.remote.bulk.frames import BulkTrailer, verify_bulk_trailer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paglets.remote.wire.stream_server import IncomingStream
+    from paglets.runtime.artifacts.workers import Workers
+
+_BLOCK = 1024 * 1024
+
+
+class Taking(Receiving, Protocol):
+    """Content on its way to where it is kept."""
+
+    def write(self, data: bytes) -> None:
+        """Add content; may block."""
+        ...
+
+
+TakingT = TypeVar("TakingT", bound=Taking)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload(Generic[TakingT]):
+    """One upload: who sends it, under which name and header, and what is to be done with it."""
+
+    peer: str
+    upload_id: str
+    header_digest: str
+    signer_id: str
+    size: int
+    """Of the content; -1 when the sender does not know."""
+    begin: Callable[[], TakingT]
+    """Makes room, or refuses; may block."""
+    complete: Callable[[TakingT, BulkTrailer], bytes]
+    """Keeps the content, or raises; the verdict, JSON text. May block."""
+
+
+class Uploads(Generic[TakingT]):
+    """Takes uploads of one kind. A sender that is lost may come back; whatever else goes wrong leaves nothing."""
+
+    def __init__(self, spool: Spool[TakingT], workers: Workers) -> None:
+        self._spool = spool
+        self._workers = workers
+
+    async def take(self, stream: IncomingStream, upload: Upload[TakingT]) -> bytes:
+        """All of it; the verdict."""
+        verdict = self._spool.finished(upload.peer, upload.upload_id)
+        if verdict is not None:
+            await stream.say(msgspec.json.encode({"offset": 0, "verdict": msgspec.Raw(verdict)}))
+            stream.expect(0)
+            return verdict
+        taking = self._spool.resume(upload.peer, upload.upload_id)
+        if taking is None:
+            self._spool.check_room(upload.peer)
+            taking = await self._workers.undivided(self._begin, upload)
+        try:
+            await self._receive(stream, upload, taking)
+        except _LostError as error:
+            self._spool.interrupt(upload.peer, upload.upload_id)
+            raise TransferError(str(error)) from error
+        except BaseException:
+            await self._drop(upload, taking)
+            raise
+        return await self._complete(stream, upload, taking)
+
+    def _begin(self, upload: Upload[TakingT]) -> TakingT:
+        taking = upload.begin()
+        self._spool.add(upload.peer, upload.upload_id, taking)
+        return taking
+
+    async def _receive(self, stream: IncomingStream, upload: Upload[TakingT], taking: TakingT) -> None:
+        if upload.size >= 0:
+            stream.expect(upload.size - taking.received)
+        block: list[bytes] = []
+        held = 0
+        chunks = aiter(stream)
+        try:
+            await stream.say(msgspec.json.encode({"offset": taking.received}))
+            while chunk := await anext(chunks, b""):
+                block.append(chunk)
+                held += len(chunk)
+                if held >= _BLOCK:
+                    full, block, held = block, [], 0
+                    await self._write(taking, full)
+        except TransferError as error:
+            await self._write(taking, block)  # the sender is gone: what came is kept
+            raise _LostError(str(error)) from error
+        await self._write(taking, block)
+
+    async def _write(self, taking: TakingT, block: list[bytes]) -> None:
+        def write() -> None:
+            for chunk in block:
+                taking.write(chunk)
+
+        try:
+            await self._workers.undivided(write)
+        except TransferError as error:  # not the sender's going away
+            raise _UnfitError(str(error)) from error
+
+    async def _complete(self, stream: IncomingStream, upload: Upload[TakingT], taking: TakingT) -> bytes:
+        def complete() -> bytes:
+            trailer = verify_bulk_trailer(
+                stream.trailer,
+                header_digest=upload.header_digest,
+                signer_id=upload.signer_id,
+                size=taking.received,
+            )
+            return upload.complete(taking, trailer)
+
+        try:
+            verdict = await self._workers.undivided(complete)
+        except BaseException:
+            await self._drop(upload, taking)
+            raise
+        self._spool.remove(upload.peer, upload.upload_id, verdict)
+        return verdict
+
+    async def _drop(self, upload: Upload[TakingT], taking: TakingT) -> None:
+        self._spool.remove(upload.peer, upload.upload_id)
+        await self._workers.undivided(taking.discard)
+
+
+class _LostError(Exception):
+    """The sender is gone."""
+
+
+class _UnfitError(TransferError):
+    """What came is not what was announced."""

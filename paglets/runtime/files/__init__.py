@@ -1,0 +1,1 @@
+"""Files that are registered to travel with paglets."""
