@@ -26,6 +26,8 @@ LEFT_OUT = (
     # Tests of the standard library, and its jokes.
     "test", "_testcapi", "_testinternalcapi", "_testbuffer", "_testimportmultiple", "_testmultiphase", "_testclinic",
     "_ctypes_test", "_xxtestfuzz", "_xxsubinterpreters", "xxlimited", "xxlimited_35", "antigravity", "this",
+    # The fixtures for pytest; the points that paglets may have for their tests stay.
+    "paglets.testing.plugin", "pytest", "_pytest",
     # These link libraries under the GPL, which would then hold for the whole program.
     "readline", "rlcompleter", "_gdbm", "dbm.gnu",
 )  # fmt: skip

@@ -28,6 +28,14 @@ class HostThread:
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._main, name=f"test host {host.name}", daemon=True)
 
+    @property
+    def runs(self) -> bool:
+        """Whether it has started and nobody has stopped it, here or by itself."""
+        try:
+            return bool(self.host.address)
+        except HostError:
+            return False
+
     def start(self) -> None:
         """Returns when others can call it; raises what its start raises, and then leaves nothing."""
         self._thread.start()

@@ -122,9 +122,8 @@ class LocalMesh:
     @property
     def hosts(self) -> dict[str, Host]:
         """The hosts that run, by name, in the order of their first start."""
-        return {
-            name: member.running.host for name, member in self._members.items() if member.running is not None
-        }
+        running = {name: member.running for name, member in self._members.items()}
+        return {name: each.host for name, each in running.items() if each is not None and each.runs}
 
     def __getitem__(self, name: str) -> Host:
         """The host of that name that runs; ``KeyError`` when none does."""
@@ -148,11 +147,12 @@ class LocalMesh:
         Its peers are the hosts that run; with ``meet`` this returns when it and they know each other, as far as
         they can. With ``points`` its store is a ``FaultyStore``. ``ValueError`` when it runs already.
         """
-        before = self._members.get(name)
-        if before is not None and before.running is not None:
+        if name in self.hosts:
             raise ValueError(f"host {name} runs already; to start it again, use restart()")
+        before = self._members.get(name)
         merged: HostOptions = {**self._options, **options}
         if before is not None:
+            self.stop(name)  # when somebody has called its own stop(), its thread is left to end
             merged.setdefault("port", before.options.get("port", 0))
         return self._start(name, _Member(merged, points), meet=meet)
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -9,9 +9,9 @@ from tests.host.support import Pair, start_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from paglets.runtime.host import Host
+    from paglets.testing.mesh import LocalMesh
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -49,15 +49,14 @@ def b(pair: Pair) -> Host:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Host]]:
-    """Starts hosts of a test's own, in one mesh: ``start(name, **options)``; they are stopped at the end."""
-    hosts: list[Host] = []
+def start(paglets_mesh: LocalMesh) -> Callable[..., Host]:
+    """Starts hosts of a test's own, in one mesh: ``start(name, **options)``; they are stopped at the end.
 
-    def begin(name: str, **options: object) -> Host:
-        host = start_host(name, tmp_path, **options)
-        hosts.append(host)
-        return host
+    They know each other when they are told to.
+    """
 
-    yield begin
-    for host in reversed(hosts):
-        host.stop()
+    def begin(name: str, **options: Any) -> Host:
+        alone: dict[str, Any] = {"peers": (), **options}
+        return paglets_mesh.start(name, meet=False, **alone)
+
+    return begin

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from paglets.testing.points import Points
 
-pytest_plugins = ["paglets.testing.plugin"]
-
 
 @pytest.fixture(scope="module", autouse=True)
 def warm_zygote() -> Generator[None]:
@@ -106,6 +104,9 @@ def test_a_host_that_was_stopped_may_be_started_again(paglets_mesh: LocalMesh) -
     assert not paglets_mesh.hosts
     with pytest.raises(KeyError):
         paglets_mesh["hall"]
+    assert paglets_mesh.start("hall").address == address
+    paglets_mesh["hall"].stop()
+    assert not paglets_mesh.hosts
     assert paglets_mesh.start("hall").address == address
     assert paglets_mesh.places(agent_id) == ["hall"]
 
