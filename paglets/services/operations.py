@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, is_dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Generic, TypeVar, cast, overload
 
-from paglets.core.errors import SerializationError, ServiceContractError
+from paglets.core.errors import PagletInactiveError, SerializationError, ServiceContractError
 from paglets.core.messages import Message
 from paglets.serialization.codec import dataclass_from_wire, dataclass_to_wire, qualified_name
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 RequestT = TypeVar("RequestT")
 ReplyT = TypeVar("ReplyT")
@@ -93,7 +91,16 @@ class ServiceOperation(Generic[RequestT, ReplyT]):
         return self._encode("reply", self.reply_type, reply)
 
     def decode_reply(self, payload: object) -> ReplyT:
-        """The reply in what a handler answered; ``ServiceContractError`` when it does not fit."""
+        """The reply in what a handler answered; ``ServiceContractError`` when it does not fit.
+
+        ``PagletInactiveError`` when it is the word of a host that the request waits for a parked paglet.
+        """
+        if _is_queued(payload) and not any(
+            each.name == "queued" for each in fields(cast("Any", self.reply_type))
+        ):
+            raise PagletInactiveError(
+                f"the request of operation {self.name!r} waits in the queue of a parked paglet; there is no reply yet"
+            )
         return self._decode("reply", self.reply_type, payload)
 
     # --- private -----------------------------------------------------------------------------------------
@@ -123,6 +130,14 @@ class ServiceOperation(Generic[RequestT, ReplyT]):
             return dataclass_from_wire(wanted, payload)
         except SerializationError as error:
             raise ServiceContractError(f"the {what} of operation {self.name!r}: {error}") from error
+
+
+def _is_queued(payload: object) -> bool:
+    """Whether a host says that it keeps a message for later."""
+    if not isinstance(payload, Mapping):
+        return False
+    told = cast("Mapping[str, object]", payload)
+    return set(told) == {"queued", "message_id"} and told["queued"] is True
 
 
 def _payload_type(operation: str, what: str, cls: object) -> type[Any]:

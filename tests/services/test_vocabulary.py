@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paglets.core.errors import HostError, SerializationError, ServiceContractError, ServiceNotFoundError
+from paglets.core.errors import (
+    HostError,
+    PagletInactiveError,
+    SerializationError,
+    ServiceContractError,
+    ServiceNotFoundError,
+)
 from paglets.core.messages import Message
 from paglets.core.references import PagletProxyRef
 from paglets.core.runtime_values import ResidentLifecycle, ServiceScope
@@ -86,6 +92,12 @@ def test_what_does_not_fit_is_a_contract_error(payload: Any) -> None:
     except ServiceContractError:
         return
     assert decoded.yes in {True, False}
+
+
+def test_a_request_that_was_queued_has_no_reply_yet() -> None:
+    queued = {"queued": True, "message_id": "1f"}
+    with pytest.raises(PagletInactiveError, match="no reply yet"):
+        ServiceOperation("all", Everything, Everything).decode_reply(queued)
 
 
 def test_nothing_stands_for_the_defaults() -> None:
