@@ -136,6 +136,7 @@ class HostCore:
                         logger.error("a paglet could not be brought back", exc_info=error)
         finally:
             patience.cancel()
+        await self.services.retire()
 
     def _recovered(self) -> None:
         self.ground.status.recovered = True

@@ -117,6 +117,9 @@ def test_a_first_start_makes_the_launch_configuration_which_is_the_operators_fro
     site.start("fresh")
     site.wait_ready("fresh")
     site.until(lambda: "book" in {each["agent_id"] for each in site.ask("fresh", "ps")}, "it is created")
+    site.until(lambda: site.ask("fresh", "services") == [], "nothing is kept any more")
+    kept = site.ask("fresh", "ps", "--services")
+    assert [each["agent_id"] for each in kept if each["active"]] == ["book"]
     assert "Notebook" in file.read_text()
 
 

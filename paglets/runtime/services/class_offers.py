@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 START_PATIENCE = 1.5
+SET_UP_PATIENCE = 60.0
+"""Seconds that setting up all of them may take."""
 
 
 class ClassOffers:
@@ -60,6 +62,13 @@ class ClassOffers:
             async with asyncio.timeout(START_PATIENCE):
                 await self.known.wait()
         return True
+
+    async def settle_all(self) -> bool:
+        """Wait until all that the host keeps is set up; False when that takes longer than it may."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SET_UP_PATIENCE):
+                await self.known.wait()
+        return self.known.is_set()
 
     def check(self, agent_id: str, child: Child) -> None:
         """``HostError`` when a new paglet may not offer what its class says."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
+from paglets.core.errors import PagletError
 from paglets.runtime.services.finding import Finder
 from paglets.runtime.services.idle import IdleParking
 from paglets.runtime.services.kept import KeptServices
@@ -23,12 +25,16 @@ if TYPE_CHECKING:
     from paglets.runtime.operations import Entry
     from paglets.runtime.population import Population
 
+logger = logging.getLogger(__name__)
+
 
 class ServiceRoom:
     """Services on one host: who offers what, what the host keeps itself, and leases."""
 
     def __init__(self, ground: Ground, neighbours: Neighbours, population: Population) -> None:
         self._settings = ground.settings
+        self._residents = ground.residents
+        self._population = population
         self.desk = population.desk
         self.leases = Leases(ground.residents)
         self.idle = IdleParking(
@@ -73,6 +79,24 @@ class ServiceRoom:
         """Set up what the host is to keep and to create by itself, in the background."""
         self.kept.start(self._settings.resident_services)
         self.startup.start(self._settings.startup_agents)
+
+    async def retire(self) -> None:
+        """Park the services that an earlier life of this host kept and this one does not; they keep their states.
+
+        To be called when the paglets of that life are back.
+        """
+        if not await self._population.offers.settle_all():
+            return
+        request = DeactivationRequest(reason="retired", source="resident-service")
+        for resident in self._residents:
+            if resident.record.host_scoped and not self._population.offers.is_kept(resident.agent_id):
+                try:
+                    await self._population.endings.deactivate(resident.agent_id, request)
+                except PagletError as error:
+                    logger.warning(
+                        "a service that is not kept any more could not be parked",
+                        extra={"agent_id": resident.agent_id, "error": str(error)},
+                    )
 
     async def aclose(self) -> None:
         """Start, park and release no more."""
