@@ -135,6 +135,8 @@ def _commands(block: str) -> Iterator[Command]:
             if line:
                 yield Command(line, expected)
             line, expected = each.removeprefix("$ "), []
+        elif each.startswith("> "):  # the shell asks for more
+            line += "\n" + each.removeprefix("> ")
         else:
             expected.append(each.rstrip())
     if line:
