@@ -32,6 +32,7 @@ class Doors:
         paglets = PagletOperations(
             residents=ground.residents,
             store=ground.store,
+            births=population.births,
             lifecycle=population.lifecycle,
             endings=population.endings,
             checkpoints=population.checkpoints,

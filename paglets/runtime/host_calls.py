@@ -44,7 +44,7 @@ class HostCalls:
         class_name, state_name = _names(agent_cls, state)
         plain_init = msgspec.json.decode(to_json(init))
         payload = None if state is None else _payload(state)
-        work = core.population.lifecycle.create(
+        work = core.population.births.create(
             class_name=class_name,
             state_class_name=state_name,
             state=payload,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from paglets.persistence.records import Forward
     from paglets.persistence.store import Store
+    from paglets.runtime.births import Births
     from paglets.runtime.checkpoints import Checkpoints
     from paglets.runtime.circles import Circles
     from paglets.runtime.delivery import Delivery
@@ -67,6 +68,7 @@ class PagletOperations:
         *,
         residents: Residents,
         store: Store,
+        births: Births,
         lifecycle: Lifecycle,
         endings: Endings,
         checkpoints: Checkpoints,
@@ -82,6 +84,7 @@ class PagletOperations:
     ) -> None:
         self._residents = residents
         self._store = store
+        self._births = births
         self._lifecycle = lifecycle
         self._endings = endings
         self._checkpoints = checkpoints
@@ -184,7 +187,7 @@ class PagletOperations:
             return await self._peers.call(
                 target.host_id, target.url, api.PAGLETS_CREATE, onward, timeout=_LONG
             )
-        resident = await self._lifecycle.create(
+        resident = await self._births.create(
             class_name=params.class_name,
             state_class_name=params.state_class_name,
             state_json=params.state,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from paglets.core.errors import HostError, PagletCrashedError, PagletError
 from paglets.runtime.beginnings import Beginnings
+from paglets.runtime.births import Births
 from paglets.runtime.checkpoints import Checkpoints
 from paglets.runtime.children.outcomes import ChildEnd
 from paglets.runtime.circles import Circles
@@ -50,124 +51,26 @@ class Population:
         self.desk = ServiceDesk(residents=ground.residents, here=ground.here, events=ground.events)
         self.offers = ClassOffers(desk=self.desk, events=ground.events)
         self.circles = Circles(ground.residents)
-        waits = HookWaits(ground.residents)
+        self.waits = HookWaits(ground.residents)
         self.first_hooks = FirstHooks(
-            residents=ground.residents, peers=neighbours.peers, waits=waits, here=ground.here
+            residents=ground.residents, peers=neighbours.peers, waits=self.waits, here=ground.here
         )
-        self.supervisor = Supervisor(
-            launcher=ground.means.launcher,
-            residents=ground.residents,
-            events=ground.events,
-            outputs=ground.outputs,
-            here=ground.here,
-            settings=ground.settings,
-            work_dirs=ground.work_dirs,
-            life_file=ground.life_file,
-        )
+        self.supervisor = _supervisor(ground)
         self.mailboxes = Mailboxes(residents=ground.residents, store=ground.store, events=ground.events)
-        self.delivery = Delivery(
-            residents=ground.residents,
-            mailboxes=self.mailboxes,
-            store=ground.store,
-            peers=neighbours.peers,
-            waits=waits,
-            offers=self.offers,
-            limits=ground.limits,
-        )
-        beginnings = Beginnings(
-            store=ground.store,
-            states=ground.states,
-            residents=ground.residents,
-            supervisor=self.supervisor,
-            mailboxes=self.mailboxes,
-            offers=self.offers,
-            events=ground.events,
-            limits=ground.limits,
-        )
-        claims = Claims(ground.residents, self.mailboxes)
+        self.delivery = _delivery(ground, neighbours, self)
+        self.beginnings = _beginnings(ground, self)
+        self.claims = Claims(ground.residents, self.mailboxes)
         self.work_places = WorkPlaces(ground.work_dirs, ground.files)
-        self.leaving_files = LeavingFiles(
-            places=ground.files,
-            work_dirs=ground.work_dirs,
-            workers=ground.workers,
-            pool=neighbours.pool,
-            peers=neighbours.peers,
-            here=ground.here,
-            key=ground.means.credentials.key,
-        )
-        self.arriving_files = ArrivingFiles(
-            ground.files,
-            ground.workers,
-            max_file_bytes=ground.settings.artifact_max_bytes,
-            max_transfer_bytes=ground.settings.artifact_quota_bytes,
-        )
-        self.lifecycle = Lifecycle(
-            store=ground.store,
-            states=ground.states,
-            residents=ground.residents,
-            supervisor=self.supervisor,
-            mailboxes=self.mailboxes,
-            delivery=self.delivery,
-            beginnings=beginnings,
-            work_places=self.work_places,
-            offers=self.offers,
-            events=ground.events,
-            here=ground.here,
-            limits=ground.limits,
-        )
+        self.leaving_files = _leaving_files(ground, neighbours)
+        self.arriving_files = _arriving_files(ground)
+        self.births = _births(ground, self)
+        self.lifecycle = _lifecycle(ground, self)
         self.wakeups = Wakeups(ground.store, self.lifecycle.activate)
-        self.endings = Endings(
-            store=ground.store,
-            states=ground.states,
-            residents=ground.residents,
-            supervisor=self.supervisor,
-            mailboxes=self.mailboxes,
-            delivery=self.delivery,
-            lifecycle=self.lifecycle,
-            claims=claims,
-            wakeups=self.wakeups,
-            work_places=self.work_places,
-            offers=self.offers,
-            events=ground.events,
-            limits=ground.limits,
-        )
-        self.checkpoints = Checkpoints(
-            store=ground.store,
-            states=ground.states,
-            residents=ground.residents,
-            events=ground.events,
-            here=ground.here,
-            limits=ground.limits,
-        )
+        self.endings = _endings(ground, self)
+        self.checkpoints = _checkpoints(ground)
         self.mover = _mover(ground, neighbours, self)
-        self.departures = Departures(
-            residents=ground.residents,
-            states=ground.states,
-            claims=claims,
-            lifecycle=self.lifecycle,
-            mover=self.mover,
-            work_places=self.work_places,
-            peers=neighbours.peers,
-            first_hooks=self.first_hooks,
-            files=self.leaving_files,
-            here=ground.here,
-            limits=ground.limits,
-        )
-        self.arrivals = Arrivals(
-            store=ground.store,
-            residents=ground.residents,
-            supervisor=self.supervisor,
-            beginnings=beginnings,
-            delivery=self.delivery,
-            events=ground.events,
-            here=ground.here,
-            key=ground.means.credentials.key,
-            limits=ground.limits,
-            files=self.arriving_files,
-            is_revoked=neighbours.revoked.is_revoked,
-            came_home=self.mover.came_home,
-            parked=self.wakeups.note,
-        )
+        self.departures = _departures(ground, neighbours, self)
+        self.arrivals = _arrivals(ground, neighbours, self)
         self.delivery.activator = self.lifecycle
         self.supervisor.on_crash = self._on_crash
 
@@ -206,11 +109,162 @@ class Population:
         await self.arrivals.aclose()
         await self.endings.aclose()
         await self.checkpoints.aclose()
+        await self.births.undivided.aclose()
         await self.lifecycle.aclose()
         await self.work_places.aclose()
         await self.delivery.aclose()
         await self.mailboxes.aclose()
         await self.supervisor.aclose()
+
+
+def _supervisor(ground: Ground) -> Supervisor:
+    return Supervisor(
+        launcher=ground.means.launcher,
+        residents=ground.residents,
+        events=ground.events,
+        outputs=ground.outputs,
+        here=ground.here,
+        settings=ground.settings,
+        work_dirs=ground.work_dirs,
+        life_file=ground.life_file,
+    )
+
+
+def _delivery(ground: Ground, neighbours: Neighbours, population: Population) -> Delivery:
+    return Delivery(
+        residents=ground.residents,
+        mailboxes=population.mailboxes,
+        store=ground.store,
+        peers=neighbours.peers,
+        waits=population.waits,
+        offers=population.offers,
+        limits=ground.limits,
+    )
+
+
+def _beginnings(ground: Ground, population: Population) -> Beginnings:
+    return Beginnings(
+        store=ground.store,
+        states=ground.states,
+        residents=ground.residents,
+        supervisor=population.supervisor,
+        mailboxes=population.mailboxes,
+        offers=population.offers,
+        events=ground.events,
+        limits=ground.limits,
+    )
+
+
+def _leaving_files(ground: Ground, neighbours: Neighbours) -> LeavingFiles:
+    return LeavingFiles(
+        places=ground.files,
+        work_dirs=ground.work_dirs,
+        workers=ground.workers,
+        pool=neighbours.pool,
+        peers=neighbours.peers,
+        here=ground.here,
+        key=ground.means.credentials.key,
+    )
+
+
+def _arriving_files(ground: Ground) -> ArrivingFiles:
+    return ArrivingFiles(
+        ground.files,
+        ground.workers,
+        max_file_bytes=ground.settings.artifact_max_bytes,
+        max_transfer_bytes=ground.settings.artifact_quota_bytes,
+    )
+
+
+def _births(ground: Ground, population: Population) -> Births:
+    return Births(
+        store=ground.store,
+        states=ground.states,
+        residents=ground.residents,
+        supervisor=population.supervisor,
+        beginnings=population.beginnings,
+        offers=population.offers,
+        here=ground.here,
+    )
+
+
+def _lifecycle(ground: Ground, population: Population) -> Lifecycle:
+    return Lifecycle(
+        store=ground.store,
+        states=ground.states,
+        residents=ground.residents,
+        supervisor=population.supervisor,
+        mailboxes=population.mailboxes,
+        delivery=population.delivery,
+        beginnings=population.beginnings,
+        work_places=population.work_places,
+        events=ground.events,
+        here=ground.here,
+        limits=ground.limits,
+    )
+
+
+def _endings(ground: Ground, population: Population) -> Endings:
+    return Endings(
+        store=ground.store,
+        states=ground.states,
+        residents=ground.residents,
+        supervisor=population.supervisor,
+        mailboxes=population.mailboxes,
+        delivery=population.delivery,
+        lifecycle=population.lifecycle,
+        claims=population.claims,
+        wakeups=population.wakeups,
+        work_places=population.work_places,
+        offers=population.offers,
+        events=ground.events,
+        limits=ground.limits,
+    )
+
+
+def _checkpoints(ground: Ground) -> Checkpoints:
+    return Checkpoints(
+        store=ground.store,
+        states=ground.states,
+        residents=ground.residents,
+        events=ground.events,
+        here=ground.here,
+        limits=ground.limits,
+    )
+
+
+def _departures(ground: Ground, neighbours: Neighbours, population: Population) -> Departures:
+    return Departures(
+        residents=ground.residents,
+        states=ground.states,
+        claims=population.claims,
+        lifecycle=population.lifecycle,
+        mover=population.mover,
+        work_places=population.work_places,
+        peers=neighbours.peers,
+        first_hooks=population.first_hooks,
+        files=population.leaving_files,
+        here=ground.here,
+        limits=ground.limits,
+    )
+
+
+def _arrivals(ground: Ground, neighbours: Neighbours, population: Population) -> Arrivals:
+    return Arrivals(
+        store=ground.store,
+        residents=ground.residents,
+        supervisor=population.supervisor,
+        beginnings=population.beginnings,
+        delivery=population.delivery,
+        events=ground.events,
+        here=ground.here,
+        key=ground.means.credentials.key,
+        limits=ground.limits,
+        files=population.arriving_files,
+        is_revoked=neighbours.revoked.is_revoked,
+        came_home=population.mover.came_home,
+        parked=population.wakeups.note,
+    )
 
 
 def _mover(ground: Ground, neighbours: Neighbours, population: Population) -> Mover:

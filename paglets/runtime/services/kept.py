@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from paglets.config.launch_config import AutoStartSpec
     from paglets.persistence.records import PagletRecord
     from paglets.persistence.store import Store
+    from paglets.runtime.births import Births
     from paglets.runtime.child_specs import ServiceFacts
     from paglets.runtime.children.child import Child
     from paglets.runtime.lifecycle import Lifecycle
@@ -42,12 +43,14 @@ class KeptServices:
         self,
         *,
         supervisor: Supervisor,
+        births: Births,
         lifecycle: Lifecycle,
         offers: ClassOffers,
         store: Store,
         residents: Residents,
     ) -> None:
         self._supervisor = supervisor
+        self._births = births
         self._lifecycle = lifecycle
         self._offers = offers
         self._store = store
@@ -100,7 +103,7 @@ class KeptServices:
         if record is None or record.phase is Phase.TOMBSTONE:
             state = msgspec.Raw(msgspec.json.encode(_first_state(spec, services)))
             if lazy:
-                await self._lifecycle.enlist(
+                await self._births.enlist(
                     agent_id=agent_id, class_name=class_name, state_json=state, init=spec.init
                 )
             else:
@@ -115,7 +118,7 @@ class KeptServices:
 
     async def _create(self, agent_id: str, class_name: str, state: msgspec.Raw, init: Any) -> None:
         try:
-            await self._lifecycle.create(
+            await self._births.create(
                 agent_id=agent_id, class_name=class_name, state_json=state, init=init, host_scoped=True
             )
         except PagletError as error:

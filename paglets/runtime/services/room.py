@@ -44,12 +44,13 @@ class ServiceRoom:
         population.offers.watch_idle = self.idle.watch
         self.kept = KeptServices(
             supervisor=population.supervisor,
+            births=population.births,
             lifecycle=population.lifecycle,
             offers=population.offers,
             store=ground.store,
             residents=ground.residents,
         )
-        self.startup = StartupPaglets(lifecycle=population.lifecycle, store=ground.store)
+        self.startup = StartupPaglets(births=population.births, store=ground.store)
         self._leasing = Leasing(
             desk=self.desk,
             leases=self.leases,

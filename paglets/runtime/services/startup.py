@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from paglets.config.launch_config import AutoStartSpec
     from paglets.persistence.read_transaction import ReadTransaction
     from paglets.persistence.store import Store
-    from paglets.runtime.lifecycle import Lifecycle
+    from paglets.runtime.births import Births
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ class StartupPaglets:
     cannot be created is named in the log and in ``failures``.
     """
 
-    def __init__(self, *, lifecycle: Lifecycle, store: Store) -> None:
-        self._lifecycle = lifecycle
+    def __init__(self, *, births: Births, store: Store) -> None:
+        self._births = births
         self._store = store
         self._task: asyncio.Task[None] | None = None
         self.failures: dict[str, str] = {}
@@ -57,7 +57,7 @@ class StartupPaglets:
                 )
 
     async def _create(self, spec: AutoStartSpec) -> None:
-        await self._lifecycle.create(
+        await self._births.create(
             class_name=spec.class_name,
             state_json=NULL if spec.state is None else msgspec.Raw(msgspec.json.encode(spec.state)),
             init=spec.init,
