@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from paglets.core.errors import HostError
+from paglets.core.errors import HostError, RemoteHostError
 
 MAX_OPEN = 64
 MAX_OPEN_PER_PEER = 16
@@ -56,13 +56,16 @@ class Spool(Generic[ReceivingT]):
             return self._done.get((peer, upload_id))
 
     def resume(self, peer: str, upload_id: str) -> ReceivingT | None:
-        """What is here of an upload, to go on with; ``HostError`` when somebody is at it."""
+        """What is here of an upload, to go on with.
+
+        ``RemoteHostError``, which senders try again after, while its earlier connection is not known to be gone.
+        """
         with self._lock:
             entry = self._open.get((peer, upload_id))
             if entry is None:
                 return None
             if entry.busy:
-                raise HostError(f"upload {upload_id} is coming in over another connection already")
+                raise RemoteHostError(f"upload {upload_id} is coming in over another connection still")
             entry.busy = True
             return entry.receiving
 

@@ -18,7 +18,7 @@ from paglets.artifacts import ArtifactStore, file_sha256
 from paglets.artifacts.errors import ArtifactNotFoundError
 from paglets.artifacts.intake import ArtifactTerms
 from paglets.artifacts.spool import Spool
-from paglets.core.errors import HostError, StorageQuotaError, TransferError
+from paglets.core.errors import HostError, RemoteHostError, StorageQuotaError, TransferError
 from paglets.persistence.errors import StoreFullError
 from paglets.persistence.settings import StoreSettings
 from paglets.persistence.store import Store
@@ -250,7 +250,7 @@ def test_interrupted_uploads_are_bounded_and_go_when_their_time_is_over() -> Non
         spool.add("p", str(number), part)
     with pytest.raises(HostError, match="under way"):
         spool.check_room("p")
-    with pytest.raises(HostError, match="another connection"):
+    with pytest.raises(RemoteHostError, match="another connection"):
         spool.resume("p", "0")
     spool.interrupt("p", "0")
     assert spool.resume("q", "0") is None, "another's upload is not to be had"

@@ -188,4 +188,5 @@ class Offset(msgspec.Struct, frozen=True):
     """The receiver's first word: from where to go on; or, when all of it is here already, its verdict."""
 
     offset: int
-    verdict: msgspec.Raw | None = None
+    verdict: msgspec.Raw = msgspec.Raw()
+    """Empty: it is not all here."""

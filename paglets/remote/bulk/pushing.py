@@ -64,7 +64,7 @@ async def _send(
     signed = sign_bulk_header(signer, header)
     await stream.send_text(signed.encode())
     begun = _read_offset(stream, await stream.next_text(), source.size)
-    if begun.verdict is not None:
+    if bytes(begun.verdict):
         return bytes(begun.verdict)
     await source.skip_to(begun.offset)
     offset = begun.offset
