@@ -79,7 +79,8 @@ def test_a_call_is_as_programs_make_it(module: str, signature: str) -> None:
     named = {parameter.name: parameter for parameter in parameters}
     expected = _expected(signature)
     positions = [parameter.name for parameter in parameters if parameter.kind in POSITIONAL]
-    for place, (name, keyword_only, default) in enumerate(expected):
+    for place, (said, keyword_only, default) in enumerate(expected):
+        name = said
         if keyword_only:
             assert named[name].kind is inspect.Parameter.KEYWORD_ONLY, name
         elif name not in named:  # said for its place only
