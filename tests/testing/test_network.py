@@ -136,6 +136,16 @@ def test_bad_weather_drops_doubles_and_reorders() -> None:
     assert history(1, BAD) != history(2, BAD)
 
 
+def test_what_is_sent_reliably_is_lost_only_with_its_link() -> None:
+    network, heard = three(weather=Weather(drop=1.0, double=1.0))
+    network.send("a", "b", "one", reliably=True)
+    network.send("a", "b", "two")
+    network.links.cut("a", "c")
+    network.send("a", "c", "three", reliably=True)
+    network.clock.advance(1)
+    assert texts(heard) == ["one"]
+
+
 @given(st.sets(st.integers()), st.sets(st.integers()))
 def test_traffic_is_a_value(first: set[int], second: set[int]) -> None:
     nothing: Traffic[int] = Traffic()

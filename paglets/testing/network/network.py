@@ -77,12 +77,15 @@ class Network(Generic[NodeT, MessageT]):
         """Nobody is there any more: what arrives there is lost."""
         self._nodes.pop(name, None)
 
-    def send(self, source: NodeT, target: NodeT, message: MessageT) -> None:
-        """Put a message on its way; whether it arrives is not known."""
+    def send(self, source: NodeT, target: NodeT, message: MessageT, *, reliably: bool = False) -> None:
+        """Put a message on its way; whether it arrives is not known.
+
+        ``reliably``: the weather neither drops nor doubles it; a cut link and an absent target still do lose it.
+        """
         self.sent[source] += 1
-        if not self.links.is_up(source, target) or self._happens(self.weather.drop):
+        if not self.links.is_up(source, target) or self._happens(0.0 if reliably else self.weather.drop):
             return
-        for _ in range(2 if self._happens(self.weather.double) else 1):
+        for _ in range(2 if self._happens(0.0 if reliably else self.weather.double) else 1):
             least, most = self.weather.latency
             delay = least if least == most else self.random.uniform(least, most)
             self._put(Packet(next(self._numbers), source, target, message), delay)
