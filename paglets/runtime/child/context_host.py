@@ -43,7 +43,7 @@ _STATES = {ACTIVE: "active", INACTIVE: "inactive", ACTIVE | INACTIVE: "all"}
 
 
 class ChildContextHost:
-    """See ``paglets.core.context.ContextHost``. May be used from any thread of the child."""
+    """See ``paglets.core.context_host.ContextHost``. May be used from any thread of the child."""
 
     def __init__(self, paglet: Paglet[Any], spec: AdmitSpec, calls: Calls) -> None:
         self._paglet = paglet
