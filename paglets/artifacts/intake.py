@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 import uuid
 from dataclasses import dataclass
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 _STEP = 8 * 1024 * 1024
 """Bytes that are promised at a time to an artifact of unknown size."""
 MAX_TEXT = 512
+MAX_OWNER_BYTES = 400
+"""Of an owner's name, as UTF-8: artifacts are found by it, and the store's keys are short."""
+
+
+def is_owner(text: str) -> bool:
+    """Whether artifacts can have an owner of that name; empty: nobody in particular."""
+    return len(text.encode("utf-8", "replace")) <= MAX_OWNER_BYTES and "\0" not in text
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +41,16 @@ class ArtifactTerms:
 
     def __post_init__(self) -> None:
         check_compression(self.compression)
-        if len(self.name) > MAX_TEXT or len(self.owner_agent_id) > MAX_TEXT:
-            raise ValueError(f"the name and the owner of an artifact have at most {MAX_TEXT} characters each")
-        if "\0" in self.owner_agent_id or not self.expires_at >= 0:
-            raise ValueError("the owner or the time of an artifact is none that there can be")
+        if len(self.name) > MAX_TEXT:
+            raise ValueError(f"the name of an artifact has at most {MAX_TEXT} characters")
+        if not is_owner(self.owner_agent_id):
+            raise ValueError(
+                f"the owner of an artifact is a text of at most {MAX_OWNER_BYTES} bytes, without NUL"
+            )
+        if not 0 <= self.expires_at < math.inf:
+            raise ValueError(
+                f"an artifact expires at a time in seconds, 0 for never, and not at {self.expires_at}"
+            )
 
 
 class Intake:

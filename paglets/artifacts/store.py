@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from paglets.artifacts.errors import ArtifactNotFoundError
-from paglets.artifacts.intake import ArtifactTerms, Intake
+from paglets.artifacts.intake import ArtifactTerms, Intake, is_owner
 from paglets.artifacts.quota import Quota
 from paglets.artifacts.reading import content, open_content
 from paglets.artifacts.refs import ArtifactRef
 from paglets.artifacts.spool import Spool
 from paglets.artifacts.target_files import TargetFile, target_path
-from paglets.core.errors import TransferError
+from paglets.core.errors import HostError, TransferError
 from paglets.persistence.store import Store
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ DEFAULT_ARTIFACT_QUOTA_BYTES = 10 * GIB
 DEFAULT_SPOOL_TTL_SECONDS = 24 * 3600.0
 _READ = 1024 * 1024
 _PAGE = 1000
+_MAX_ID = 64
 
 
 class Source(Protocol):
@@ -172,7 +173,14 @@ class ArtifactStore:
     def page(
         self, *, owner_agent_id: str | None = None, after: str = "", limit: int = _PAGE
     ) -> tuple[builtins.list[ArtifactRef], str | None]:
-        """Some of the list, from the one after ``after``; and where the next page begins, None at the end."""
+        """Some of the list, from the one after ``after``; and where the next page begins, None at the end.
+
+        ``HostError`` for an ``after`` that no page has given.
+        """
+        if owner_agent_id is not None and not is_owner(owner_agent_id):
+            return [], None
+        if after and not _is_id(after):
+            raise HostError(f"{after[:80]!r} is not where a page of artifacts begins")
 
         def read(tx: ReadTransaction) -> builtins.list[ArtifactRecord]:
             return tx.artifacts.page(owner=owner_agent_id, after=after, limit=limit)
@@ -213,8 +221,9 @@ class ArtifactStore:
 
     def record(self, artifact_id: str) -> ArtifactRecord:
         """What the store holds of an artifact; ``ArtifactNotFoundError``."""
-        known = 0 < len(artifact_id.encode("utf-8", "replace")) <= 64 and "\0" not in artifact_id
-        found = self._store.read_sync(lambda tx: tx.artifacts.get(artifact_id)) if known else None
+        found = None
+        if _is_id(artifact_id):
+            found = self._store.read_sync(lambda tx: tx.artifacts.get(artifact_id))
         if found is None or found.expired(time.time()):
             raise ArtifactNotFoundError(artifact_id, self.host_url)
         return found
@@ -237,7 +246,7 @@ class ArtifactStore:
 
     def delete(self, artifact_id: str) -> bool:
         """Delete an artifact; whether it was there."""
-        if not artifact_id or len(artifact_id) > 64 or "\0" in artifact_id:
+        if not _is_id(artifact_id):
             return False
         if self._store.read_sync(lambda tx: tx.artifacts.get(artifact_id)) is None:
             return False
@@ -245,6 +254,8 @@ class ArtifactStore:
 
     def delete_owner(self, agent_id: str) -> int:
         """Delete all artifacts of one owner; how many."""
+        if not is_owner(agent_id):
+            return 0
         return self._delete_all(lambda tx: tx.artifacts.page(owner=agent_id, limit=_PAGE))
 
     def cleanup_temporary(self, *, now: float | None = None) -> int:
@@ -275,3 +286,8 @@ class ArtifactStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _is_id(text: str) -> bool:
+    """Whether it can be an artifact's id; they are made here."""
+    return 0 < len(text) <= _MAX_ID and text.isascii() and text.isalnum()

@@ -15,7 +15,7 @@ import pytest
 
 from paglets.core.errors import ForbiddenError, HostError
 from paglets.core.incarnation import Incarnation
-from paglets.remote import api
+from paglets.remote import api, artifact_api
 from paglets.remote.members import Gossip, ProbeParams
 from paglets.remote.trust.keys import HostKey
 from paglets.remote.wire.frames import FORBIDDEN, INTERNAL_ERROR, TOO_BUSY
@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 MEMBERS_ONLY = [
     api.HOST_HELLO, api.VERDICT_ASK, api.MESH_PING, api.MESH_PROBE, api.MESH_GOODBYE, api.REVOCATIONS_EXCHANGE,
     api.PAGLETS_SURRENDER, api.PAGLETS_ARRIVAL,
+]  # fmt: skip
+NOBODY_FROM_AFAR = [
+    # Paglets for themselves, and in part whoever is on the host's machine.
+    api.SERVICES_ADVERTISE, api.SERVICES_UNADVERTISE,
+    artifact_api.ARTIFACTS_UPLOAD, artifact_api.ARTIFACTS_DOWNLOAD,
+    artifact_api.FILES_REGISTER, artifact_api.FILES_LIST, artifact_api.FILES_UNREGISTER,
 ]  # fmt: skip
 NAMES: list[Any] = [
     "", " ", "\x00", "\n", "a\nb", "\u202eevil", "\ud83d\ude00", "../../etc/passwd", "a" * 300, "a" * 100_000, "%00",
@@ -76,6 +82,20 @@ OPERATIONS: dict[str, type[msgspec.Struct]] = {
     api.MESH_PROBE: ProbeParams,
     api.MESH_GOODBYE: api.GoodbyeParams,
     api.REVOCATIONS_EXCHANGE: api.RevocationsParams,
+    api.SERVICES_ADVERTISE: api.AdvertiseParams,
+    api.SERVICES_UNADVERTISE: api.UnadvertiseParams,
+    api.SERVICES_LOOKUP: api.LookupParams,
+    api.SERVICES_LIST: api.ServicesListParams,
+    api.SERVICES_LEASE: api.LeaseParams,
+    api.SERVICES_RELEASE: api.ReleaseParams,
+    artifact_api.ARTIFACTS_LIST: artifact_api.ArtifactsListParams,
+    artifact_api.ARTIFACTS_INFO: artifact_api.ArtifactParams,
+    artifact_api.ARTIFACTS_DELETE: artifact_api.ArtifactParams,
+    artifact_api.ARTIFACTS_UPLOAD: artifact_api.UploadParams,
+    artifact_api.ARTIFACTS_DOWNLOAD: artifact_api.DownloadParams,
+    artifact_api.FILES_REGISTER: artifact_api.RegisterFileParams,
+    artifact_api.FILES_LIST: artifact_api.FilesParams,
+    artifact_api.FILES_UNREGISTER: artifact_api.FileParams,
 }
 
 
@@ -93,7 +113,9 @@ def good(params: type[msgspec.Struct], who: Intruder) -> dict[str, Any]:
         "agent_id": "nobody-here", "key": "key", "prefix": "nobody", "class_name": "no_such_module:X", "ticket": {},
         "kind": "k", "message_id": "m", "source": who.key.host_id, "counter": 1, "incarnation": [[0, ""], 1],
         "timeout": 0.2, "host_id": who.key.host_id, "name": "mallory", "url": "https://127.0.0.1:1",
-        "method": "host.status", "host_url": "https://127.0.0.1:1", "subscription": 1,
+        "method": "host.status", "host_url": "https://127.0.0.1:1", "subscription": 1, "ttl": 1.0, "lease_id": "l",
+        "artifact_id": "a", "path": "/etc/passwd", "mode": "move", "size": 1, "sha256": "0" * 64, "created_at": 1.0,
+        "modified_at": 1.0, "device": 1, "inode": 1, "modified_ns": 1,
         "sender": {"facts": {"host_id": who.key.host_id, "name": "mallory", "url": "https://127.0.0.1:1"}},
     }  # fmt: skip
     if params is api.MessageParams:
@@ -129,8 +151,21 @@ async def test_an_admin_may_not_do_what_hosts_do_among_each_other(victim: Host, 
     await goes_on(victim)
 
 
+async def test_what_paglets_do_for_themselves_cannot_be_asked_for_from_afar(
+    victim: Host, admin: Intruder, mallory: Intruder
+) -> None:
+    """Above all: nobody on the network names a file of the host."""
+    for who in (admin, mallory):
+        async with who.open(victim.address) as link:
+            for method in NOBODY_FROM_AFAR:
+                answer = await link.ask(frame(method, json.dumps(good(OPERATIONS[method], who)).encode()))
+                assert answer["error"]["code"] == FORBIDDEN, answer
+    await goes_on(victim)
+
+
 def test_every_operation_is_tried() -> None:
-    named = {value for name, value in vars(api).items() if name.isupper() and isinstance(value, str)}
+    names = {**vars(api), **vars(artifact_api)}
+    named = {value for name, value in names.items() if name.isupper() and isinstance(value, str)}
     assert named - {api.EVENTS_NOTIFICATION, api.SUBSCRIPTION_ENDED} == set(OPERATIONS)
 
 

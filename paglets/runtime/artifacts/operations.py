@@ -86,7 +86,7 @@ class ArtifactOperations:
         refs, following = await self._workers.run(
             self._artifacts.page,
             owner_agent_id=owner,
-            after=cursor[:64],
+            after=cursor,
             limit=max(1, min(limit, MAX_PAGE)),
         )
         return {"artifacts": [ref.to_wire() for ref in refs], "cursor": following}
