@@ -19,7 +19,7 @@ from paglets.runtime.launchers.launcher import Launcher, LaunchRequest
 from paglets.runtime.launchers.orphans import end_orphans
 from paglets.runtime.launchers.spawn_launcher import SpawnLauncher
 from paglets.runtime.launchers.zygote import fork_zygote
-from paglets.runtime.launchers.zygote_launcher import ZygoteLauncher, shared_launcher
+from paglets.runtime.launchers.zygote_launcher import ZygoteLauncher
 from tests.children.support import BOUND, TestHost, is_running, open_descriptors, send, until
 
 
@@ -144,18 +144,19 @@ async def test_a_zygote_that_dies_takes_its_children_and_is_replaced(tmp_path: P
     assert keeper.pid is None
 
 
-async def test_hosts_of_a_program_share_a_zygote_until_the_last_is_done(tmp_path: Path) -> None:
+async def test_hosts_share_a_zygote_until_the_last_is_done(tmp_path: Path) -> None:
     pids: list[int | None] = []
+    keeper = ZygoteKeeper()  # other tests of this process may use the one of the program
 
     async def one_host() -> None:
-        launcher = shared_launcher()
+        launcher = ZygoteLauncher(keeper)
         host = TestHost(launcher, tmp_path)
         child = await host.created()
         pids.append((await send(child, "surroundings"))["parent"])
         await host.aclose()
         await launcher.aclose()
 
-    first = shared_launcher()
+    first = ZygoteLauncher(keeper)
     await first.start()
     # Another host has a loop and a thread of its own.
     thread = threading.Thread(target=lambda: asyncio.run(one_host()))
