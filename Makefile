@@ -51,6 +51,7 @@ binary: $(VENV)/.dev
 
 smoke: binary
 	$(BIN)/python packaging/smoke.py
+	$(BIN)/python -X dev -m pytest -q tests/docs -m slow
 
 # Pins every dependency with its hashes; run after pyproject.toml changed.
 lock:
