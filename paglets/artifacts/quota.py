@@ -9,6 +9,8 @@ from paglets.core.errors import StorageQuotaError
 from paglets.persistence.errors import StoreFullError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from paglets.persistence.store import Store
 
 
@@ -23,6 +25,8 @@ class Quota:
         self._store = store
         self._lock = threading.Lock()
         self._promised = 0
+        self.make_room: Callable[[], bool] = lambda: False
+        """Lets go of something that was promised room and is not under way; whether there was any."""
 
     def check_size(self, size: int) -> None:
         """``StorageQuotaError`` for more than one artifact may have."""
@@ -32,7 +36,20 @@ class Quota:
             )
 
     def promise(self, size: int) -> None:
-        """Set so many bytes aside; ``StorageQuotaError``, or ``StoreFullError``, when they are not there."""
+        """Set so many bytes aside; ``StorageQuotaError``, or ``StoreFullError``, when they are not there.
+
+        What was begun and broken off makes room for what is under way.
+        """
+        while True:
+            try:
+                self._try_to_promise(size)
+            except (StorageQuotaError, StoreFullError):
+                if not self.make_room():
+                    raise
+            else:
+                return
+
+    def _try_to_promise(self, size: int) -> None:
         with self._lock:
             used = self._store.read_sync(lambda tx: tx.artifacts.used_bytes())
             if used + self._promised + size > self.quota_bytes:

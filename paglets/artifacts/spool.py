@@ -32,7 +32,8 @@ ReceivingT = TypeVar("ReceivingT", bound=Receiving)
 
 @dataclass(slots=True)
 class _Entry(Generic[ReceivingT]):
-    receiving: ReceivingT
+    receiving: ReceivingT | None = None
+    """None until ``fill``."""
     busy: bool = True
     touched: float = field(default_factory=time.time)
 
@@ -40,7 +41,8 @@ class _Entry(Generic[ReceivingT]):
 class Spool(Generic[ReceivingT]):
     """Uploads by peer and id: under way, interrupted, or done a moment ago. For any thread.
 
-    Bounded in number: the oldest interrupted one goes when a new one needs its place.
+    Bounded in number: the oldest interrupted one goes when a new one needs its place. One that is under way is
+    its receiver's alone, and nobody else's to drop.
     """
 
     def __init__(self, *, max_open: int = MAX_OPEN, max_open_per_peer: int = MAX_OPEN_PER_PEER) -> None:
@@ -55,36 +57,31 @@ class Spool(Generic[ReceivingT]):
         with self._lock:
             return self._done.get((peer, upload_id))
 
-    def resume(self, peer: str, upload_id: str) -> ReceivingT | None:
-        """What is here of an upload, to go on with.
+    def claim(self, peer: str, upload_id: str) -> ReceivingT | None:
+        """Begin on an upload, or go on with it: what is here of it, None when that is nothing.
 
-        ``RemoteHostError``, which senders try again after, while its earlier connection is not known to be gone.
+        It is the caller's until ``interrupt`` or ``remove``; of a new one it says with ``fill`` what receives it.
+
+        ``RemoteHostError``, which senders try again after, while its earlier connection is not known to be gone;
+        ``HostError`` when all places are taken by uploads under way.
         """
         with self._lock:
             entry = self._open.get((peer, upload_id))
-            if entry is None:
-                return None
-            if entry.busy:
-                raise RemoteHostError(f"upload {upload_id} is coming in over another connection still")
-            entry.busy = True
-            return entry.receiving
+            if entry is not None:
+                if entry.busy:
+                    raise RemoteHostError(f"upload {upload_id} is coming in over another connection still")
+                entry.busy = True
+                return entry.receiving
+            gone = self._make_room(peer)
+            self._open[peer, upload_id] = _Entry()
+        for receiving in gone:
+            receiving.discard()
+        return None
 
-    def check_room(self, peer: str) -> None:
-        """Make room for one more of that peer; ``HostError`` when all places are taken by uploads under way."""
+    def fill(self, peer: str, upload_id: str, receiving: ReceivingT) -> None:
+        """What receives an upload that was claimed as a new one."""
         with self._lock:
-            mine = [key for key in self._open if key[0] == peer]
-            if len(mine) >= self._max_open_per_peer:
-                self._drop_oldest(mine, f"{len(mine)} uploads of this peer")
-            if len(self._open) >= self._max_open:
-                self._drop_oldest(list(self._open), f"{len(self._open)} uploads")
-
-    def add(self, peer: str, upload_id: str, receiving: ReceivingT) -> None:
-        """A new upload is under way; an older one of that id goes."""
-        with self._lock:
-            earlier = self._open.pop((peer, upload_id), None)
-            self._open[peer, upload_id] = _Entry(receiving)
-        if earlier is not None:
-            earlier.receiving.discard()
+            self._open[peer, upload_id].receiving = receiving
 
     def interrupt(self, peer: str, upload_id: str) -> None:
         """The sender is gone; it may come back."""
@@ -92,6 +89,24 @@ class Spool(Generic[ReceivingT]):
             entry = self._open.get((peer, upload_id))
             if entry is not None:
                 entry.busy, entry.touched = False, time.time()
+
+    def abandon(self, peer: str, upload_id: str) -> None:
+        """Drop an upload that nobody will go on with, unless it is under way."""
+        with self._lock:
+            entry = self._open.get((peer, upload_id))
+            dropped = [] if entry is None or entry.busy else self._pop([(peer, upload_id)])
+            self._done.pop((peer, upload_id), None)
+        for receiving in dropped:
+            receiving.discard()
+
+    def drop_oldest(self) -> bool:
+        """Drop the upload that was interrupted first; whether there was one."""
+        with self._lock:
+            idle = self._idle(list(self._open))
+            dropped = self._pop(idle[:1])
+        for receiving in dropped:
+            receiving.discard()
+        return bool(idle)
 
     def remove(self, peer: str, upload_id: str, verdict: bytes | None = None) -> None:
         """It is done, with that verdict, or was given up; the caller sees to what it has received."""
@@ -105,14 +120,35 @@ class Spool(Generic[ReceivingT]):
     def drop_before(self, moment: float) -> int:
         """Drop what was interrupted before that time (wall clock); how many."""
         with self._lock:
-            old = [key for key, entry in self._open.items() if not entry.busy and entry.touched <= moment]
-            dropped = [self._open.pop(key).receiving for key in old]
+            old = [key for key in self._idle(list(self._open)) if self._open[key].touched <= moment]
+            dropped = self._pop(old)
         for receiving in dropped:
             receiving.discard()
-        return len(dropped)
+        return len(old)
 
-    def _drop_oldest(self, keys: list[tuple[str, str]], what: str) -> None:
-        idle = [key for key in keys if not self._open[key].busy]
+    # --- under the lock
+
+    def _make_room(self, peer: str) -> list[ReceivingT]:
+        """Have a place free for one more of that peer; what had to go for it."""
+        gone: list[ReceivingT] = []
+        mine = [key for key in self._open if key[0] == peer]
+        if len(mine) >= self._max_open_per_peer:
+            gone += self._pop([self._oldest(mine, f"{len(mine)} uploads of this peer")])
+        if len(self._open) >= self._max_open:
+            gone += self._pop([self._oldest(list(self._open), f"{len(self._open)} uploads")])
+        return gone
+
+    def _oldest(self, keys: list[tuple[str, str]], what: str) -> tuple[str, str]:
+        idle = self._idle(keys)
         if not idle:
             raise HostError(f"{what} are under way already; try again when some are done")
-        self._open.pop(min(idle, key=lambda key: self._open[key].touched)).receiving.discard()
+        return idle[0]
+
+    def _idle(self, keys: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Those that were interrupted, the first of them first."""
+        idle = [key for key in keys if not self._open[key].busy]
+        return sorted(idle, key=lambda key: self._open[key].touched)
+
+    def _pop(self, keys: list[tuple[str, str]]) -> list[ReceivingT]:
+        popped = [self._open.pop(key).receiving for key in keys]
+        return [receiving for receiving in popped if receiving is not None]

@@ -78,6 +78,7 @@ class ArtifactStore:
         """How long an interrupted upload is kept, to be gone on with."""
         self.spool: Spool[Intake] = Spool()
         """Uploads that come in over the wire."""
+        self._quota.make_room = self.spool.drop_oldest
 
     @property
     def host_url(self) -> str:

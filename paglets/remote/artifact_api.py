@@ -56,6 +56,8 @@ class DownloadParams(Params, frozen=True):
 
     artifact_id: Text
     host_url: Text = ""
+    sha256: Text = ""
+    """As the asker knows it; content that has another one is a ``TransferError``."""
 
 
 class FilesParams(Params, frozen=True):

@@ -16,7 +16,7 @@ from paglets.remote import artifact_api as api
 from paglets.remote.bulk.ends import FileSink, FileSource
 from paglets.remote.bulk.frames import PushHeader
 from paglets.remote.bulk.pulling import pull
-from paglets.remote.bulk.pushing import push
+from paglets.remote.bulk.pushing import push, stored
 from paglets.remote.trust.keys import HostKey
 from paglets.remote.trust.signers import Signer
 from paglets.remote.wire.addresses import HostAddress
@@ -98,7 +98,7 @@ class ClientArtifacts:
                 ),
                 progress,
             )
-        return ArtifactRef.from_wire(from_json(verdict)["artifact"])
+            return stored(verdict, source, host_url)
 
     def download(
         self,
@@ -111,7 +111,7 @@ class ClientArtifacts:
         """Fetch an artifact into a file, whole or not at all."""
         here = self._transport.artifacts_at(artifact.host_url)
         if here is not None:
-            ref = here.export_to_path(artifact.artifact_id, target)
+            ref = here.export_to_path(artifact.artifact_id, target, expected_sha256=artifact.sha256 or None)
         else:
             signer = self._signing(artifact.host_url)
             address = HostAddress(artifact.host_url)
@@ -120,7 +120,15 @@ class ClientArtifacts:
             with TargetFile(target_path(target, artifact.name)) as file:
                 sink = FileSink(file.descriptor)
                 ref = self._run(
-                    lambda pool, tell: pull(pool, address, signer, artifact.artifact_id, sink, progress=tell),
+                    lambda pool, tell: pull(
+                        pool,
+                        address,
+                        signer,
+                        artifact.artifact_id,
+                        sink,
+                        expected_sha256=artifact.sha256,
+                        progress=tell,
+                    ),
                     progress,
                 )
                 file.complete()

@@ -159,6 +159,7 @@ class HostCore:
         self.ground.events.emit("context-stop")
         await self._forgetter.aclose()
         await self._artifact_sweeper.aclose()
+        await self.ground.files.aclose()
         if self._recovery is not None:
             self._recovery.cancel()
             await asyncio.gather(self._recovery, return_exceptions=True)

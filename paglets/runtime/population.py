@@ -164,6 +164,7 @@ def _leaving_files(ground: Ground, neighbours: Neighbours) -> LeavingFiles:
         peers=neighbours.peers,
         here=ground.here,
         key=ground.means.credentials.key,
+        floor=ground.open_transfers.floor,
     )
 
 

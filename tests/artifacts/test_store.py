@@ -246,23 +246,53 @@ def test_interrupted_uploads_are_bounded_and_go_when_their_time_is_over() -> Non
     spool: Spool[Part] = Spool(max_open=3, max_open_per_peer=2)
     parts = [Part() for _ in range(4)]
     for number, part in enumerate(parts[:2]):
-        spool.check_room("p")
-        spool.add("p", str(number), part)
+        assert spool.claim("p", str(number)) is None
+        spool.fill("p", str(number), part)
     with pytest.raises(HostError, match="under way"):
-        spool.check_room("p")
+        spool.claim("p", "3")
     with pytest.raises(RemoteHostError, match="another connection"):
-        spool.resume("p", "0")
+        spool.claim("p", "0")
     spool.interrupt("p", "0")
-    assert spool.resume("q", "0") is None, "another's upload is not to be had"
-    assert spool.resume("p", "0") is parts[0]
+    assert spool.claim("q", "0") is None, "another's upload is not to be had"
+    spool.remove("q", "0")
+    assert spool.claim("p", "0") is parts[0]
     spool.interrupt("p", "0")
-    spool.check_room("p")
+    assert spool.claim("p", "3") is None
     assert parts[0].dropped
     assert not parts[1].dropped
-    spool.add("q", "2", parts[2])
+    spool.remove("p", "3")
+    assert spool.claim("q", "2") is None
+    spool.fill("q", "2", parts[2])
     spool.interrupt("q", "2")
     assert spool.drop_before(time.time() - 100) == 0
     assert spool.drop_before(time.time() + 1) == 1
     spool.remove("p", "1", b"verdict")
     assert spool.finished("p", "1") == b"verdict"
     assert spool.finished("q", "1") is None
+
+
+def test_one_that_is_claimed_twice_before_it_has_begun_is_the_firsts_alone() -> None:
+    spool: Spool[Part] = Spool()
+    assert spool.claim("p", "0") is None
+    with pytest.raises(RemoteHostError, match="another connection"):
+        spool.claim("p", "0")
+    spool.abandon("p", "0")
+    with pytest.raises(RemoteHostError, match="another connection"):
+        spool.claim("p", "0")
+    assert not spool.drop_oldest(), "it is under way"
+
+
+def test_what_was_broken_off_makes_room_for_what_comes(artifacts: ArtifactStore) -> None:
+    """Who announces much, and goes, does not keep the quota from others for a day."""
+    for number in range(2):
+        assert artifacts.spool.claim("p", str(number)) is None
+        artifacts.spool.fill("p", str(number), artifacts.intake(ArtifactTerms(), 2_000_000))
+    with pytest.raises(StorageQuotaError):
+        artifacts.create_from_stream(io.BytesIO(BIG), size_bytes=2_000_000)
+    artifacts.spool.interrupt("p", "0")
+    with pytest.raises(TransferError, match="ended after"):
+        artifacts.create_from_stream(io.BytesIO(b"x"), size_bytes=2_000_000)
+    assert not artifacts.spool.drop_oldest(), "it is gone already"
+    artifacts.spool.interrupt("p", "1")
+    artifacts.create_from_stream(io.BytesIO(bytes(2_500_000)))
+    assert artifacts.list()

@@ -70,6 +70,8 @@ class FileHeader(BulkHeader, frozen=True):
     """A file that a paglet takes along, ahead of its envelope."""
 
     transfer_id: TransferId
+    floor: Size
+    """All transfers of the source to this target below that counter are settled: nobody waits for their files."""
     agent_id: Word
     """Who moves, under the id that it will have at the target."""
     number: Annotated[int, msgspec.Meta(ge=0, lt=1024)]

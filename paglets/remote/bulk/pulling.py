@@ -42,10 +42,11 @@ async def pull(
     artifact_id: str,
     sink: FileSink,
     *,
+    expected_sha256: str = "",
     progress: Callable[[int, int], None] | None = None,
     attempts: int = ATTEMPTS,
 ) -> ArtifactRef:
-    """Write an artifact's content to ``sink``, verified; its reference.
+    """Write an artifact's content to ``sink``, verified; its reference. ``expected_sha256``: as the asker knows it.
 
     Raises what the host refuses with, ``TransferError`` for content that is not what its host signed or stored,
     ``RemoteHostError`` when the last attempt was lost, too.
@@ -53,7 +54,7 @@ async def pull(
     for attempt in range(attempts):
         try:
             async with pool.bulk(address) as stream:
-                return await _fetch(stream, signer, artifact_id, sink, progress)
+                return await _fetch(stream, signer, artifact_id, sink, expected_sha256, progress)
         except RemoteHostError:
             if attempt + 1 == attempts:
                 raise
@@ -66,6 +67,7 @@ async def _fetch(
     signer: Signer,
     artifact_id: str,
     sink: FileSink,
+    expected_sha256: str,
     progress: Callable[[int, int], None] | None,
 ) -> ArtifactRef:
     header = PullHeader(
@@ -82,6 +84,11 @@ async def _fetch(
     except msgspec.MsgspecError as error:
         raise RemoteHostError(f"the host at {stream.url} does not say what it sends: {error}") from None
     ref = ArtifactRef.from_wire(said.artifact)
+    if expected_sha256 and ref.sha256 != expected_sha256.lower():
+        raise TransferError(
+            f"artifact {artifact_id} of {stream.url} has the checksum {ref.sha256}, not {expected_sha256}; nothing was "
+            "fetched"
+        )
     trailer = await _take(stream, ref, sink, progress)
     _verify(stream, signed, trailer, ref, sink)
     await stream.send_text(RECEIVED)

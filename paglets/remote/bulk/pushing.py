@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from paglets.core.errors import RemoteHostError
+from paglets.artifacts.refs import ArtifactRef
+from paglets.core.errors import RemoteHostError, SerializationError, TransferError
 from paglets.remote.bulk.frames import Offset, sign_bulk_header, sign_bulk_trailer
 
 if TYPE_CHECKING:
@@ -25,6 +26,13 @@ _PAUSES = (0.05, 0.25, 1.0, 2.0)
 """Seconds before each attempt after the first."""
 
 _offset = msgspec.json.Decoder(Offset)
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    artifact: dict[str, Any]
+
+
+_stored = msgspec.json.Decoder(_Stored)
 
 
 async def push(
@@ -65,6 +73,7 @@ async def _send(
     await stream.send_text(signed.encode())
     begun = _read_offset(stream, await stream.next_text(), source.size)
     if bytes(begun.verdict):
+        await source.skip_to(source.size)  # so that whoever asks can compare
         return bytes(begun.verdict)
     await source.skip_to(begun.offset)
     offset = begun.offset
@@ -80,6 +89,23 @@ async def _send(
         ahead.cancel()
     await stream.send_text(sign_bulk_trailer(signer, signed.digest, size=offset, digest=source.digest))
     return await stream.next_text()
+
+
+def stored(verdict: bytes, source: FileSource, url: str) -> ArtifactRef:
+    """The artifact that an upload has become.
+
+    ``TransferError`` when it is not what was sent: the upload's id stands for an earlier one, or the host lies.
+    """
+    try:
+        ref = ArtifactRef.from_wire(_stored.decode(verdict).artifact)
+    except (msgspec.MsgspecError, SerializationError) as error:
+        raise RemoteHostError(f"the host at {url} does not say what it has stored: {error}") from None
+    if ref.sha256 != source.digest.hex():
+        raise TransferError(
+            f"the host at {url} says that it has stored another content than was sent; an upload id stands for one "
+            "content only"
+        )
+    return ref
 
 
 def _read_offset(stream: BulkStream, data: bytes, size: int) -> Offset:

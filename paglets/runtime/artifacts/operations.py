@@ -8,8 +8,6 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from paglets.artifacts.errors import ArtifactNotFoundError
 from paglets.artifacts.intake import ArtifactTerms
 from paglets.core.errors import HostError, InvalidAgentError, TransferError
@@ -17,7 +15,7 @@ from paglets.remote import artifact_api as api
 from paglets.remote.bulk.ends import FileSink, FileSource
 from paglets.remote.bulk.frames import PushHeader
 from paglets.remote.bulk.pulling import pull
-from paglets.remote.bulk.pushing import push
+from paglets.remote.bulk.pushing import push, stored
 from paglets.remote.trust.signers import Signer
 from paglets.runtime.operations import Entry
 
@@ -149,7 +147,7 @@ class ArtifactOperations:
             source,
             progress=Reports(self._events, caller.agent_id, "upload", target.name),
         )
-        return msgspec.json.decode(verdict)["artifact"]
+        return stored(verdict, source, target.url).to_wire()
 
     def _store(self, descriptor: int, terms: ArtifactTerms) -> dict[str, Any]:
         size = os.fstat(descriptor).st_size
@@ -169,7 +167,7 @@ class ArtifactOperations:
         """Write an artifact of this host, or of the one that is named, into the file beside the call."""
         descriptor = _descriptor(caller)
         if not params.host_url or self._here.is_me(params.host_url):
-            return await self._workers.undivided(self._write, descriptor, params.artifact_id)
+            return await self._workers.undivided(self._write, descriptor, params)
         target = await self._peers.find(params.host_url)
         ref = await pull(
             self._pool,
@@ -177,12 +175,17 @@ class ArtifactOperations:
             self._signer,
             params.artifact_id,
             FileSink(descriptor),
+            expected_sha256=params.sha256,
             progress=Reports(self._events, caller.agent_id, "download", target.name),
         )
         return ref.to_wire()
 
-    def _write(self, descriptor: int, artifact_id: str) -> dict[str, Any]:
-        record = self._artifacts.record(artifact_id)
+    def _write(self, descriptor: int, params: api.DownloadParams) -> dict[str, Any]:
+        record = self._artifacts.record(params.artifact_id)
+        if params.sha256 and params.sha256.lower() != record.digest.hex():
+            raise TransferError(
+                f"artifact {params.artifact_id} has the checksum {record.digest.hex()}, not {params.sha256}"
+            )
         offset = 0
         for part in self._artifacts.content(record):
             view = memoryview(part)
@@ -191,7 +194,7 @@ class ArtifactOperations:
                 offset += written
                 view = view[written:]
         if offset != record.size:
-            raise TransferError(f"artifact {artifact_id} ended after {offset} bytes of {record.size}")
+            raise TransferError(f"artifact {params.artifact_id} ended after {offset} bytes of {record.size}")
         return self._artifacts.ref_of(record).to_wire()
 
 

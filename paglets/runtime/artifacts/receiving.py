@@ -20,6 +20,7 @@ from paglets.remote.bulk.frames import (
     sign_bulk_trailer,
     verify_bulk_header,
 )
+from paglets.remote.trust.errors import PayloadMismatchError
 from paglets.remote.trust.signers import Signer
 from paglets.remote.wire.peer import PeerKind
 from paglets.runtime.artifacts.uploads import Upload, Uploads
@@ -65,39 +66,42 @@ class BulkStreams:
     async def receive(self, peer: Peer, stream: IncomingStream) -> bytes:
         """See ``StreamHandler``."""
         kind = kind_of(stream.header)
+        if kind is None:
+            return await self._envelopes.receive(peer, stream)
+        try:
+            return await self._receive(kind, peer, stream)
+        except (AuthenticationError, ForbiddenError) as error:
+            self._alarm(peer, error)
+            raise
+
+    async def _receive(self, kind: type[BulkHeader], peer: Peer, stream: IncomingStream) -> bytes:
         if kind is PushHeader:
             return await self._push(peer, stream, self._verified(peer, stream, PushHeader))
         if kind is PullHeader:
             return await self._pull(stream, self._verified(peer, stream, PullHeader))
-        if kind is FileHeader:
-            if peer.kind is not PeerKind.MEMBER:
-                raise ForbiddenError(
-                    f"only hosts of the mesh send the files of paglets, not a {peer.kind.value}"
-                )
-            return await self._files.receive(peer, stream, self._verified(peer, stream, FileHeader))
-        return await self._envelopes.receive(peer, stream)
+        if peer.kind is not PeerKind.MEMBER:
+            raise ForbiddenError(f"only hosts of the mesh send the files of paglets, not a {peer.kind.value}")
+        return await self._files.receive(peer, stream, self._verified(peer, stream, FileHeader))
 
     def _verified(
         self, peer: Peer, stream: IncomingStream, kind: type[_HeaderT]
     ) -> SignedBulkHeader[_HeaderT]:
-        try:
-            return verify_bulk_header(
-                stream.header,
-                kind,
-                mesh_id=self._here.mesh_id,
-                destination=self._here.host_id,
-                source=peer.host_id,
-            )
-        except (AuthenticationError, ForbiddenError) as error:
-            logger.warning(
-                "a stream was refused", extra={"peer": peer.name or peer.address, "error": str(error)}
-            )
-            self._events.emit(
-                "security",
-                data={"what": "stream", "peer": peer.host_id or peer.address, "address": peer.address},
-                error=str(error),
-            )
-            raise
+        return verify_bulk_header(
+            stream.header,
+            kind,
+            mesh_id=self._here.mesh_id,
+            destination=self._here.host_id,
+            source=peer.host_id,
+        )
+
+    def _alarm(self, peer: Peer, error: Exception) -> None:
+        """What is forged, altered, cut or not the sender's to send is shown to people."""
+        logger.warning("a stream was refused", extra={"peer": peer.name or peer.address, "error": str(error)})
+        self._events.emit(
+            "security",
+            data={"what": "stream", "peer": peer.host_id or peer.address, "address": peer.address},
+            error=str(error),
+        )
 
     # --- push
 
@@ -126,7 +130,7 @@ class BulkStreams:
 
     def _keep(self, intake: Intake, trailer: BulkTrailer, header: PushHeader) -> bytes:
         if header.digest and header.digest != trailer.digest:
-            raise TransferError("the content is not the one that was announced; nothing was kept")
+            raise PayloadMismatchError("the content is not the one that was announced; nothing was kept")
         record = intake.finish(expected_sha256=trailer.digest)
         return msgspec.json.encode({"artifact": self._artifacts.ref_of(record).to_wire()})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -10,6 +11,7 @@ import msgspec
 from paglets.artifacts.spool import Receiving, Spool
 from paglets.core.errors import TransferError
 from paglets.remote.bulk.frames import BulkTrailer, verify_bulk_trailer
+from paglets.remote.trust.errors import PayloadMismatchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,10 +63,7 @@ class Uploads(Generic[TakingT]):
             await stream.say(msgspec.json.encode({"offset": 0, "verdict": msgspec.Raw(verdict)}))
             stream.expect(0)
             return verdict
-        taking = self._spool.resume(upload.peer, upload.upload_id)
-        if taking is None:
-            self._spool.check_room(upload.peer)
-            taking = await self._workers.undivided(self._begin, upload)
+        taking = self._spool.claim(upload.peer, upload.upload_id) or await self._begin(upload)
         try:
             await self._receive(stream, upload, taking)
         except _LostError as error:
@@ -75,10 +74,21 @@ class Uploads(Generic[TakingT]):
             raise
         return await self._complete(stream, upload, taking)
 
-    def _begin(self, upload: Upload[TakingT]) -> TakingT:
-        taking = upload.begin()
-        self._spool.add(upload.peer, upload.upload_id, taking)
-        return taking
+    async def _begin(self, upload: Upload[TakingT]) -> TakingT:
+        def begin() -> TakingT:
+            taking = upload.begin()
+            self._spool.fill(upload.peer, upload.upload_id, taking)
+            return taking
+
+        try:
+            return await self._workers.undivided(begin)
+        except asyncio.CancelledError:  # it has been filled, perhaps
+            self._spool.interrupt(upload.peer, upload.upload_id)
+            self._spool.abandon(upload.peer, upload.upload_id)
+            raise
+        except BaseException:
+            self._spool.remove(upload.peer, upload.upload_id)
+            raise
 
     async def _receive(self, stream: IncomingStream, upload: Upload[TakingT], taking: TakingT) -> None:
         if upload.size >= 0:
@@ -117,6 +127,10 @@ class Uploads(Generic[TakingT]):
                 signer_id=upload.signer_id,
                 size=taking.received,
             )
+            if 0 <= upload.size != taking.received:
+                raise PayloadMismatchError(
+                    f"{taking.received} bytes came of the {upload.size} that were announced"
+                )
             return upload.complete(taking, trailer)
 
         try:

@@ -56,7 +56,9 @@ class ChildArtifactDesk:
     ) -> ArtifactRef:
         """Write an artifact to a file."""
         artifact = as_ref(artifact)
-        params = api.DownloadParams(artifact_id=artifact.artifact_id, host_url=artifact.host_url)
+        params = api.DownloadParams(
+            artifact_id=artifact.artifact_id, host_url=artifact.host_url, sha256=artifact.sha256
+        )
         with TargetFile(target_path(target, artifact.name)) as file:
             ref = ArtifactRef.from_wire(self._ask(api.ARTIFACTS_DOWNLOAD, params, file.descriptor))
             file.complete()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 import time
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paglets.artifacts.file_names import check_label, safe_target_filename
@@ -13,12 +16,12 @@ from paglets.artifacts.spool import Spool
 from paglets.core.errors import ForbiddenError, TransferError
 from paglets.persistence.directory_sync import sync_directory
 from paglets.persistence.records import FileRecord
+from paglets.remote.trust.errors import PayloadMismatchError
 from paglets.runtime.artifacts.uploads import Upload, Uploads
 from paglets.runtime.files.places import FilePlaces, identity
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from pathlib import Path
 
     from paglets.core.incarnation import TransferId
     from paglets.remote.bulk.frames import BulkTrailer, FileHeader, SignedBulkHeader
@@ -31,6 +34,7 @@ MAX_FILES = 256
 """Files that one paglet may take along."""
 _MAX_STAGED = 256
 """Transfers whose files are here and whose envelope is not."""
+_MAX_STAGED_PER_PEER = 64
 _VERDICT = b'{"staged":true}'
 
 
@@ -47,6 +51,8 @@ class StagedFile:
 
     def write(self, data: bytes) -> None:
         """Append."""
+        if not self._open:
+            raise TransferError(f"the file {self.path.name} is complete, or was given up")
         self._hash.update(data)
         view = memoryview(data)
         while view:
@@ -75,6 +81,26 @@ class StagedFile:
             os.close(self._descriptor)
 
 
+@dataclass(slots=True)
+class _Luggage:
+    """What has come, or is announced, of the files of one transfer. Looked at on the loop only."""
+
+    place: str
+    peer: str
+    headers: dict[int, str] = field(default_factory=dict[int, str])
+    """Digest of the header of each file, by number: one file has one header."""
+    sizes: dict[int, int] = field(default_factory=dict[int, int])
+    here: dict[int, FileRecord] = field(default_factory=dict[int, FileRecord])
+    """Those that are complete and durable."""
+    users: int = 0
+    """Who is at work on it: files that come in, the envelope. It stays as long as there are any."""
+    touched: float = 0.0
+    decided: bool = False
+
+    def named(self, name: str) -> FileRecord | None:
+        return next((file for file in self.here.values() if file.name == name), None)
+
+
 class ArrivingFiles:
     """Takes files of paglets that are on their way here."""
 
@@ -82,12 +108,12 @@ class ArrivingFiles:
         self, places: FilePlaces, workers: Workers, *, max_file_bytes: int, max_transfer_bytes: int
     ) -> None:
         self._places = places
+        self._workers = workers
         self._max_file_bytes = max_file_bytes
         self._max_transfer_bytes = max_transfer_bytes
         self._spool: Spool[StagedFile] = Spool()
         self._uploads: Uploads[StagedFile] = Uploads(self._spool, workers)
-        self._staged: dict[TransferId, dict[str, FileRecord]] = {}
-        self._since: dict[TransferId, float] = {}
+        self._luggage: dict[TransferId, _Luggage] = {}
 
     # --- staging
 
@@ -102,29 +128,74 @@ class ArrivingFiles:
             check_label(header.name)
         except ValueError as error:
             raise TransferError(str(error)) from None
-        self._check(header)
+        self._settled_below(peer.host_id, header.floor)
+        with self._at_work(self._announced(peer, signed)) as luggage:
+            verdict = await self._take(stream, signed, luggage)
+            if luggage.decided:
+                raise TransferError(f"the move that file {header.name!r} belongs to is settled already")
+            return verdict
+
+    def _announced(self, peer: Peer, signed: SignedBulkHeader[FileHeader]) -> _Luggage:
+        """Where a file belongs, if there is room for it."""
+        header = signed.header
+        luggage = self._luggage.get(header.transfer_id)
+        announced = luggage or _Luggage(self._places.place_of(header.transfer_id), peer.host_id)
+        self._check(header, signed.digest, announced)
+        if luggage is None:
+            self._luggage[header.transfer_id] = announced
+            self._places.hold(announced.place)
+        announced.headers[header.number] = signed.digest
+        announced.sizes[header.number] = header.size
+        return announced
+
+    def _check(self, header: FileHeader, digest: str, luggage: _Luggage) -> None:
+        if header.number >= MAX_FILES:
+            raise TransferError(f"a paglet takes at most {MAX_FILES} files along")
+        if luggage.headers.get(header.number, digest) != digest:
+            raise TransferError(f"file {header.number} of transfer {header.transfer_id} is another one")
+        if header.number in luggage.headers:
+            return
+        own = sum(luggage.sizes.values())
+        if header.size > self._max_file_bytes or own + header.size > self._max_transfer_bytes:
+            raise TransferError(
+                f"file {header.name!r} of {header.size} bytes is over this host's bounds: {self._max_file_bytes} "
+                f"bytes for one, {self._max_transfer_bytes} for all of a paglet"
+            )
+        waiting = sum(sum(each.sizes.values()) for each in self._luggage.values())
+        crowd = sum(each.peer == luggage.peer for each in self._luggage.values())
+        if waiting + header.size > self._max_transfer_bytes or (
+            header.transfer_id not in self._luggage
+            and (crowd >= _MAX_STAGED_PER_PEER or len(self._luggage) >= _MAX_STAGED)
+        ):
+            raise TransferError(
+                "this host holds as many files of paglets under way as it may; try again later"
+            )
+
+    async def _take(
+        self, stream: IncomingStream, signed: SignedBulkHeader[FileHeader], luggage: _Luggage
+    ) -> bytes:
+        header = signed.header
         file_name = safe_target_filename(header.source_path)
-        path = self._places.root / self._places.place_of(header.transfer_id) / str(header.number) / file_name
+        path = self._places.root / luggage.place / str(header.number) / file_name
+        complete_as: list[FileRecord] = []
+        pending = sum(luggage.sizes.values()) - sum(each.size for each in luggage.here.values())
 
         def begin() -> StagedFile:
-            self._places.check_room(header.size)
+            self._places.check_room(pending)
             return StagedFile(path)
 
         def complete(file: StagedFile, trailer: BulkTrailer) -> bytes:
             digest, seen = file.finish(self._places.root)
             if digest != trailer.digest:
-                raise TransferError(f"file {header.name!r} did not come as it was sent")
-            self._keep(header, file_name, digest, seen)
+                raise PayloadMismatchError(f"file {header.name!r} did not come as it was sent")
+            complete_as.append(_record(header, luggage.place, f"{header.number}/{file_name}", digest, seen))
             return _VERDICT
 
-        if header.transfer_id not in self._since:
-            self._since[header.transfer_id] = time.monotonic()
-            self._places.hold(self._places.place_of(header.transfer_id))
-        return await self._uploads.take(
+        verdict = await self._uploads.take(
             stream,
             Upload(
-                peer=peer.host_id,
-                upload_id=f"{header.transfer_id.counter}.{header.number}",
+                peer=luggage.peer,
+                upload_id=signed.digest,
                 header_digest=signed.digest,
                 signer_id=signed.frame.signer_id,
                 size=header.size,
@@ -132,65 +203,51 @@ class ArrivingFiles:
                 complete=complete,
             ),
         )
-
-    def _check(self, header: FileHeader) -> None:
-        if header.number >= MAX_FILES:
-            raise TransferError(f"a paglet takes at most {MAX_FILES} files along")
-        staged = sum(each.size for each in self._staged.get(header.transfer_id, {}).values())
-        if header.size > self._max_file_bytes or staged + header.size > self._max_transfer_bytes:
-            raise TransferError(
-                f"file {header.name!r} of {header.size} bytes is over this host's bounds: {self._max_file_bytes} "
-                f"bytes for one, {self._max_transfer_bytes} for all of a paglet"
-            )
-        if header.transfer_id not in self._since and len(self._since) >= _MAX_STAGED:
-            raise TransferError(
-                "this host holds as many files of paglets under way as it may; try again later"
-            )
-
-    def _keep(self, header: FileHeader, file_name: str, digest: str, seen: tuple[int, int, int]) -> None:
-        self._staged.setdefault(header.transfer_id, {})[header.name] = FileRecord(
-            name=header.name,
-            mode=header.mode,
-            place=self._places.place_of(header.transfer_id),
-            path=f"{header.number}/{file_name}",
-            size=header.size,
-            digest=digest,
-            source_host_name=header.source_host_name,
-            source_host_url=header.source_host_url,
-            source_path=header.source_path,
-            source_created_at=header.source_created_at,
-            source_modified_at=header.source_modified_at,
-            seen=seen,
-        )
+        for record in complete_as:  # none when the verdict was only said again
+            luggage.here[header.number] = record
+        return verdict
 
     # --- deciding
 
-    def of(self, header: EnvelopeHeader) -> tuple[FileRecord, ...]:
+    async def of(self, header: EnvelopeHeader) -> tuple[FileRecord, ...]:
         """The files that an envelope lists, as they are here; ``TransferError`` when one is not."""
-        staged = self._staged.get(header.transfer_id, {})
+        luggage = self._luggage.get(header.transfer_id)
+        found: list[FileRecord] = []
         for entry in header.files:
-            file = staged.get(entry.name)
-            if file is None or (file.size, file.digest) != (entry.size, entry.digest):
-                raise TransferError(
-                    f"file {entry.name!r}, which travels with the paglet, is not here as it should be"
-                )
-        return tuple(staged[entry.name] for entry in header.files)
+            file = luggage.named(entry.name) if luggage is not None else None
+            if file is None or (file.size, file.digest) != (entry.size, entry.digest) or file in found:
+                raise _missing(entry.name)
+            found.append(file)
+        if found:
+            await self._workers.run(self._check_disk, found)
+        return tuple(found)
+
+    def _check_disk(self, files: list[FileRecord]) -> None:
+        """They are as they were synced: nobody has removed, replaced or changed one since."""
+        for file in files:
+            try:
+                info = self._places.path(file, Path()).lstat()
+            except OSError:
+                raise _missing(file.name) from None
+            if not stat.S_ISREG(info.st_mode) or identity(info) != file.seen or info.st_size != file.size:
+                raise _missing(file.name)
 
     @contextlib.contextmanager
     def keeping(self, header: EnvelopeHeader) -> Generator[None]:
-        """Keep the files of an envelope while it is decided, even if another of its kind is decided meanwhile."""
-        if not header.files:
+        """Keep the files of an envelope while it comes in and is decided, whoever else decides it meanwhile."""
+        luggage = self._luggage.get(header.transfer_id)
+        if luggage is None:
             yield
             return
-        with self._places.holding(self._places.place_of(header.transfer_id)):
+        with self._at_work(luggage):
             yield
 
     def decided(self, transfer_id: TransferId) -> None:
         """The transfer is decided: its files are a paglet's now, or nobody's. More than once is no error."""
-        if self._since.pop(transfer_id, None) is not None:
-            self._staged.pop(transfer_id, None)
-            self._places.let_go(self._places.place_of(transfer_id))
-            self._places.tidy()
+        luggage = self._luggage.pop(transfer_id, None)
+        if luggage is not None:
+            luggage.decided = True
+            self._let_go(luggage)
 
     def tidy(self) -> None:
         """A paglet has come back, and what it had here before is nobody's."""
@@ -200,5 +257,53 @@ class ArrivingFiles:
         """Let go of what has waited for its envelope for longer than ``age`` seconds; that finds it gone."""
         oldest = time.monotonic() - age
         self._spool.drop_before(time.time() - age)
-        for transfer_id in [each for each, since in self._since.items() if since < oldest]:
-            self.decided(transfer_id)
+        for transfer_id, luggage in list(self._luggage.items()):
+            if not luggage.users and luggage.touched < oldest:
+                self.decided(transfer_id)
+
+    def _settled_below(self, source: str, floor: int) -> None:
+        """The source says what it no longer sends an envelope for."""
+        for transfer_id, luggage in list(self._luggage.items()):
+            if transfer_id.source == source and transfer_id.counter < floor and not luggage.users:
+                self.decided(transfer_id)
+
+    @contextlib.contextmanager
+    def _at_work(self, luggage: _Luggage) -> Generator[_Luggage]:
+        luggage.users += 1
+        try:
+            yield luggage
+        finally:
+            luggage.users -= 1
+            luggage.touched = time.monotonic()
+            if luggage.decided:
+                self._let_go(luggage)
+
+    def _let_go(self, luggage: _Luggage) -> None:
+        """Once it is decided and nobody is at work on it: what no record names goes."""
+        if luggage.users:
+            return
+        for upload_id in luggage.headers.values():
+            self._spool.abandon(luggage.peer, upload_id)
+        self._places.let_go(luggage.place)
+        self._places.tidy()
+
+
+def _missing(name: str) -> TransferError:
+    return TransferError(f"file {name!r}, which travels with the paglet, is not here as it should be")
+
+
+def _record(header: FileHeader, place: str, path: str, digest: str, seen: tuple[int, int, int]) -> FileRecord:
+    return FileRecord(
+        name=header.name,
+        mode=header.mode,
+        place=place,
+        path=path,
+        size=header.size,
+        digest=digest,
+        source_host_name=header.source_host_name,
+        source_host_url=header.source_host_url,
+        source_path=header.source_path,
+        source_created_at=header.source_created_at,
+        source_modified_at=header.source_modified_at,
+        seen=seen,
+    )

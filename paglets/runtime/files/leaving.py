@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,7 +22,7 @@ from paglets.remote.trust.signers import Signer
 from paglets.runtime.files.places import FilePlaces, identity
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from paglets.core.incarnation import TransferId
@@ -59,6 +60,7 @@ class LeavingFiles:
         peers: Peers,
         here: Here,
         key: HostKey,
+        floor: Callable[[str], int],
     ) -> None:
         self._places = places
         self._work_dirs = work_dirs
@@ -67,6 +69,7 @@ class LeavingFiles:
         self._peers = peers
         self._here = here
         self._signer = Signer(key, here.mesh_id)
+        self._floor = floor
 
     def path(self, record: PagletRecord, file: FileRecord) -> Path:
         """Where a file of that paglet is now."""
@@ -114,6 +117,7 @@ class LeavingFiles:
                         source=self._here.host_id,
                         destination=destination,
                         transfer_id=transfer_id,
+                        floor=self._floor(target.host_id),
                         agent_id=agent_id,
                         number=number,
                         name=file.name,
@@ -183,7 +187,7 @@ def _opened(path: Path) -> Generator[int]:
     # Not blocking: what was a file when it was registered may be a pipe by now.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        if not path.is_file():
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise TransferError("it is no regular file any more")
         yield descriptor
     finally:

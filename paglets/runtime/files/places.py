@@ -12,6 +12,7 @@ import hashlib
 import logging
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,7 @@ class FilePlaces:
         self._held: dict[str, int] = {}
         self._tidying: asyncio.Task[None] | None = None
         self._again = False
+        self._closed = False
 
     @staticmethod
     def place_of(transfer_id: TransferId) -> str:
@@ -85,7 +87,9 @@ class FilePlaces:
     # --- tidying
 
     def tidy(self) -> None:
-        """See to what has become nobody's, soon and once."""
+        """See to what has become nobody's, soon and once; not while the host stops: the next start does."""
+        if self._closed:
+            return
         if self._tidying is None or self._tidying.done():
             self._tidying = asyncio.create_task(self._tidy(), name="tidying files")
         else:
@@ -119,7 +123,11 @@ class FilePlaces:
             return set()
 
     async def aclose(self) -> None:
-        """Stop; the next start goes on."""
+        """Stop; the next start goes on.
+
+        To be done before what writes records is stopped: a record that is being written may name a directory.
+        """
+        self._closed = True
         if self._tidying is not None:
             self._tidying.cancel()
             await asyncio.gather(self._tidying, return_exceptions=True)
@@ -134,9 +142,10 @@ def delete_if_same(file: FileRecord) -> bool:
     """Delete a source file that was moved; not if it is another one now, or was changed. Blocks."""
     path = Path(file.path)
     try:
-        with path.open("rb") as opened:
+        # Not blocking: a pipe may have taken the file's place.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as opened:
             info = os.fstat(opened.fileno())
-            same = identity(info) == file.seen and info.st_size == file.size
+            same = stat.S_ISREG(info.st_mode) and identity(info) == file.seen and info.st_size == file.size
             same = same and hashlib.file_digest(opened, "sha256").hexdigest() == file.digest
             if same and identity(path.lstat()) == file.seen:
                 path.unlink()

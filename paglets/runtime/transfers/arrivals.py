@@ -113,7 +113,8 @@ class Arrivals:
         }
         self._under_way.append(shown)
         try:
-            return await self._take(peer, stream, signed, shown)
+            with self._files.keeping(header):
+                return await self._take(peer, stream, signed, shown)
         except PagletError as error:
             self._advice.keep(header.transfer_id, str(error))
             raise
@@ -161,8 +162,7 @@ class Arrivals:
             # From here on the envelope is genuine and complete: whatever happens, it gets a verdict.
             shown["status"] = _DECIDING
             try:
-                with self._files.keeping(header):
-                    decided = await self._decide(header, incoming)
+                decided = await self._decide(header, incoming)
             finally:
                 self._files.decided(header.transfer_id)
         return await self._answer(decided)
@@ -181,7 +181,7 @@ class Arrivals:
                 f"a state of {header.payload_size} bytes is over this host's bound of {self._limits.state_bytes}"
             )
         self._residents.check_room()
-        self._files.of(header)
+        await self._files.of(header)
         if not await asyncio.to_thread(self._store.accepts_arrivals, header.payload_size):
             raise TransferError(
                 f"the store of host {self._here.name} is nearly full, and takes no more paglets; make room on its "
@@ -194,7 +194,7 @@ class Arrivals:
 
     async def _decide(self, header: EnvelopeHeader, incoming: IncomingPayload) -> _Decided:
         try:
-            files = self._files.of(header)
+            files = await self._files.of(header)
         except TransferError as error:
             return await self._fence(header, str(error))
         child: Child | None = None
@@ -215,7 +215,9 @@ class Arrivals:
             self._drop(child)
             raise
         # Whoever is cancelled while it is being written: what was decided has to be acted on.
-        return await self._undivided.run(self._commit(header, staged, child, files))
+        keeping = contextlib.ExitStack()
+        keeping.enter_context(self._files.keeping(header))
+        return await self._undivided.run(self._commit(header, staged, child, files, keeping))
 
     async def _commit(
         self,
@@ -223,8 +225,19 @@ class Arrivals:
         staged: StagedBlob,
         child: Child | None,
         files: tuple[FileRecord, ...],
+        keeping: contextlib.ExitStack,
     ) -> _Decided:
-        """Decide, and give the child to the paglet that has arrived, or end it."""
+        """Decide, and give the child to the paglet that has arrived, or end it. ``keeping``: its files, so long."""
+        with keeping:
+            return await self._commit_keeping(header, staged, child, files)
+
+    async def _commit_keeping(
+        self,
+        header: EnvelopeHeader,
+        staged: StagedBlob,
+        child: Child | None,
+        files: tuple[FileRecord, ...],
+    ) -> _Decided:
         at = time.time()
         verdict = VerdictRecord(
             header.transfer_id, header.agent_id, header.incarnation, Outcome.ARRIVED, "", at
