@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from paglets.core.errors import HostError, PagletError
@@ -19,6 +20,9 @@ logger = logging.getLogger(__name__)
 MAX_TTL = 24 * 3600.0
 MAX_LEASES_ON_ONE = 1_000
 MAX_LEASES_HERE = 10_000
+MAX_LEASES_OF_ONE = 2_500
+"""Of one asker from afar: a host of the mesh with all its paglets, or an admin."""
+MAX_LEASES_OF_ONE_ON_ONE = 250
 MAX_HELD_BY_ONE = 256
 
 
@@ -29,56 +33,77 @@ def check_ttl(ttl: float) -> None:
 
 
 class _Granted(NamedTuple):
+    asker: str
     agent_id: str
     expiry: asyncio.TimerHandle
 
 
 class Leases:
-    """The leases on services of this host. Kept in memory, timed by the monotonic clock."""
+    """The leases on services of this host. Kept in memory, timed by the monotonic clock.
+
+    ``asker``: the key of who asks, empty for this machine. A lease is its asker's, and nobody else's to end.
+    """
 
     def __init__(self, residents: Residents) -> None:
         self.ended: Callable[[str], None] | None = None
         """Hears of each paglet on which a lease has ended; set once, when the host is put together."""
-        self._granted: dict[str, _Granted] = {}
-        self._on: dict[str, set[str]] = {}
+        self._granted: dict[tuple[str, str], _Granted] = {}
+        self._on: dict[str, set[tuple[str, str]]] = {}
+        self._of: Counter[str] = Counter()
         residents.on_left.append(self._left)
 
     def holds(self, agent_id: str) -> bool:
         """Whether there is a lease on that paglet."""
         return agent_id in self._on
 
-    def grant(self, lease_id: str, agent_id: str, ttl: float) -> None:
+    def grant(self, lease_id: str, agent_id: str, ttl: float, *, asker: str = "") -> None:
         """Begin a lease, or let it begin anew; ``HostError`` for a bad time, or too many leases."""
         check_ttl(ttl)
-        standing = self._granted.get(lease_id)
+        key = (asker, lease_id)
+        standing = self._granted.get(key)
         if standing is not None and standing.agent_id != agent_id:
             raise HostError("a lease of that id is on another paglet")
-        if standing is None and (
-            len(self._granted) >= MAX_LEASES_HERE or len(self._on.get(agent_id, ())) >= MAX_LEASES_ON_ONE
-        ):
-            raise HostError(f"there are as many leases on {agent_id} and its host as there may be")
-        if standing is not None:
+        if standing is None:
+            self._check_room(agent_id, asker)
+            self._of[asker] += 1
+        else:
             standing.expiry.cancel()
-        expiry = asyncio.get_running_loop().call_later(ttl, self.release, lease_id)
-        self._granted[lease_id] = _Granted(agent_id, expiry)
-        self._on.setdefault(agent_id, set()).add(lease_id)
+        expiry = asyncio.get_running_loop().call_later(ttl, self._end, key)
+        self._granted[key] = _Granted(asker, agent_id, expiry)
+        self._on.setdefault(agent_id, set()).add(key)
 
-    def release(self, lease_id: str) -> None:
-        """End a lease; of one that is over nothing happens."""
-        granted = self._granted.pop(lease_id, None)
+    def _check_room(self, agent_id: str, asker: str) -> None:
+        on = self._on.get(agent_id, set())
+        if len(self._granted) >= MAX_LEASES_HERE or len(on) >= MAX_LEASES_ON_ONE:
+            raise HostError(f"there are as many leases on {agent_id} and its host as there may be")
+        own = sum(self._granted[key].asker == asker for key in on)
+        if asker and (self._of[asker] >= MAX_LEASES_OF_ONE or own >= MAX_LEASES_OF_ONE_ON_ONE):
+            raise HostError(
+                f"you hold as many leases on {agent_id} and its host as one asker may; release some first"
+            )
+
+    def release(self, lease_id: str, *, asker: str = "") -> None:
+        """End a lease of that asker; of one that is over, or another's, nothing happens."""
+        self._end((asker, lease_id))
+
+    def _end(self, key: tuple[str, str]) -> None:
+        granted = self._granted.pop(key, None)
         if granted is None:
             return
         granted.expiry.cancel()
+        self._of[granted.asker] -= 1
+        if not self._of[granted.asker]:
+            del self._of[granted.asker]
         on = self._on[granted.agent_id]
-        on.discard(lease_id)
+        on.discard(key)
         if not on:
             del self._on[granted.agent_id]
         if self.ended is not None:
             self.ended(granted.agent_id)
 
     def _left(self, agent_id: str) -> None:
-        for lease_id in list(self._on.get(agent_id, ())):
-            self.release(lease_id)
+        for key in list(self._on.get(agent_id, ())):
+            self._end(key)
 
     def close(self) -> None:
         """Stop the clocks."""

@@ -6,8 +6,9 @@ import asyncio
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from paglets.core.errors import LifecycleError, ServiceNotFoundError
+from paglets.core.errors import ForbiddenError, LifecycleError, ServiceNotFoundError
 from paglets.remote import api
+from paglets.remote.wire.peer import PeerKind
 from paglets.runtime.operations import Entry
 from paglets.runtime.services.leases import HeldLeases, check_ttl
 
@@ -69,6 +70,7 @@ class Leasing:
             if self._here.is_me(url):
                 await self._grant(caller, lease_id, params)
             else:
+                _check_may_pass_on(caller)
                 onward = api.LeaseParams(agent_id=params.agent_id, ttl=params.ttl, lease_id=lease_id)
                 await self._peers.call("", url, api.SERVICES_LEASE, onward, timeout=_PATIENCE)
         except BaseException as error:
@@ -88,18 +90,23 @@ class Leasing:
             raise ServiceNotFoundError(
                 f"paglet {agent_id} offers no service on host {self._here.name} any more; look for another provider"
             )
-        self._leases.grant(lease_id, agent_id, params.ttl)
+        asker = _asker(caller)
+        self._leases.grant(lease_id, agent_id, params.ttl, asker=asker)
         try:
             await self._lifecycle.rouse(agent_id, self._circles.handlers_waiting(caller))
         except BaseException:
-            self._leases.release(lease_id)
+            self._leases.release(lease_id, asker=asker)
             raise
 
     async def release(self, caller: Caller, params: api.ReleaseParams) -> Any:
         """End a lease."""
         if caller.child is not None:
             self._held.forget(caller.child, params.lease_id)
-        await self._release(params.lease_id, params.host_url)
+        if self._here.is_me(params.host_url):
+            self._leases.release(params.lease_id, asker=_asker(caller))
+        else:
+            _check_may_pass_on(caller)
+            await self._release(params.lease_id, params.host_url)
         return {}
 
     async def _release(self, lease_id: str, host_url: str) -> None:
@@ -112,3 +119,14 @@ class Leasing:
     async def aclose(self) -> None:
         """Release no more."""
         await self._held.aclose()
+
+
+def _asker(caller: Caller) -> str:
+    """Whose lease it is: the key of another host or of an admin; empty for all that is on this machine."""
+    return caller.peer.host_id if caller.peer is not None else ""
+
+
+def _check_may_pass_on(caller: Caller) -> None:
+    """Other hosts ask the provider's host themselves: nobody's host dials, or holds leases, in another's place."""
+    if caller.peer is not None and caller.peer.kind is PeerKind.MEMBER:
+        raise ForbiddenError("a host asks for leases where the service is")
