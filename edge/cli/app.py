@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edge.cli import finding, hosting, living, looking, messaging, options, serving, watching
+from edge.cli import draining, finding, hosting, living, looking, messaging, options, serving, watching
 from edge.cli.failures import DONE, FAILED, INTERRUPTED, CommandError, sentence
 from edge.cli.output import Output, warn
 from edge.cli.session import RootOptions
@@ -39,6 +39,7 @@ _PANELS = {
         living.create, messaging.send, living.dispatch, living.clone, living.retract, living.deactivate,
         living.activate, living.dispose,
     ),
+    "Maintain": (draining.drain,),
 }  # fmt: skip
 for _panel, _commands in _PANELS.items():
     for _command in _commands:

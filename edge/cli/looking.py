@@ -34,6 +34,7 @@ def status(ctx: typer.Context, *, as_json: options.AsJson = False, data_dir: opt
         "up": age(started) if started else None,
         "data": facts.get("data_dir"),
         "paglets": _counts(facts),
+        "draining": "yes: `paglets drain --undo` ends it" if facts.get("draining") else None,
         "problem": facts.get("restored"),
     }
     out.pairs((key.replace("_", " "), value) for key, value in shown.items())
@@ -59,7 +60,7 @@ def hosts(ctx: typer.Context, *, as_json: options.AsJson = False, data_dir: opti
             state = "other version"
         table.add(
             each["name"], state, each["url"], str(each["active_count"] + each["inactive_count"]),
-            age(each["last_seen"]), each["code_version"], ",".join(each["tags"]), each.get("error", ""),
+            age(each["last_seen"]), each["code_version"], ",".join(each["tags"]), _note(each),
         )  # fmt: skip
     out.table(table)
 
@@ -170,6 +171,11 @@ def _answered(
         warn(f"the paglets of {other['name']} are missing here: {error or 'no answer in time'}")
         return []
     return page["agents"]
+
+
+def _note(seen: dict[str, Any]) -> str:
+    drained = "draining" if seen["properties"].get("draining") is True else ""
+    return seen.get("error", "") or drained
 
 
 def _counts(facts: dict[str, Any]) -> str:

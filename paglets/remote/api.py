@@ -7,6 +7,7 @@ Unknown fields are ignored, so that a newer client can talk to an older host.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 import msgspec
@@ -77,6 +78,31 @@ class SetPropertyParams(Params, frozen=True):
 
     key: Annotated[str, Meta(min_length=1, max_length=256)]
     value: msgspec.Raw = NULL
+
+
+HOST_DRAIN = "host.drain"
+"""``DrainParams`` -> ``{"host", "draining", "running", "moved", "moves", "failed", "failed_count"}``; never waits.
+
+``moves``: ``{"number", "agent_id", "host_name", "note"}`` of the last thousand; ``failed``: ``{"agent_id", "reason"}``
+of the first hundred that are still there. It goes on whether or not anybody asks again.
+"""
+
+
+class DrainAction(StrEnum):
+    """What to do about draining."""
+
+    BEGIN = "begin"
+    """Take nothing in, and move everything away; again: try once more what is left."""
+    UNDO = "undo"
+    LOOK = "look"
+
+
+class DrainParams(Params, frozen=True):
+    """What to do, where to move to (names or URLs; none: anywhere), and which moves to tell of."""
+
+    action: DrainAction = DrainAction.LOOK
+    to: Annotated[list[Text], Meta(max_length=256)] = []
+    since: Count = 0
 
 
 class HostsListParams(Params, frozen=True):

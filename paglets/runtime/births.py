@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from paglets.persistence.transaction import JournalTransaction
     from paglets.runtime.beginnings import Beginnings
     from paglets.runtime.children.child import Child
+    from paglets.runtime.gate import Gate
     from paglets.runtime.here import Here
     from paglets.runtime.memory_files import Payload
     from paglets.runtime.residents import Resident, Residents
@@ -50,6 +51,7 @@ class Births:
         beginnings: Beginnings,
         offers: ClassOffers,
         here: Here,
+        gate: Gate,
     ) -> None:
         self._store = store
         self._states = states
@@ -58,6 +60,7 @@ class Births:
         self._beginnings = beginnings
         self._offers = offers
         self._here = here
+        self._gate = gate
         self.undivided = Undivided()
 
     @undivided
@@ -81,6 +84,8 @@ class Births:
         agent_id = agent_id or uuid.uuid4().hex
         if not is_agent_id(agent_id):
             raise HostError(f"{agent_id!r} is no paglet id: use up to 128 letters, digits and . _ : -")
+        if not host_scoped:
+            self._gate.check()
         new = _New(agent_id, class_name, state_class_name, state, state_json, init, host_scoped)
         async with self._residents.claim(agent_id, OPERATION_TIMEOUT):
             self._residents.check_room()

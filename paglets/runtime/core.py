@@ -36,6 +36,8 @@ _SHUTDOWN_PATIENCE = 10.0
 _PAGE = 1000
 _RECOVERY_PATIENCE = 10.0
 """Seconds that paglets have to come back before their host counts as ready without them."""
+_DRAIN_PATIENCE = 30.0
+"""Seconds that a host which was drained when it stopped waits for another one to go on with."""
 
 
 class HostCore:
@@ -137,6 +139,7 @@ class HostCore:
         finally:
             patience.cancel()
         await self.services.retire()
+        self.population.draining.resume(patience=_DRAIN_PATIENCE)
 
     def _recovered(self) -> None:
         self.ground.status.recovered = True

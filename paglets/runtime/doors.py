@@ -56,6 +56,7 @@ class Doors:
             outputs=ground.outputs,
             mover=population.mover,
             arrivals=population.arrivals,
+            draining=population.draining,
         )
         between = MeshOperations(
             greetings=neighbours.greetings,

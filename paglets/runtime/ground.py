@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from paglets.runtime.artifacts.workers import Workers
 from paglets.runtime.events import Events
 from paglets.runtime.files.places import FilePlaces
+from paglets.runtime.gate import Gate
 from paglets.runtime.here import Here
 from paglets.runtime.outputs import Outputs
 from paglets.runtime.residents import Residents
@@ -67,6 +68,7 @@ class Ground:
         self.files = FilePlaces(settings.data_dir / "files", store, self.workers)
         self.artifacts = means.artifacts
         self.open_transfers = OpenTransfers(self.here.host_id, store.read_sync(lambda tx: tx.counter()))
+        self.gate = Gate(store, settings.name)
         self.status = Status(
             here=self.here,
             settings=settings,
@@ -74,4 +76,5 @@ class Ground:
             store=store,
             properties=properties,
             version=means.version,
+            gate=self.gate,
         )

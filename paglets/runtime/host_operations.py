@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from paglets.remote.wire.peer import Peer
     from paglets.remote.wire.subscriptions import Push
     from paglets.runtime.caller import Caller
+    from paglets.runtime.draining import Draining
     from paglets.runtime.events import Events
     from paglets.runtime.outputs import Outputs
     from paglets.runtime.status import Status
@@ -44,6 +45,7 @@ class HostOperations:
         outputs: Outputs,
         mover: Mover,
         arrivals: Arrivals,
+        draining: Draining,
     ) -> None:
         self._status = status
         self._mesh = mesh
@@ -52,6 +54,7 @@ class HostOperations:
         self._outputs = outputs
         self._mover = mover
         self._arrivals = arrivals
+        self._draining = draining
 
     def entries(self) -> dict[str, Entry]:
         """The operations by name."""
@@ -64,6 +67,7 @@ class HostOperations:
             api.EVENTS_LIST: Entry(api.EventsListParams, self.events),
             api.LOGS_READ: Entry(api.LogsReadParams, self.logs),
             api.TRANSFERS_LIST: Entry(api.NoParams, self.transfers),
+            api.HOST_DRAIN: Entry(api.DrainParams, self.drain, paglets=False),
         }
 
     def subscriptions(self) -> dict[str, SubscriptionOperation]:
@@ -130,3 +134,11 @@ class HostOperations:
     async def transfers(self, _caller: Caller, _params: api.NoParams) -> Any:
         """Transfers that are under way or in doubt."""
         return {"transfers": [*self._mover.under_way(), *self._arrivals.under_way()]}
+
+    async def drain(self, _caller: Caller, params: api.DrainParams) -> Any:
+        """Begin to move every paglet away, end that, or just tell how it goes."""
+        if params.action is api.DrainAction.BEGIN:
+            await self._draining.begin(params.to)
+        elif params.action is api.DrainAction.UNDO:
+            await self._draining.undo()
+        return self._draining.report(params.since)

@@ -14,6 +14,7 @@ from paglets.runtime.children.outcomes import ChildEnd
 from paglets.runtime.circles import Circles
 from paglets.runtime.claims import Claims
 from paglets.runtime.delivery import Delivery
+from paglets.runtime.draining import Draining
 from paglets.runtime.endings import Endings
 from paglets.runtime.files.arriving import ArrivingFiles
 from paglets.runtime.files.leaving import LeavingFiles
@@ -71,6 +72,14 @@ class Population:
         self.mover = _mover(ground, neighbours, self)
         self.departures = _departures(ground, neighbours, self)
         self.arrivals = _arrivals(ground, neighbours, self)
+        self.draining = Draining(
+            gate=ground.gate,
+            store=ground.store,
+            departures=self.departures,
+            mesh=neighbours.mesh,
+            peers=neighbours.peers,
+            here=ground.here,
+        )
         self.delivery.activator = self.lifecycle
         self.supervisor.on_crash = self._on_crash
 
@@ -101,6 +110,7 @@ class Population:
         for recovery in tuple(self._recoveries):
             recovery.cancel()
         await asyncio.gather(*self._recoveries, return_exceptions=True)
+        await self.draining.aclose()
         await self.wakeups.aclose()
         for resident in self._residents:
             self.mailboxes.abandon(resident, HostError(f"host {self._name} stopped before it was answered"))
@@ -186,6 +196,7 @@ def _births(ground: Ground, population: Population) -> Births:
         beginnings=population.beginnings,
         offers=population.offers,
         here=ground.here,
+        gate=ground.gate,
     )
 
 
@@ -247,6 +258,7 @@ def _departures(ground: Ground, neighbours: Neighbours, population: Population) 
         files=population.leaving_files,
         here=ground.here,
         limits=ground.limits,
+        gate=ground.gate,
     )
 
 
@@ -265,6 +277,7 @@ def _arrivals(ground: Ground, neighbours: Neighbours, population: Population) ->
         is_revoked=neighbours.revoked.is_revoked,
         came_home=population.mover.came_home,
         parked=population.wakeups.note,
+        gate=ground.gate,
     )
 
 

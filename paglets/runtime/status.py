@@ -6,11 +6,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from paglets.remote.members import HostFacts
+from paglets.runtime.gate import DRAINING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from paglets.persistence.store import Store
+    from paglets.runtime.gate import Gate
     from paglets.runtime.here import Here
     from paglets.runtime.settings import HostSettings
     from paglets.runtime.views import Views
@@ -23,6 +25,8 @@ CAPABILITIES = (
     "hosts:list",
     "events:list",
 )
+_SHUT = frozenset({"agents:create", "agents:receive", "agents:retract"})
+"""What a host that is drained does not do."""
 
 
 class Status:
@@ -37,6 +41,7 @@ class Status:
         store: Store,
         properties: dict[str, Any],
         version: str,
+        gate: Gate,
     ) -> None:
         self._here = here
         self._settings = settings
@@ -44,6 +49,7 @@ class Status:
         self._store = store
         self._properties = properties
         self._version = version
+        self._gate = gate
         self._started = time.time()
         self.open = False
         """Whether others can call."""
@@ -84,6 +90,7 @@ class Status:
             "damaged_records": len(self._store.damaged),
             "refused_strangers": self.refused(),
             "restored": self.restored,
+            "draining": self._gate.order is not None,
         }
 
     def health(self) -> dict[str, Any]:
@@ -94,7 +101,7 @@ class Status:
             "active_count": self._views.active_count(),
             "inactive_count": self._views.inactive_count(),
             "code_version": self._here.code_version,
-            "capabilities": list(CAPABILITIES),
+            "capabilities": [each for each in CAPABILITIES if self._gate.order is None or each not in _SHUT],
             "tags": list(self._settings.tags),
             "properties": dict(self._properties),
         }
@@ -110,5 +117,9 @@ class Status:
             active_count=self._views.active_count(),
             inactive_count=self._views.inactive_count(),
             tags=self._settings.tags,
-            properties=dict(self._settings.properties),
+            properties=self._told_properties(),
         )
+
+    def _told_properties(self) -> dict[str, Any]:
+        told = dict(self._settings.properties)
+        return told if self._gate.order is None else {**told, DRAINING: True}

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from paglets.runtime.delivery import Delivery
     from paglets.runtime.events import Events
     from paglets.runtime.files.arriving import ArrivingFiles
+    from paglets.runtime.gate import Gate
     from paglets.runtime.here import Here
     from paglets.runtime.residents import Residents
     from paglets.runtime.settings import Limits
@@ -73,6 +74,7 @@ class Arrivals:
         is_revoked: Callable[[str], bool],
         came_home: Callable[[TransferId], None],
         parked: Callable[[PagletRecord], None],
+        gate: Gate,
     ) -> None:
         self._store = store
         self._residents = residents
@@ -87,6 +89,7 @@ class Arrivals:
         self._is_revoked = is_revoked
         self._came_home = came_home
         self._parked = parked
+        self._gate = gate
         self._under_way: list[dict[str, Any]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._undivided = Undivided()
@@ -169,6 +172,8 @@ class Arrivals:
 
     async def _advise(self, header: EnvelopeHeader) -> None:
         """Refuse early what would be refused anyway, before the payload has crossed the network."""
+        if reason := self._gate.refusal():
+            raise TransferError(reason)
         expected = header.ticket.get("expected_code_version")
         if self._here.code_version not in {header.code_version, expected}:
             raise TransferError(
@@ -247,8 +252,7 @@ class Arrivals:
             record = _record(header, receipt, staged.ref, files)
 
             def rule(tx: Any) -> _Decided:
-                if self._is_revoked(header.source):
-                    why = "the sending host was revoked"
+                if why := self._refusal(header):
                     return arrivals.fence(tx, self._here.host_id, _crossing(header), why, at=at)
                 return arrivals.arrive(tx, self._here.host_id, header.transfer_id, record, at=at)
 
@@ -265,6 +269,12 @@ class Arrivals:
         else:
             self._drop(child)
         return decided
+
+    def _refusal(self, header: EnvelopeHeader) -> str:
+        """Why the host itself, as it is in this moment, takes nothing from there; empty when it does."""
+        if self._is_revoked(header.source):
+            return "the sending host was revoked"
+        return self._gate.refusal()
 
     def _drop(self, child: Child | None) -> None:
         if child is not None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from paglets.runtime.children.child import Child
     from paglets.runtime.claims import Claims
     from paglets.runtime.files.leaving import LeavingFiles, Shipment
+    from paglets.runtime.gate import Gate
     from paglets.runtime.here import Here
     from paglets.runtime.lifecycle import Lifecycle
     from paglets.runtime.memory_files import Payload
@@ -66,6 +67,7 @@ class Departures:
         files: LeavingFiles,
         here: Here,
         limits: Limits,
+        gate: Gate,
     ) -> None:
         self._residents = residents
         self._states = states
@@ -77,6 +79,7 @@ class Departures:
         self._files = files
         self._here = here
         self._limits = limits
+        self._gate = gate
         self._aimer = Aimer(peers=peers, here=here)
         self._headers = Headers(mover=mover, here=here)
         self.undivided = Undivided()
@@ -240,6 +243,8 @@ class Departures:
             if aim.target is None:
                 raise aim.error or TransferError("there is no such host")
             target = aim.target
+            if target.host_id == self._here.host_id:
+                self._gate.check()
             event = clone_event(self._here, agent_id, clone_id, target)
             departure = Departure(
                 kind=DepartureKind.CLONE, event=event, call_id=caller.own_call(resident), handler_wait=timeout
