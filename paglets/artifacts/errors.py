@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paglets.core.errors import HostError
+from paglets.core.errors import HostError, TransferError
 
 
 class ArtifactNotFoundError(HostError):
@@ -17,3 +17,7 @@ class ArtifactNotFoundError(HostError):
         return (
             f"there is no artifact {self.artifact_id[:80]!r} at {self.where}; it was deleted, or has expired"
         )
+
+
+class ChecksumError(TransferError):
+    """Content that does not have the checksum that it was to have; nothing of it is kept."""

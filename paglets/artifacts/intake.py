@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from paglets.artifacts.compression import check_compression, packer
+from paglets.artifacts.errors import ChecksumError
 from paglets.core.errors import StorageQuotaError, TransferError
 from paglets.persistence.artifact_records import ArtifactRecord
 from paglets.persistence.errors import StoreFullError
@@ -107,7 +108,7 @@ class Intake:
             if expected_sha256 and digest.hex() != expected_sha256.lower():
                 staged.spend()
                 staged.sweep()
-                raise TransferError(
+                raise ChecksumError(
                     f"the content has the checksum {digest.hex()}, not {expected_sha256}; nothing was kept"
                 )
             record = ArtifactRecord(

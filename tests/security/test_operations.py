@@ -51,6 +51,7 @@ OPERATIONS: dict[str, type[msgspec.Struct]] = {
     api.HOST_STATUS: api.NoParams,
     api.HOST_HEALTH: api.NoParams,
     api.HOST_ASK: api.AskParams,
+    api.HOST_DRAIN: api.DrainParams,
     api.HOSTS_LIST: api.HostsListParams,
     api.HOST_PROPERTY: api.PropertyParams,
     api.HOST_SET_PROPERTY: api.SetPropertyParams,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from paglets.artifacts.errors import ChecksumError
 from paglets.artifacts.intake import ArtifactTerms, Intake
 from paglets.core.errors import AuthenticationError, ForbiddenError, HostError, TransferError
 from paglets.remote.bulk.frames import (
@@ -131,7 +132,10 @@ class BulkStreams:
     def _keep(self, intake: Intake, trailer: BulkTrailer, header: PushHeader) -> bytes:
         if header.digest and header.digest != trailer.digest:
             raise PayloadMismatchError("the content is not the one that was announced; nothing was kept")
-        record = intake.finish(expected_sha256=trailer.digest)
+        try:
+            record = intake.finish(expected_sha256=trailer.digest)
+        except ChecksumError as error:
+            raise PayloadMismatchError(str(error)) from error
         return msgspec.json.encode({"artifact": self._artifacts.ref_of(record).to_wire()})
 
     # --- pull
