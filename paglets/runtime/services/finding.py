@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from paglets.core.agent_ids import is_agent_id
-from paglets.core.errors import PagletError
+from paglets.core.errors import HostError, PagletError
 from paglets.core.references import PagletProxyRef
 from paglets.core.runtime_values import ServiceScope
 from paglets.remote import api
@@ -30,6 +30,10 @@ PATIENCE = 2.0
 """Seconds that each other host has to answer."""
 _AT_A_TIME = 32
 MAX_FROM_ONE_HOST = 1_000
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+"""Of the offers that one host tells at a time: what a control link takes, and a paglet's."""
+_MAX_MET_BYTES = 2 * MAX_ANSWER_BYTES
+"""Of what all other hosts answer to one question."""
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -74,13 +78,13 @@ class Finder:
         return found
 
     async def _all(self, others: list[SeenHost], wanted: api.LookupParams) -> list[ServiceRecord]:
-        turns = asyncio.Semaphore(_AT_A_TIME)
-        answers = await asyncio.gather(*(self._ask(seen, wanted, turns) for seen in others))
+        turns, room = asyncio.Semaphore(_AT_A_TIME), _Room(_MAX_MET_BYTES)
+        answers = await asyncio.gather(*(self._ask(seen, wanted, turns, room) for seen in others))
         return [record for answer in answers for record in answer]
 
     async def _first(self, others: list[SeenHost], wanted: api.LookupParams) -> list[ServiceRecord]:
-        turns = asyncio.Semaphore(_AT_A_TIME)
-        tasks = [asyncio.create_task(self._ask(seen, wanted, turns)) for seen in others]
+        turns, room = asyncio.Semaphore(_AT_A_TIME), _Room(_MAX_MET_BYTES)
+        tasks = [asyncio.create_task(self._ask(seen, wanted, turns, room)) for seen in others]
         try:
             for answer in asyncio.as_completed(tasks):
                 if found := await answer:
@@ -92,13 +96,14 @@ class Finder:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _ask(
-        self, seen: SeenHost, wanted: api.LookupParams, turns: asyncio.Semaphore
+        self, seen: SeenHost, wanted: api.LookupParams, turns: asyncio.Semaphore, room: _Room
     ) -> list[ServiceRecord]:
         try:
             async with turns, asyncio.timeout(PATIENCE):
                 raw = await self._peers.call(
                     seen.facts.host_id, seen.url, api.SERVICES_LOOKUP, wanted, timeout=PATIENCE
                 )
+            room.take(len(raw), seen.facts.name)
             told = msgspec.json.decode(raw, type=_Found).services[:MAX_FROM_ONE_HOST]
             records = [_as_seen(ServiceRecord.from_wire(each), seen) for each in told]
         except (PagletError, msgspec.MsgspecError, TimeoutError) as error:
@@ -108,6 +113,19 @@ class Finder:
             )
             return []
         return [record for record in records if _is_wanted(record, wanted)]
+
+
+class _Room:
+    """How much the answers to one question may take."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def take(self, size: int, host_name: str) -> None:
+        """``HostError`` for an answer that is too large, by itself or with the others."""
+        if size > MAX_ANSWER_BYTES + 1024 or size > self._left:
+            raise HostError(f"host {host_name} answers with {size} bytes of offers")
+        self._left -= size
 
 
 def _as_seen(record: ServiceRecord, seen: SeenHost) -> ServiceRecord:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from paglets.core.runtime_values import ServiceScope
 from paglets.remote import api
 from paglets.remote.wire.peer import PeerKind
 from paglets.runtime.operations import LOCAL, Entry
+from paglets.runtime.services.finding import MAX_ANSWER_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from paglets.runtime.services.desk import ServiceDesk
     from paglets.runtime.services.finding import Finder
     from paglets.services.records import ServiceRecord
+
+logger = logging.getLogger(__name__)
 
 PAGE = 1000
 _FEW = 100
@@ -92,9 +96,7 @@ class ServiceOperations:
         found = sorted(((_place(record), record) for record in here), key=itemgetter(0))
         limit = min(limit, PAGE)
         rest = [(place, record) for place, record in found if place > cursor]
-        page = rest[:limit]
-        after = page[-1][0] if len(rest) > limit else None
-        return await _encoded([record for _, record in page], {"cursor": after})
+        return await _encoded([record for _, record in rest[:limit]], of=len(rest))
 
 
 def _place(record: ServiceRecord) -> str:
@@ -106,10 +108,29 @@ def _services(records: Sequence[ServiceRecord]) -> dict[str, Any]:
     return {"services": [record.to_wire() for record in records]}
 
 
-async def _encoded(records: Sequence[ServiceRecord], more: dict[str, Any] | None = None) -> msgspec.Raw:
-    """As JSON, made off the loop when there are many."""
+async def _encoded(records: Sequence[ServiceRecord], *, of: int | None = None) -> msgspec.Raw:
+    """As JSON, made off the loop when there are many; what is too much for one answer is cut off at its end.
+
+    ``of``: how many there are from the first of these on; then it says where the next page begins, if there is one.
+    """
 
     def encode() -> msgspec.Raw:
-        return msgspec.Raw(msgspec.json.encode({**_services(records), **(more or {})}))
+        encoded: list[msgspec.Raw] = []
+        room = MAX_ANSWER_BYTES
+        for record in records:
+            text = msgspec.json.encode(record.to_wire())
+            room -= len(text) + 1
+            if room < 0:
+                break
+            encoded.append(msgspec.Raw(text))
+        answer: dict[str, Any] = {"services": encoded}
+        if of is not None:
+            answer["cursor"] = _place(records[len(encoded) - 1]) if len(encoded) < of else None
+        elif len(encoded) < len(records):
+            logger.warning(
+                "a search for services found more than one answer holds; ask for a name or a capability",
+                extra={"found": len(records), "told": len(encoded)},
+            )
+        return msgspec.Raw(msgspec.json.encode(answer))
 
     return await asyncio.to_thread(encode) if len(records) > _FEW else encode()
