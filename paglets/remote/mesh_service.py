@@ -258,8 +258,12 @@ class MeshService:
     async def survey(self) -> None:
         """Exchange with every known host now; one that cannot be reached is marked so."""
         self.refresh()
-        tasks = self._perform(self._machine.survey())
-        await asyncio.gather(*tasks)
+        self._perform(self._machine.survey())
+        for _ in range(
+            2
+        ):  # who is met for the first time is asked twice: who it is, then insisting on that key
+            if self._calls:  # also what was on its way: a seed that was just added is being dialled
+                await asyncio.wait(tuple(self._calls))
         for lead in self._machine.hints.leads.values():
             registered = self._registered.get(lead.url)
             if registered is not None and lead.error:

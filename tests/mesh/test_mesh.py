@@ -34,6 +34,7 @@ class Switch:
     def __init__(self) -> None:
         self.services: dict[str, tuple[str, MeshService]] = {}
         self.pulled: set[str] = set()
+        self.delay = 0.0
 
     def port(self, sender_id: str) -> Port:
         return Port(self, sender_id)
@@ -49,7 +50,7 @@ class Port:
     async def call(
         self, address: HostAddress, method: str, params: msgspec.Struct, *, timeout: float | None = None
     ) -> bytes:
-        await asyncio.sleep(0)
+        await asyncio.sleep(self._switch.delay)
         for url in address.urls:
             found = self._switch.services.get(url)
             if found is None or {found[0], self._sender_id} & self._switch.pulled:
@@ -294,6 +295,18 @@ async def test_gossip_once_marks_whom_it_cannot_reach() -> None:
 
         switch.pulled.clear()
         await until(lambda: alpha.registry.is_online("beta"))
+
+
+async def test_gossip_once_waits_for_a_seed_that_is_being_dialled() -> None:
+    switch = Switch()
+    switch.delay = 0.2
+    alpha, beta = Box(switch, "alpha"), Box(switch, "beta")
+    async with running(alpha, beta):
+        await alpha.start()
+        await beta.start()
+        await asyncio.to_thread(alpha.registry.add_seed, beta.url)
+        await asyncio.to_thread(alpha.registry.gossip_once)
+        assert alpha.registry.is_online("beta")
 
 
 async def test_marking_a_host_offline_lasts_until_it_shows_that_it_is_not() -> None:
