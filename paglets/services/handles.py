@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 if TYPE_CHECKING:
     from paglets.core.context import PagletContext
@@ -39,6 +39,7 @@ class ServiceHandle:
         """The providing paglet; ``HostError`` for a handle that was made without a context or client."""
         return self.record.proxy.resolve(self._maker)
 
+    @overload
     def call(
         self,
         op: ServiceOperation[RequestT, ReplyT],
@@ -47,24 +48,45 @@ class ServiceHandle:
         activate_if_inactive: bool = True,
         no_delay: bool = False,
         timeout: float | None = None,
-    ) -> ReplyT:
-        """Ask, wait for the answer, and return it typed.
+    ) -> ReplyT: ...
+
+    @overload
+    def call(
+        self,
+        op: str,
+        req: object = None,
+        *,
+        activate_if_inactive: bool = True,
+        no_delay: bool = False,
+        timeout: float | None = None,
+    ) -> Any: ...
+
+    def call(
+        self,
+        op: ServiceOperation[Any, Any] | str,
+        req: object = None,
+        *,
+        activate_if_inactive: bool = True,
+        no_delay: bool = False,
+        timeout: float | None = None,
+    ) -> Any:
+        """Ask, wait for the answer, and return it; typed, unless the operation is given by name.
 
         ``ServiceContractError`` for an operation that is not in the contract and for a request or reply of the
         wrong type, otherwise what ``PagletProxy.send`` raises.
         """
-        self.contract.require_operation(op)
+        operation = self.contract.require_operation(op)
         answer: Any = self.proxy.send(
-            op.to_message(req),
+            operation.to_message(req),
             activate_if_inactive=activate_if_inactive,
             no_delay=no_delay,
             timeout=timeout,
         )
-        return op.decode_reply(answer)
+        return operation.decode_reply(answer)
 
     def send_oneway(
         self,
-        op: ServiceOperation[RequestT, ReplyT],
+        op: ServiceOperation[RequestT, ReplyT] | str,
         req: RequestT | None = None,
         *,
         activate_if_inactive: bool = True,
@@ -72,9 +94,8 @@ class ServiceHandle:
         timeout: float | None = None,
     ) -> None:
         """Ask without waiting for an answer; returns when the request is in the provider's mailbox."""
-        self.contract.require_operation(op)
         self.proxy.send_oneway(
-            op.to_message(req),
+            self.contract.require_operation(op).to_message(req),
             activate_if_inactive=activate_if_inactive,
             no_delay=no_delay,
             timeout=timeout,

@@ -298,3 +298,12 @@ def test_a_host_that_is_away_is_passed_over(start: Callable[..., Host]) -> None:
     assert near.lookup_service("calculator", scope=MESH) is not None
     far.stop()
     assert near.lookup_services("calculator", scope=MESH) == []
+
+
+def test_operations_are_called_by_name_too(a: Host, calculator: PagletProxy) -> None:
+    handle = ServiceHandle(CALCULATOR, a.lookup_services("calculator")[0], a)
+    assert handle.call("add", AddRequest(2, 3)).total == handle.call(ADD, AddRequest(2, 3)).total == 5
+    handle.send_oneway("add", AddRequest(1, 1))
+    for call in (handle.call, handle.send_oneway):
+        with pytest.raises(ServiceContractError, match="no operation 'sing'"):
+            call("sing")
