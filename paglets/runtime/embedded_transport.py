@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from paglets.remote.wire.link import Receive
     from paglets.remote.wire.pool import LinkPool
     from paglets.runtime.core import HostCore
+    from paglets.runtime.listeners import ListenerThread
     from paglets.runtime.loop_thread import LoopThread
 
 T = TypeVar("T")
@@ -28,9 +29,10 @@ T = TypeVar("T")
 class EmbeddedTransport:
     """A ``ClientTransport``. Made on the host's loop; the loop and the connections are the host's."""
 
-    def __init__(self, core: HostCore, runner: LoopThread) -> None:
+    def __init__(self, core: HostCore, runner: LoopThread, listeners: ListenerThread) -> None:
         self._core = core
         self._runner = runner
+        self._listeners = listeners
         self._remote = PoolTransport(
             asyncio.get_running_loop(),
             core.neighbours.pool,
@@ -44,10 +46,13 @@ class EmbeddedTransport:
     ) -> concurrent.futures.Future[bytes]:
         """Run an operation: here when the URL is this host's, over its links otherwise."""
         if self._core.ground.here.is_me(host_url):
-            return self._runner.submit(self._bounded(method, params, timeout))
+            told = self._listeners.can_catch_up
+            return self._runner.submit(self._bounded(method, params, timeout, told=told))
         return self._remote.submit(host_url, method, params, timeout=timeout)
 
-    async def _bounded(self, method: str, params: msgspec.Struct, timeout: float | None) -> bytes:
+    async def _bounded(
+        self, method: str, params: msgspec.Struct, timeout: float | None, *, told: bool
+    ) -> bytes:
         try:
             async with asyncio.timeout(timeout):
                 return await self._core.doors.operations.call_here(method, params)
@@ -55,6 +60,9 @@ class EmbeddedTransport:
             raise HostError(
                 f"host {self._core.ground.here.name} did not finish {method} within {timeout:g} s"
             ) from None
+        finally:
+            if told:
+                await self._listeners.caught_up()
 
     def fetch(self, host_url: str, resource: str, *, timeout: float) -> concurrent.futures.Future[bytes]:
         """GET path and query of a host."""

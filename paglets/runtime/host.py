@@ -152,8 +152,8 @@ class Host:
 
     @property
     def address(self) -> str:
-        """Its URL, of the first bound address; ``HostError`` before it has started."""
-        return self._life.core.ground.here.address
+        """Its URL, of the first bound address; stays when it stops, and is a ``HostError`` before it has started."""
+        return self._life.address
 
     @property
     def client(self) -> HostClient:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING, Any, cast
+import contextlib
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
@@ -10,13 +11,18 @@ from paglets.core.agent import Paglet
 from paglets.core.errors import HostError, InvalidAgentError
 from paglets.remote import api
 from paglets.remote.proxy import PagletProxy
+from paglets.runtime.early_client import EarlyClient
 from paglets.runtime.memory_files import Payload, PayloadWriter
 from paglets.serialization.codec import dataclass_to_wire, qualified_name
 from paglets.serialization.state_pickle import dump_state
 from paglets.serialization.values import to_json
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from paglets.runtime.host_life import HostLife
+
+T = TypeVar("T")
 
 
 class HostCalls:
@@ -27,7 +33,16 @@ class HostCalls:
 
     def call(self, method: str, params: msgspec.Struct) -> bytes:
         """Carry out an operation here; its result as JSON."""
-        return self._life.thread.run(self._life.core.doors.operations.call_here(method, params))
+        return self._run(self._life.core.doors.operations.call_here(method, params))
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        life = self._life
+        try:
+            return life.thread.run(work)
+        finally:
+            if life.listeners.can_catch_up:
+                with contextlib.suppress(HostError):  # the host has stopped meanwhile
+                    life.thread.run(life.listeners.caught_up())
 
     def placed(self, method: str, params: msgspec.Struct) -> PagletProxy:
         """Carry out an operation that puts a paglet somewhere; its proxy there."""
@@ -35,8 +50,10 @@ class HostCalls:
         return PagletProxy(place.host_url, place.agent_id, self._life.client)
 
     def proxy(self, agent_id: str) -> PagletProxy:
-        """The proxy of a paglet of this host; nobody is asked."""
-        return PagletProxy(self._life.core.ground.here.address, agent_id, self._life.client)
+        """The proxy of a paglet of this host; nobody is asked. Before the host has started, it has no address yet."""
+        if not self._life.last_address:
+            return PagletProxy("", agent_id, EarlyClient(self._life))
+        return PagletProxy(self._life.address, agent_id, self._life.client)
 
     def create(self, agent_cls: type[Paglet[Any]], state: Any, init: Any, agent_id: str) -> PagletProxy:
         """Create a paglet here, from a state that need not go through JSON."""
@@ -52,7 +69,7 @@ class HostCalls:
             agent_id=agent_id,
         )
         try:
-            return self.proxy(self._life.thread.run(work).agent_id)
+            return self.proxy(self._run(work).agent_id)
         finally:
             if payload is not None:
                 payload.close()

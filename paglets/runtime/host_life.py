@@ -51,6 +51,7 @@ class HostLife:
         self._provided = provided
         self._client: HostClient | None = provided.client
         self._core: HostCore | None = None
+        self._last_address = ""
         self._stopped = False
         try:
             self.store = provided.store if provided.store is not None else _open_store(settings.data_dir)
@@ -61,7 +62,7 @@ class HostLife:
                 raise
             self.artifacts = ArtifactStore(
                 self.store,
-                host_url=self._address,
+                host_url=lambda: self.last_address,
                 max_artifact_bytes=settings.artifact_max_bytes,
                 quota_bytes=settings.artifact_quota_bytes,
             )
@@ -74,9 +75,15 @@ class HostLife:
         directory = MeshDirectory(Path(self._provided.mesh_dir or default_mesh_path()))
         return MeshCredentials.for_host(directory, key, self.settings.name)
 
-    def _address(self) -> str:
-        """Where artifacts are to be found; before the host has started, nowhere yet."""
-        return self._core.ground.here.address if self._core is not None else ""
+    @property
+    def last_address(self) -> str:
+        """Where the host is, or was when it stopped; empty before it has started."""
+        return self._last_address if self._core is None else self._core.ground.here.address
+
+    @property
+    def address(self) -> str:
+        """``last_address``; ``HostError`` when there is none yet."""
+        return self.last_address or self.core.ground.here.address
 
     @property
     def running(self) -> HostCore | None:
@@ -142,13 +149,13 @@ class HostLife:
             raise
         self._core = core
         if self._client is None:
-            transport = EmbeddedTransport(core, self.thread)
+            transport = EmbeddedTransport(core, self.thread, self.listeners)
             self._client = HostClient(transport=transport, local_url=core.ground.here.address)
 
     def stop(self, *, deactivate_active: bool = False) -> None:
         """Stop and close everything; bounded, and harmless when repeated. ``HostError`` on the loop's thread."""
         self.thread.refuse_own_thread()
-        core, self._core = self._core, None
+        core = self._release_core()
         try:
             if core is not None:
                 self.thread.run(core.stop(deactivate=deactivate_active), _STOP_TIMEOUT)
@@ -157,12 +164,17 @@ class HostLife:
 
     async def aclose(self, *, deactivate_active: bool = False) -> None:
         """``stop`` on the loop that ``start`` was called on."""
-        core, self._core = self._core, None
+        core = self._release_core()
         try:
             if core is not None:
                 await core.stop(deactivate=deactivate_active)
         finally:
             await asyncio.to_thread(self._close)
+
+    def _release_core(self) -> HostCore | None:
+        self._last_address = self.last_address
+        core, self._core = self._core, None
+        return core
 
     def _close(self) -> None:
         self._stopped = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import queue
 import threading
@@ -19,11 +21,15 @@ logger = logging.getLogger(__name__)
 
 MAX_WAITING = 10_000
 _JOIN = 5.0
+_CATCH_UP = 0.2
+"""Seconds that a call of the program waits for listeners at most: a slow one delays it by no more."""
 _LEAVING = frozenset({"dispatch", "retract", "deactivate", "dispose"})
 
 
 class ListenerThread:
     """Passes events on to listeners, so that a slow one, or one that calls the host, blocks nobody.
+
+    A call of the program returns when the listeners have seen what it caused, or a moment later if they are slow.
 
     The thread starts with the first listener. When more than 10 000 events wait, new ones are dropped and
     that is logged.
@@ -33,7 +39,7 @@ class ListenerThread:
         self._source = log
         self._name = name
         self._listeners: list[Callable[[ContextEvent], None]] = []
-        self._queue: queue.Queue[ContextEvent | None] = queue.Queue(MAX_WAITING)
+        self._queue: queue.Queue[ContextEvent | Callable[[], None] | None] = queue.Queue(MAX_WAITING)
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._registries: dict[str, ResourceRegistry] | None = None
@@ -84,12 +90,34 @@ class ListenerThread:
         except queue.Full:
             logger.warning("listeners are too slow; an event was dropped", extra={"event_id": event.event_id})
 
+    @property
+    def can_catch_up(self) -> bool:
+        """Whether the calling thread can wait for listeners: there are some, and it is none of them."""
+        return self._thread is not None and threading.current_thread() is not self._thread
+
+    async def caught_up(self) -> None:
+        """Wait, on the loop, until the listeners have seen the events so far, or for a moment if they are slow."""
+        loop = asyncio.get_running_loop()
+        seen = asyncio.Event()
+
+        def tell() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
+                loop.call_soon_threadsafe(seen.set)
+
+        with contextlib.suppress(queue.Full, TimeoutError):
+            self._queue.put_nowait(tell)
+            async with asyncio.timeout(_CATCH_UP):
+                await seen.wait()
+
     def _main(self) -> None:
-        while (event := self._queue.get()) is not None:
+        while (item := self._queue.get()) is not None:
+            if callable(item):
+                item()
+                continue
             with self._lock:
                 listeners = list(self._listeners)
             for listener in listeners:
-                self._call(listener, event)
+                self._call(listener, item)
 
     def _call(self, listener: Callable[[ContextEvent], None], event: ContextEvent) -> None:
         try:

@@ -12,16 +12,15 @@ from paglets.core.errors import HostError, InvalidAgentError
 from paglets.core.messages import Message
 from paglets.remote.proxy import PagletProxy
 from paglets.remote.references import PagletProxyRef
+from paglets.runtime.host import Host
 from paglets.runtime.launchers.spawn_launcher import SpawnLauncher
 from tests.host.agents import Recorder, Server
 from tests.host.agents_with_states import Observer
-from tests.host.support import ask, eventually
+from tests.host.support import ask, eventually, start_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from paglets.runtime.host import Host
 
 
 def test_resources_that_the_program_holds_for_a_paglet(a: Host) -> None:
@@ -109,3 +108,41 @@ def test_hosts_that_spawn_instead_of_forking(start: Callable[..., Host]) -> None
     assert ask(proxy, "add") == 2
     with pytest.raises(Exception, match="ended"):
         second.create(Server).send(Message("die"))
+
+
+def test_handles_from_before_the_start(tmp_path: Path) -> None:
+    first = start_host("h", tmp_path)
+    parked, awake = first.create(Recorder), first.create(Recorder)
+    parked.deactivate()
+    first.shutdown()
+    second = Host("h", mesh_dir=tmp_path / "mesh", persistence_dir=tmp_path / "h")
+    try:
+        handles = {proxy.agent_id: proxy for proxy in second.get_proxies(ACTIVE | INACTIVE)}
+        assert handles.keys() == {parked.agent_id, awake.agent_id}
+        early = second.get_proxy(parked.agent_id, include_inactive=True)
+        assert early is not None
+        with pytest.raises(HostError, match="start_background"):
+            early.info()
+        second.start_background()
+        assert ask(early, "add") == 1
+        assert early.host_url == second.address
+        assert early.send_future(Message("add")).get_reply(10.0) == 2
+        assert handles[awake.agent_id].deactivate().host_url == second.address
+    finally:
+        second.stop()
+
+
+def test_the_address_stays_known(start: Callable[..., Host]) -> None:
+    host = start("h")
+    address = host.address
+    host.stop()
+    assert host.address == address
+
+
+def test_there_is_no_address_before_the_start(tmp_path: Path) -> None:
+    host = Host("h", mesh_dir=tmp_path / "mesh")
+    with pytest.raises(HostError, match="start_background"):
+        _ = host.address
+    host.stop()
+    with pytest.raises(HostError, match="has stopped"):
+        _ = host.address

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from paglets.core.context_events import ContextEvent
+    from paglets.remote.proxy import PagletProxy
     from paglets.runtime.host import Host
 
 
@@ -108,6 +109,28 @@ def test_slow_listeners_hold_up_nobody(a: Host) -> None:
     assert time.monotonic() - started < 3
     gate.set()
     a.remove_listener(slow)
+
+
+def test_a_call_returns_when_the_listeners_have_seen_what_it_caused(a: Host) -> None:
+    heard: list[ContextEvent] = []
+    a.add_listener(heard.append)
+
+    def kinds(proxy: PagletProxy) -> list[str]:
+        return [event.kind for event in heard if event.agent_id == proxy.agent_id]
+
+    try:
+        for _ in range(10):
+            proxy = a.create(Recorder)
+            assert kinds(proxy) == ["create"]
+            ask(proxy, "log")
+            assert kinds(proxy) == ["create", "message-delivered"]
+            with pytest.raises(Exception, match="nothing"):
+                proxy.send(Message("nothing"))
+            assert kinds(proxy)[2:] == ["message-failed"]
+            proxy.dispose()
+            assert kinds(proxy)[3:] == ["dispose"]
+    finally:
+        a.remove_listener(heard.append)
 
 
 # --- properties -------------------------------------------------------------------------------------------
