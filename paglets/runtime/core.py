@@ -55,6 +55,7 @@ class HostCore:
         self._artifact_sweeper = ArtifactSweeper(
             self.ground.artifacts, self.population.arriving_files, self.ground.files, self.ground.workers
         )
+        self.neighbours.greetings.on_floor = self.population.arriving_files.settled_below
         self._recovery: asyncio.Task[None] | None = None
 
     # --- start and stop ----------------------------------------------------------------------------------

@@ -66,6 +66,8 @@ class Greetings:
         self._seen: dict[str, PeerRecord] = {}
         self._noted: dict[str, tuple[int, str]] = {}
         self._on_met = on_met
+        self.on_floor: Callable[[str, int], None] = lambda _host_id, _floor: None
+        """Hears below which counter a host's transfers to this one are settled; set once, when all parts are there."""
 
     def own(self, host_id: str) -> api.HelloParams:
         """This host's greeting to another."""
@@ -91,9 +93,7 @@ class Greetings:
     async def recall(self) -> None:
         """Read what is known of the peers' stores, before the doors open."""
         for record in await self._store.read(lambda tx: tx.peers()):
-            if record.host_id == self._here.host_id:
-                self._status.restored = "another host has seen this store further than it is: it was restored"
-            else:
+            if record.host_id != self._here.host_id:
                 self._seen[record.host_id] = record
 
     async def greet(self, link: Link) -> None:
@@ -111,6 +111,7 @@ class Greetings:
         if hello.host_id == self._here.host_id:
             return
         await self._note(hello)
+        self.on_floor(hello.host_id, hello.floor)
         self._mesh.peer_hello(hello)
         self._on_met(hello.host_id)
 
@@ -149,9 +150,7 @@ class Greetings:
                 error=f"the store of host {hello.name} is {theirs.value}: it was seen further than it is now",
             )
         if mine is not Standing.CURRENT:
-            self._status.restored = (
-                f"host {hello.name} has seen this store further than it is: it was restored"
-            )
+            self._status.restored = f"host {hello.name} has seen it further than it is"
             logger.error("this host's store was restored from a copy", extra={"peer": hello.name})
 
     def _is_behind(self, hello: api.HelloParams) -> bool:

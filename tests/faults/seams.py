@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from paglets.remote.wire.bulk_stream import BulkStream
 from paglets.remote.wire.stream_client import OutgoingStream
 from paglets.remote.wire.stream_server import StreamConnection
+from paglets.runtime.files.arriving import ArrivingFiles
+from paglets.runtime.files.leaving import LeavingFiles
+from paglets.runtime.files.places import FilePlaces
 from paglets.runtime.transfers.arrivals import Arrivals
 
 if TYPE_CHECKING:
@@ -24,6 +28,10 @@ def open_seams(points: Points) -> None:
     _around(Arrivals, "receive", points, before="header-received", after="verdict-due")
     _around(Arrivals, "_decide", points, before="trailer-received")
     _around(StreamConnection, "_take", points, after="verdict-sent")
+    _around(BulkStream, "send_chunk", points, after="file-chunk-sent")
+    _around(LeavingFiles, "send", points, before="shipping", after="shipped")
+    _around(ArrivingFiles, "receive", points, before="file-due", after="file-staged")
+    _around(FilePlaces, "tidy_now", points, before="tidying")
     _around(Arrivals, "answer_query", points, before="question-received", after="answer-due")
 
 

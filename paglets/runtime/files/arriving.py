@@ -128,7 +128,7 @@ class ArrivingFiles:
             check_label(header.name)
         except ValueError as error:
             raise TransferError(str(error)) from None
-        self._settled_below(peer.host_id, header.floor)
+        self.settled_below(peer.host_id, header.floor)
         with self._at_work(self._announced(peer, signed)) as luggage:
             verdict = await self._take(stream, signed, luggage)
             if luggage.decided:
@@ -261,10 +261,10 @@ class ArrivingFiles:
             if not luggage.users and luggage.touched < oldest:
                 self.decided(transfer_id)
 
-    def _settled_below(self, source: str, floor: int) -> None:
-        """The source says what it no longer sends an envelope for."""
-        for transfer_id, luggage in list(self._luggage.items()):
-            if transfer_id.source == source and transfer_id.counter < floor and not luggage.users:
+    def settled_below(self, source: str, floor: int) -> None:
+        """A host says that it sends no envelope of its transfers below that counter any more."""
+        for transfer_id in list(self._luggage):
+            if transfer_id.source == source and transfer_id.counter < floor:
                 self.decided(transfer_id)
 
     @contextlib.contextmanager
