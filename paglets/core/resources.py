@@ -41,7 +41,7 @@ class ResourceRegistry:
         self,
         name: str,
         resource: T = None,
-        cleanup: Callable[..., object] | None = None,
+        cleanup: Callable[[T], object] | Callable[[], object] | None = None,
         *,
         suppress: bool = False,
     ) -> T:

@@ -24,9 +24,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from paglets.core.agent import PagletState
+from paglets.core.calling import bound
 from paglets.core.errors import InvalidAgentError
 from paglets.core.references import PagletProxyRef
 from paglets.patterns.cursor_drain import CursorDrainMixin
@@ -84,6 +85,9 @@ class MeshFanoutOwner(StateOwnerOnHost[MeshFanoutState], Protocol):
     """What ``MeshFanoutMixin`` is mixed into."""
 
     fanout_role_before: _Role | None
+
+
+FanoutStateT = TypeVar("FanoutStateT", bound=MeshFanoutState)
 
 
 class MeshFanoutMixin:
@@ -185,12 +189,18 @@ class MeshFanoutMixin:
         return late
 
     def fanout_wait_for(
-        self: StateOwner[MeshFanoutState], ready: Callable[[], object], *, wait_timeout: float
+        self: StateOwner[FanoutStateT],
+        ready: Callable[[], object] | Callable[[FanoutStateT], object],
+        *,
+        wait_timeout: float,
     ) -> bool:
-        """Wait until ``ready`` holds; at most so many seconds, and not beyond the deadline of the reset."""
+        """Wait until ``ready`` holds; at most so many seconds, and not beyond the deadline of the reset.
+
+        ``ready`` is called with the state when it needs an argument, as in ``wait_state``.
+        """
         deadline = self.state.deadline
         left = wait_timeout if not deadline else min(wait_timeout, deadline - time.monotonic())
-        return self.wait_state(ready, timeout=max(0.0, left))
+        return self.wait_state(bound(ready, self.state), timeout=max(0.0, left))
 
     def fanout_cleanup_children(self: StateOwnerOnHost[MeshFanoutState]) -> None:
         """Dispose of the children; those that cannot be stay, with the reason in ``cleanup_errors``.

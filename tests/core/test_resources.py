@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 
-def max_of_two(first: int, second: int) -> int:
+def needs_two(first: int, second: int) -> int:
     return max(first, second)
 
 
@@ -60,8 +60,9 @@ def test_what_cannot_be_cleaned_up_is_refused_when_it_is_registered():
     registry = ResourceRegistry()
     with pytest.raises(TypeError, match="close"):
         registry.register("number", 3)
+    unfit: Any = needs_two
     with pytest.raises(TypeError, match="one argument"):
-        registry.register("pair", 3, max_of_two)
+        registry.register("pair", 3, unfit)
     with pytest.raises(ValueError, match="name"):
         registry.register("", io.BytesIO())
     registry.register("x", io.BytesIO())
@@ -116,3 +117,12 @@ def test_resources_are_found_and_taken_back_by_name():
     assert registry.unregister("x") is thing
     assert registry.unregister("x") is None
     assert registry.get("x") is None
+
+
+def test_what_cleans_up_may_take_the_resource():
+    registry = ResourceRegistry()
+    log: list[str] = []
+    registry.register("thing", Thing(log, "a"), lambda thing: thing.close())
+    registry.register("other", Thing(log, "b"), log.clear)
+    registry.cleanup()
+    assert log == ["a"]

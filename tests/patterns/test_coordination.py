@@ -163,6 +163,11 @@ def test_each_host_ends_done_or_with_an_error(parent: Parent) -> None:
     assert parent.notified
 
 
+def test_waiting_looks_at_the_state(parent: Parent) -> None:
+    parent.fanout_reset(timeout=5.0)
+    assert parent.fanout_wait_for(lambda state: not state.pending_hosts, wait_timeout=0.0)
+
+
 def test_waiting_has_two_bounds(parent: Parent) -> None:
     assert not parent.fanout_wait_for(lambda: False, wait_timeout=5.0)
     parent.fanout_reset(timeout=1.0)
