@@ -115,7 +115,7 @@ class HostsListParams(Params, frozen=True):
 # --- paglets ---------------------------------------------------------------------------------------------
 
 PAGLETS_LIST = "paglets.list"
-"""``PagletsListParams`` -> ``{"agents": [...], "cursor": str | null}``."""
+"""``PagletsListParams`` -> ``{"agents": [...]}``, with ``"cursor": str`` when there are more."""
 PAGLETS_INFO = "paglets.info"
 """``PagletParams`` -> object, as ``GET /agents/ID``."""
 PAGLETS_STATE = "paglets.state"
@@ -303,7 +303,7 @@ SERVICES_UNADVERTISE = "services.unadvertise"
 SERVICES_LOOKUP = "services.lookup"
 """``LookupParams`` -> ``{"services": [ServiceRecord fields]}``; ``mesh`` scope: from every host that answers."""
 SERVICES_LIST = "services.list"
-"""``ServicesListParams`` -> ``{"services": [...], "cursor": str | null}``: what the paglets of this host offer."""
+"""``ServicesListParams`` -> ``{"services": [...]}``, with ``"cursor": str`` when there are more: what the paglets of this host offer."""
 
 SERVICES_LEASE = "services.lease"
 """``LeaseParams`` -> ``{"lease_id": str, "ttl": float}``: the service is up, and stays so."""

@@ -9,7 +9,7 @@ from msgspec import Meta
 from paglets.remote.api import Params, Text
 
 ARTIFACTS_LIST = "artifacts.list"
-"""``ArtifactsListParams`` -> ``{"artifacts": [ArtifactRef fields], "cursor": str | null}``."""
+"""``ArtifactsListParams`` -> ``{"artifacts": [ArtifactRef fields]}``, with ``"cursor": str`` when there are more."""
 ARTIFACTS_INFO = "artifacts.info"
 """``ArtifactParams`` -> the ``ArtifactRef`` fields."""
 ARTIFACTS_DELETE = "artifacts.delete"

@@ -147,12 +147,12 @@ class ClientArtifacts:
     def list(self, host_url: str, owner_agent_id: str | None) -> builtins.list[ArtifactRef]:
         """All artifacts of a host, or those of one owner."""
         found: builtins.list[ArtifactRef] = []
-        cursor = ""
+        cursor: str | None = ""
         while cursor is not None:
             params = api.ArtifactsListParams(owner_agent_id=owner_agent_id, cursor=cursor)
             page = from_json(self._call(host_url, api.ARTIFACTS_LIST, params))
             found += [ArtifactRef.from_wire(each) for each in page["artifacts"]]
-            cursor = page["cursor"]
+            cursor = page.get("cursor")
         return found
 
     def _ask(self, artifact: ArtifactRef, method: str) -> Any:

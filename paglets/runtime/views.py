@@ -71,7 +71,7 @@ class Views:
         }
 
     async def list(self, state: str, limit: int, cursor: str, *, memory: bool = False) -> dict[str, Any]:
-        """A page of paglets by id: ``{"agents": [...], "cursor": id of the last one, or None at the end}``."""
+        """A page of paglets by id: ``{"agents": [...]}``, with the last one's as ``"cursor"`` when there are more."""
         limit = max(1, min(limit, PAGE))
         if state == "active":
             records = sorted(
@@ -86,7 +86,7 @@ class Views:
             page = [self.describe(each) for each in found]
         if memory:
             await self.weigh(page)
-        return {"agents": page, "cursor": last}
+        return {"agents": page} if last is None else {"agents": page, "cursor": last}
 
     async def weigh(self, page: Sequence[dict[str, Any]]) -> None:
         """Fill in how much memory the process of each paglet uses; the kernel counts for a while, off the loop."""

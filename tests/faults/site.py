@@ -302,7 +302,7 @@ class Site:
                     for each in page["agents"]
                     if agent_id in {None, each["agent_id"]}
                 ]
-                cursor = page["cursor"]
+                cursor = page.get("cursor")
         return found
 
     def transfers(self) -> list[dict[str, Any]]:

@@ -68,5 +68,5 @@ def read_all(reader: Host, url: str, what: str, state: str) -> list[dict[str, An
     while cursor is not None:
         page = reader.client.get_json(f"{url}/{what}?state={state}&limit=1000&cursor={cursor}")
         found += page[what]
-        cursor = page["cursor"]
+        cursor = page.get("cursor")
     return found

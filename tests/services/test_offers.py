@@ -275,7 +275,7 @@ def test_services_are_read_over_http(a: Host, b: Host, user: PagletProxy) -> Non
     client = b.client
     everything = client.get_json(a.address + "/services")
     assert {each["name"] for each in everything["services"]} == {"calculator", "local-only"}
-    assert everything["cursor"] is None
+    assert everything.keys() == {"services"}
     wide = client.get_json(a.address + "/services?scope=mesh")["services"]
     assert [each["name"] for each in wide] == ["calculator"]
     assert [s["name"] for s in client.get_json(a.address + "/services?capability=one")["services"]] == [

@@ -87,7 +87,8 @@ class ArtifactOperations:
             after=cursor,
             limit=max(1, min(limit, MAX_PAGE)),
         )
-        return {"artifacts": [ref.to_wire() for ref in refs], "cursor": following}
+        page: dict[str, Any] = {"artifacts": [ref.to_wire() for ref in refs]}
+        return page if following is None else {**page, "cursor": following}
 
     async def info(self, _caller: Caller, params: api.ArtifactParams) -> Any:
         """One reference."""

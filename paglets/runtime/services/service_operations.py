@@ -125,7 +125,8 @@ async def _encoded(records: Sequence[ServiceRecord], *, of: int | None = None) -
             encoded.append(msgspec.Raw(text))
         answer: dict[str, Any] = {"services": encoded}
         if of is not None:
-            answer["cursor"] = _place(records[len(encoded) - 1]) if len(encoded) < of else None
+            if len(encoded) < of:
+                answer["cursor"] = _place(records[len(encoded) - 1])
         elif len(encoded) < len(records):
             logger.warning(
                 "a search for services found more than one answer holds; ask for a name or a capability",
