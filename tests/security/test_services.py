@@ -36,7 +36,8 @@ MESH = ServiceScope.MESH
 def offer(**changes: Any) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "name": "trap", "proxy": {"host_url": "https://127.0.0.1:1", "agent_id": "p"}, "capabilities": [],
-        "metadata": {}, "scope": "mesh", "host_name": "h", "host_url": "https://127.0.0.1:1", "advertised_at": 1.0, "expires_at": None,
+        "metadata": {}, "scope": "mesh", "host_name": "h",
+        "host_url": "https://127.0.0.1:1", "advertised_at": 1.0, "expires_at": None,
     }  # fmt: skip
     return {**plain, **changes}
 
