@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from edge.cli import draining, finding, hosting, living, looking, messaging, options, serving, watching
+from edge.cli import (
+    backing_up,
+    draining,
+    finding,
+    hosting,
+    living,
+    looking,
+    messaging,
+    options,
+    serving,
+    watching,
+)
 from edge.cli.failures import DONE, FAILED, INTERRUPTED, CommandError, sentence
 from edge.cli.output import Output, warn
 from edge.cli.session import RootOptions
@@ -39,7 +50,7 @@ _PANELS = {
         living.create, messaging.send, living.dispatch, living.clone, living.retract, living.deactivate,
         living.activate, living.dispose,
     ),
-    "Maintain": (draining.drain,),
+    "Maintain": (draining.drain, backing_up.backup, backing_up.restore),
 }  # fmt: skip
 for _panel, _commands in _PANELS.items():
     for _command in _commands:

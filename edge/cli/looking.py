@@ -174,8 +174,8 @@ def _answered(
 
 
 def _note(seen: dict[str, Any]) -> str:
-    drained = "draining" if seen["properties"].get("draining") is True else ""
-    return seen.get("error", "") or drained
+    shut = (word for word in ("draining", "restored") if seen["properties"].get(word) is True)
+    return seen.get("error", "") or ", ".join(shut)
 
 
 def _counts(facts: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from paglets.persistence.read_transaction import ReadTransaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from pathlib import Path
 
     from paglets.persistence.environment import OpenedStore
 
@@ -54,6 +56,17 @@ class Readers:
                     return function(ReadTransaction(txn, self._opened.tables))
             except lmdb.Error as error:
                 raise translate(error, self._opened.directory) from error
+
+    def copy(self, path: Path) -> None:
+        """Write a compact copy of the environment to a file, and sync it."""
+        with self._entered():
+            try:
+                self._opened.environment.copy(os.fspath(path), compact=True)
+                path.chmod(0o600)
+                with path.open("rb") as copied:
+                    os.fsync(copied.fileno())
+            except (lmdb.Error, OSError) as error:
+                raise translate(error, path.parent) from error
 
     def close(self, timeout: float) -> bool:
         """Let no read begin, and wait for those under way; whether they ended in time."""

@@ -88,6 +88,10 @@ class Store:
         """Of the last synced commit; grows by one with each, and says how current a store is."""
         return self._writer.commit_number
 
+    def skip_commit_numbers(self, count: int) -> None:
+        """Within a rule: count on from so much further, so that nobody has seen this store as far before."""
+        self._writer.commit_number += count
+
     async def commit(
         self, rule: Callable[[LmdbTransaction], ResultT], *, blobs: Sequence[StagedBlob] = ()
     ) -> ResultT:
@@ -220,6 +224,13 @@ class Store:
         if self.read_sync(lambda txn: txn.used_bytes()) + size > limit:
             return False
         return shutil.disk_usage(self.directory).free - size >= self.settings.disk_reserve
+
+    def copy_to(self, path: Path) -> None:
+        """Write a compact copy of one moment to a file that is not there yet; synced. Blocks for long.
+
+        While it lasts, the file of the store cannot reuse its pages.
+        """
+        self._readers.copy(path)
 
     def close(self, timeout: float | None = None) -> None:
         """Write what waits, and close, within ``timeout`` seconds; again is no error.

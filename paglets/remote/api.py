@@ -88,6 +88,23 @@ of the first hundred that are still there. It goes on whether or not anybody ask
 """
 
 
+HOST_ACCEPT_RESTORED = "host.accept-restored"
+"""``AcceptRestoredParams`` -> ``{"host", "given_up": ids, "doubled": ids, "silent": names of hosts}``."""
+
+
+class AcceptRestoredParams(Params, frozen=True):
+    """``force``: also when not every host could be asked what it has of this one's."""
+
+    force: bool = False
+
+
+HOST_BACKUP = "host.backup"
+"""``NoParams`` -> ``{"path", "host_id", "store_id", "commit", "files"}``: a backup, left in the data directory.
+
+For askers on this machine, who take the file away. One at a time.
+"""
+
+
 class DrainAction(StrEnum):
     """What to do about draining."""
 

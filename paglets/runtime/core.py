@@ -57,6 +57,8 @@ class HostCore:
         )
         self.neighbours.greetings.on_floor = self.population.arriving_files.settled_below
         self._recovery: asyncio.Task[None] | None = None
+        self.population.restored.on_accepted = self._accepted
+        self.ground.gate.on_held = self.population.restored.hold
 
     # --- start and stop ----------------------------------------------------------------------------------
 
@@ -70,7 +72,7 @@ class HostCore:
         settings = self.ground.settings
         await asyncio.to_thread(self._clean_up)
         await self.neighbours.greetings.recall()
-        interrupted = await self.ground.store.read(_interrupted)
+        interrupted = await self._interrupted()
         for target, transfer_id in open_transfers(interrupted.moving):
             self.ground.open_transfers.reopen(transfer_id, target)
         await self.ground.means.launcher.start()
@@ -87,9 +89,29 @@ class HostCore:
         if not interrupted.running and not interrupted.sleeping:
             self.ground.status.recovered = True  # there is no process to wait for
 
+    async def _interrupted(self) -> _Interrupted:
+        """What the last life left unfinished; of a restored one only its services, the rest is parked."""
+        if not self.ground.gate.held:
+            return await self.ground.store.read(_interrupted)
+        await self.population.restored.park_records()
+        found = await self.ground.store.read(_interrupted)
+        return _Interrupted([], found.running, [], [])
+
+    async def _accepted(self) -> None:
+        """Take up what a restored store has left lying, now that it counts."""
+        interrupted = await self.ground.store.read(_interrupted)
+        running = {each.agent_id for each in self.ground.residents}
+        interrupted = interrupted._replace(
+            running=[each for each in interrupted.running if each not in running]
+        )
+        if self._recovery is not None:
+            await asyncio.wait([self._recovery])
+        self._recovery = asyncio.create_task(self._take_up(interrupted), name="recovery")
+
     def _clean_up(self) -> None:
         end_orphans(self.ground.life_file)
         self.ground.work_dirs.clear_all()
+        self.ground.backups.clear()
 
     async def refresh_addresses(self) -> None:
         """Look at the machine's addresses again; the mesh hears of a change."""
@@ -120,7 +142,7 @@ class HostCore:
         """Ask about what was on its way, and bring back what was running."""
         mover, lifecycle = self.population.mover, self.population.lifecycle
         asking = asyncio.gather(
-            mover.take_up_messages(),
+            *(() if self.ground.gate.held else (mover.take_up_messages(),)),
             *(mover.take_up(record) for record in interrupted.moving),
             self._set_alarms(interrupted.alarms),
             return_exceptions=True,
@@ -163,6 +185,7 @@ class HostCore:
         self.ground.events.emit("context-stop")
         await self._forgetter.aclose()
         await self._artifact_sweeper.aclose()
+        await self.ground.backups.aclose()
         await self.ground.files.aclose()
         if self._recovery is not None:
             self._recovery.cancel()

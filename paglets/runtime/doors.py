@@ -57,6 +57,8 @@ class Doors:
             mover=population.mover,
             arrivals=population.arrivals,
             draining=population.draining,
+            backups=ground.backups,
+            restored=population.restored,
         )
         between = MeshOperations(
             greetings=neighbours.greetings,

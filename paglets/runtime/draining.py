@@ -13,7 +13,7 @@ from paglets.persistence.errors import StoreError
 from paglets.persistence.records import MoveKind, PagletRecord, Phase
 from paglets.remote.transfer import TransferTicket
 from paglets.runtime.caller import PROGRAM
-from paglets.runtime.gate import DRAINING, DrainOrder
+from paglets.runtime.gate import DRAINING, RESTORED, DrainOrder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -118,7 +118,7 @@ class Draining:
 
         ``patience``: seconds to wait for another host, where none is known yet.
         """
-        if self._gate.order is None or self._running:
+        if self._gate.order is None or self._gate.held or self._running:
             return
         self._failed = {}
         self._loads = Loads()
@@ -230,7 +230,7 @@ class Draining:
             if seen.online
             and seen.facts.host_id
             and seen.facts.code_version == view.own.code_version
-            and seen.facts.properties.get(DRAINING) is not True
+            and not any(seen.facts.properties.get(shut) is True for shut in (DRAINING, RESTORED))
             and seen.facts.host_id not in tried
             and (order is None or not order.to or seen.facts.host_id in order.to)
         ]

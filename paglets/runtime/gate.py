@@ -1,19 +1,25 @@
-"""Whether a host takes paglets in: shut while it is drained for maintenance, and that outlasts a restart."""
+"""Whether a host takes paglets in and lets them go on: not while it is drained, or was restored from a copy."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from paglets.core.errors import HostError
+from paglets.core.errors import HostError, LifecycleError
+from paglets.persistence.journal.peers import is_restored
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from paglets.persistence.store import Store
+    from paglets.persistence.transaction import JournalTransaction
 
 _KEY = "drain"
 DRAINING = "draining"
 """The property by which the mesh sees that a host is drained."""
+RESTORED = "restored"
+"""The same for a host that is held."""
 
 
 class DrainOrder(msgspec.Struct, frozen=True):
@@ -26,20 +32,37 @@ class DrainOrder(msgspec.Struct, frozen=True):
 
 
 class Gate:
-    """Lets paglets in, by arrival or creation, unless the host is being drained.
+    """Lets paglets in, by arrival or creation, unless the host is being drained or was restored.
 
-    The order is durable before it counts, so that a host that restarts in the middle of its maintenance
+    A restored host does not wake or move what it has either, until its operator has accepted the copy.
+    The order to drain is durable before it counts, so that a host that restarts in the middle of its maintenance
     does not fill up again; only ``open`` takes it back. Resident services are the host's own, and not asked about.
     """
 
-    def __init__(self, store: Store, name: str) -> None:
+    def __init__(self, store: Store, name: str, host_id: str) -> None:
         self._store = store
         self._name = name
         self.order = _read(store)
         """What the host is drained by; None while it takes paglets in."""
 
+        self.held = ""
+        """Why nothing goes on here: the store is a restored copy that nobody has accepted yet; else empty."""
+        if store.read_sync(lambda tx: is_restored(cast("JournalTransaction", tx), host_id)):
+            self.held = _restored(
+                "it was put back from a backup, or another host has seen it further than it is"
+            )
+        self.on_held: Callable[[], None] = _nothing
+        """Told when the host is held while it runs."""
+
+    def hold(self, why: str) -> None:
+        """The store turns out to be a copy of an earlier time: nothing goes on here from now on."""
+        self.held = _restored(why)
+        self.on_held()
+
     def refusal(self) -> str:
         """Why nothing is let in; empty when it is."""
+        if self.held:
+            return f"host {self._name} takes no paglets: {self.held}"
         if self.order is None:
             return ""
         return (
@@ -49,8 +72,13 @@ class Gate:
 
     def check(self) -> None:
         """``HostError`` when nothing is let in."""
-        if self.order is not None:
-            raise HostError(self.refusal())
+        if reason := self.refusal():
+            raise HostError(reason)
+
+    def check_held(self) -> None:
+        """``LifecycleError`` when what is here has to stay parked here."""
+        if self.held:
+            raise LifecycleError(f"paglets of host {self._name} stay parked: {self.held}")
 
     async def shut(self, order: DrainOrder) -> None:
         """Let nothing in from now on, until ``open``."""
@@ -62,6 +90,15 @@ class Gate:
         if self.order is not None:
             await self._store.commit(lambda tx: tx.meta_delete(_KEY))
             self.order = None
+
+
+def _nothing() -> None:
+    """Nobody listens."""
+
+
+def _restored(why: str) -> str:
+    """Why a host is held, and what to do."""
+    return f"the store is a restored copy ({why}); `paglets restore --accept` sets its paglets going again"
 
 
 def _read(store: Store) -> DrainOrder | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from paglets.runtime.artifacts.workers import Workers
+from paglets.runtime.backups import Backups
 from paglets.runtime.events import Events
 from paglets.runtime.files.places import FilePlaces
 from paglets.runtime.gate import Gate
@@ -67,8 +68,11 @@ class Ground:
         self.workers = Workers(f"paglets-{settings.name}-content")
         self.files = FilePlaces(settings.data_dir / "files", store, self.workers)
         self.artifacts = means.artifacts
+        self.backups = Backups(
+            data_dir=settings.data_dir, store=store, files=self.files, here=self.here, version=means.version
+        )
         self.open_transfers = OpenTransfers(self.here.host_id, store.read_sync(lambda tx: tx.counter()))
-        self.gate = Gate(store, settings.name)
+        self.gate = Gate(store, settings.name, credentials.host_id)
         self.status = Status(
             here=self.here,
             settings=settings,

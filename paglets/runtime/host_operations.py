@@ -9,7 +9,7 @@ import msgspec
 from paglets.core.errors import HostError
 from paglets.remote import api
 from paglets.remote.wire.control_server import SubscriptionOperation
-from paglets.runtime.operations import Entry
+from paglets.runtime.operations import LOCAL, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from paglets.remote.mesh import MeshRegistry
     from paglets.remote.wire.peer import Peer
     from paglets.remote.wire.subscriptions import Push
+    from paglets.runtime.backups import Backups
     from paglets.runtime.caller import Caller
     from paglets.runtime.draining import Draining
     from paglets.runtime.events import Events
     from paglets.runtime.outputs import Outputs
+    from paglets.runtime.restored import Restored
     from paglets.runtime.status import Status
     from paglets.runtime.transfers.arrivals import Arrivals
     from paglets.runtime.transfers.mover import Mover
@@ -46,6 +48,8 @@ class HostOperations:
         mover: Mover,
         arrivals: Arrivals,
         draining: Draining,
+        backups: Backups,
+        restored: Restored,
     ) -> None:
         self._status = status
         self._mesh = mesh
@@ -55,6 +59,8 @@ class HostOperations:
         self._mover = mover
         self._arrivals = arrivals
         self._draining = draining
+        self._backups = backups
+        self._restored = restored
 
     def entries(self) -> dict[str, Entry]:
         """The operations by name."""
@@ -68,6 +74,10 @@ class HostOperations:
             api.LOGS_READ: Entry(api.LogsReadParams, self.logs),
             api.TRANSFERS_LIST: Entry(api.NoParams, self.transfers),
             api.HOST_DRAIN: Entry(api.DrainParams, self.drain, paglets=False),
+            api.HOST_BACKUP: Entry(api.NoParams, self.backup, LOCAL, paglets=False, patient=True),
+            api.HOST_ACCEPT_RESTORED: Entry(
+                api.AcceptRestoredParams, self.accept_restored, LOCAL, paglets=False
+            ),
         }
 
     def subscriptions(self) -> dict[str, SubscriptionOperation]:
@@ -142,3 +152,14 @@ class HostOperations:
         elif params.action is api.DrainAction.UNDO:
             await self._draining.undo()
         return self._draining.report(params.since)
+
+    async def backup(self, _caller: Caller, _params: api.NoParams) -> Any:
+        """A backup of this host, left for whoever asks."""
+        try:
+            return await self._backups.make()
+        except OSError as error:
+            raise HostError(f"the backup could not be written: {error}") from error
+
+    async def accept_restored(self, _caller: Caller, params: api.AcceptRestoredParams) -> Any:
+        """Let a restored host go on."""
+        return await self._restored.accept(force=params.force)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from paglets.runtime.beginnings import Beginnings
     from paglets.runtime.delivery import Delivery
     from paglets.runtime.events import Events
+    from paglets.runtime.gate import Gate
     from paglets.runtime.here import Here
     from paglets.runtime.mailboxes import Mailboxes
     from paglets.runtime.memory_files import Payload
@@ -53,6 +54,7 @@ class Lifecycle:
         events: Events,
         here: Here,
         limits: Limits,
+        gate: Gate,
     ) -> None:
         self._store = store
         self._states = states
@@ -65,6 +67,7 @@ class Lifecycle:
         self._events = events
         self._here = here
         self._limits = limits
+        self._gate = gate
         self._tasks: set[asyncio.Task[None]] = set()
         self.undivided = Undivided()
 
@@ -114,6 +117,8 @@ class Lifecycle:
             raise LifecycleError(
                 f"paglet {record.agent_id} is {record.phase.value} here; it cannot be activated"
             )
+        if not record.host_scoped:
+            self._gate.check_held()
         self._residents.check_room()
         rule = lifecycle.activate if record.phase is Phase.INACTIVE else lifecycle.recover
         with await self._states.load(record.state) as payload:

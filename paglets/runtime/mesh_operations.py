@@ -93,9 +93,7 @@ class Greetings:
     async def recall(self) -> None:
         """Read what is known of the peers' stores, before the doors open."""
         for record in await self._store.read(lambda tx: tx.peers()):
-            if record.host_id == self._here.host_id:
-                self._status.restored = "another host has seen this store further than it is: it was restored"
-            else:
+            if record.host_id != self._here.host_id:
                 self._seen[record.host_id] = record
 
     async def greet(self, link: Link) -> None:
@@ -152,9 +150,7 @@ class Greetings:
                 error=f"the store of host {hello.name} is {theirs.value}: it was seen further than it is now",
             )
         if mine is not Standing.CURRENT:
-            self._status.restored = (
-                f"host {hello.name} has seen this store further than it is: it was restored"
-            )
+            self._status.restored = f"host {hello.name} has seen it further than it is"
             logger.error("this host's store was restored from a copy", extra={"peer": hello.name})
 
     def _is_behind(self, hello: api.HelloParams) -> bool:

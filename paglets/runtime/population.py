@@ -21,6 +21,7 @@ from paglets.runtime.files.leaving import LeavingFiles
 from paglets.runtime.hook_waits import HookWaits
 from paglets.runtime.lifecycle import Lifecycle
 from paglets.runtime.mailboxes import Mailboxes
+from paglets.runtime.restored import Restored
 from paglets.runtime.services.class_offers import ClassOffers
 from paglets.runtime.services.desk import ServiceDesk
 from paglets.runtime.supervisor import Supervisor
@@ -72,6 +73,15 @@ class Population:
         self.mover = _mover(ground, neighbours, self)
         self.departures = _departures(ground, neighbours, self)
         self.arrivals = _arrivals(ground, neighbours, self)
+        self.restored = Restored(
+            store=ground.store,
+            gate=ground.gate,
+            residents=ground.residents,
+            endings=self.endings,
+            mesh=neighbours.mesh,
+            peers=neighbours.peers,
+            here=ground.here,
+        )
         self.draining = Draining(
             gate=ground.gate,
             store=ground.store,
@@ -111,6 +121,7 @@ class Population:
             recovery.cancel()
         await asyncio.gather(*self._recoveries, return_exceptions=True)
         await self.draining.aclose()
+        await self.restored.aclose()
         await self.wakeups.aclose()
         for resident in self._residents:
             self.mailboxes.abandon(resident, HostError(f"host {self._name} stopped before it was answered"))
@@ -213,6 +224,7 @@ def _lifecycle(ground: Ground, population: Population) -> Lifecycle:
         events=ground.events,
         here=ground.here,
         limits=ground.limits,
+        gate=ground.gate,
     )
 
 

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from paglets.remote.members import HostFacts
-from paglets.runtime.gate import DRAINING
+from paglets.runtime.gate import DRAINING, RESTORED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,8 +55,6 @@ class Status:
         """Whether others can call."""
         self.recovered = False
         """Whether the paglets of the host's last life run again, have failed, or took longer than is waited for."""
-        self.restored = ""
-        """Why this host's store counts as a restored copy; empty when it does not."""
         self.refused: Callable[[], dict[str, int]] = dict
         """How many strangers were turned away, by reason; the doors say it once they are there."""
         self.addresses: tuple[str, ...] = ()
@@ -69,6 +67,15 @@ class Status:
         A move that is in doubt and a paglet whose first hook takes long do not keep a host from being ready.
         """
         return self.open and self.recovered
+
+    @property
+    def restored(self) -> str:
+        """Why this host's store counts as a restored copy, and what to do; empty when it does not."""
+        return self._gate.held
+
+    @restored.setter
+    def restored(self, why: str) -> None:
+        self._gate.hold(why)
 
     def status(self) -> dict[str, Any]:
         """What ``paglets status`` shows."""
@@ -87,6 +94,7 @@ class Status:
             "commit": self._store.commit_number,
             "active_count": self._views.active_count(),
             "inactive_count": self._views.inactive_count(),
+            "failed_count": self._views.failed_count(),
             "damaged_records": len(self._store.damaged),
             "refused_strangers": self.refused(),
             "restored": self.restored,
@@ -100,8 +108,9 @@ class Status:
             "address": self._here.address,
             "active_count": self._views.active_count(),
             "inactive_count": self._views.inactive_count(),
+            "failed_count": self._views.failed_count(),
             "code_version": self._here.code_version,
-            "capabilities": [each for each in CAPABILITIES if self._gate.order is None or each not in _SHUT],
+            "capabilities": [each for each in CAPABILITIES if not self._gate.refusal() or each not in _SHUT],
             "tags": list(self._settings.tags),
             "properties": dict(self._properties),
         }
@@ -121,5 +130,9 @@ class Status:
         )
 
     def _told_properties(self) -> dict[str, Any]:
-        told = dict(self._settings.properties)
-        return told if self._gate.order is None else {**told, DRAINING: True}
+        told: dict[str, Any] = dict(self._settings.properties)
+        if self._gate.order is not None:
+            told[DRAINING] = True
+        if self._gate.held:
+            told[RESTORED] = True
+        return told

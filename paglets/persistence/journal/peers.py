@@ -72,5 +72,6 @@ def note_own_store(
 
 
 def is_restored(tx: JournalTransaction, own_id: str) -> bool:
-    """True once a peer has shown that this host's store is a restored copy."""
-    return tx.peer(own_id) is not None
+    """True once it is known that this host's store is a restored copy, until an operator has accepted it."""
+    known = tx.peer(own_id)
+    return known is not None and bool(known.store_id)

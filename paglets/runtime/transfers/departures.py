@@ -105,6 +105,7 @@ class Departures:
         async with self._claims.take(agent_id, caller, ticket.timeout) as resident:
             record = resident.record if resident is not None else await self._lifecycle.record(agent_id)
             _check_movable(record, expected)
+            self._gate.check_held()
             if resident is None:
                 target = await self._move_parked(record, ticket, kind)
                 if target.host_id != self._here.host_id:
