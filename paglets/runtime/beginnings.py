@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from paglets.runtime.services.class_offers import ClassOffers
     from paglets.runtime.settings import Limits
     from paglets.runtime.states import States
+    from paglets.runtime.supervision.supervision import Supervision
     from paglets.runtime.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
@@ -53,32 +54,37 @@ class Beginnings:
         offers: ClassOffers,
         events: Events,
         limits: Limits,
+        supervision: Supervision,
     ) -> None:
         self._store = store
         self._states = states
         self._residents = residents
         self._supervisor = supervisor
+        self._supervision = supervision
         self._mailboxes = mailboxes
         self._offers = offers
         self._events = events
         self._limits = limits
 
-    async def begin(self, resident: Resident, waiting: Iterable[QueuedRecord] = ()) -> None:
+    async def begin(
+        self, resident: Resident, waiting: Iterable[QueuedRecord] = (), *, newborn: bool = False
+    ) -> None:
         """Run the pending hook, make what it left durable, let messages in, start ``run()``.
 
-        ``resident.settled`` resolves with it. When the hook raises, the paglet is failed here: its record
-        keeps the hook pending and says why, its process is ended, and ``LifecycleError`` (for a creation the
-        hook's own error) is raised. A paglet that moved on from within its hook has settled too.
+        ``resident.settled`` resolves with it. When the hook raises, or its process ends, the record keeps the
+        hook pending, the process is ended, ``LifecycleError`` is raised, and what follows is for the supervision
+        to say. With a ``newborn``, which goes then, the hook's own error is raised. A paglet that moved on from
+        within its hook has settled too.
         """
         try:
-            await self._begin(resident, waiting)
+            await self._begin(resident, waiting, newborn=newborn)
         except BaseException as error:
             if not resident.settled.done():
                 failure = error if isinstance(error, Exception) else LifecycleError("its host stopped")
                 resident.settled.set_exception(failure)
             raise
 
-    async def _begin(self, resident: Resident, waiting: Iterable[QueuedRecord]) -> None:
+    async def _begin(self, resident: Resident, waiting: Iterable[QueuedRecord], *, newborn: bool) -> None:
         pending = resident.record.pending
         if pending is not None:
             event = dict(pending.event)
@@ -93,7 +99,7 @@ class Beginnings:
                 pass  # it moved on, or was parked, by its own call in the hook
             except (PagletError, TimeoutError) as error:
                 if self._is_current(resident):
-                    await self._fail(resident, pending.kind, error)
+                    self._fail(resident, pending.kind, error, newborn=newborn)
             self._events.emit(
                 _EVENT_KINDS[pending.kind],
                 agent_id=resident.agent_id,
@@ -105,6 +111,7 @@ class Beginnings:
         if not resident.settled.done():
             resident.settled.set_result(None)
         if self._is_current(resident):
+            self._supervision.recovered(resident)
             self._mailboxes.open(resident, waiting)
             if resident.child is not None:
                 resident.child.start_run()
@@ -124,7 +131,9 @@ class Beginnings:
             blobs=[staged],
         )
 
-    async def _fail(self, resident: Resident, kind: HookKind, error: PagletError | TimeoutError) -> None:
+    def _fail(
+        self, resident: Resident, kind: HookKind, error: PagletError | TimeoutError, *, newborn: bool
+    ) -> None:
         why = (
             str(error)
             if isinstance(error, PagletError)
@@ -134,23 +143,14 @@ class Beginnings:
         logger.warning("a paglet's first hook failed", extra={"agent_id": resident.agent_id, "error": reason})
         if resident.child is not None:
             self._supervisor.end(resident.child, grace=0)
-        try:
-            resident.record = await self._store.commit(
-                lambda tx: lifecycle.mark_failed(
-                    tx, resident.agent_id, resident.incarnation, reason, at=time.time()
-                )
+        if newborn:
+            self._mailboxes.fail_waiting(
+                resident, PagletCrashedError(f"paglet {resident.agent_id} has failed: {reason}")
             )
-        except JournalConflict:
-            return  # it has left in spite of the error
-        resident.child = None
-        self._mailboxes.fail_waiting(
-            resident, PagletCrashedError(f"paglet {resident.agent_id} has failed: {reason}")
-        )
-        self._events.emit(
-            "paglet-crashed", agent_id=resident.agent_id, class_name=resident.record.class_name, error=reason
-        )
-        if kind is HookKind.CREATION:
             raise error if isinstance(error, PagletError) else LifecycleError(reason) from error
+        if not resident.moving:  # otherwise its move brings it back, or has it somewhere else
+            self._supervision.not_begun(resident, reason)
+            resident.child = None
         raise LifecycleError(f"paglet {resident.agent_id} is here, but {reason}") from error
 
 

@@ -99,7 +99,7 @@ class Births:
             resident.child = child
         resident.waiting = waiting
         try:
-            await self._beginnings.begin(resident)
+            await self._beginnings.begin(resident, newborn=True)
         except PagletError:
             await self._discard(resident)
             raise

@@ -128,6 +128,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     state: Payload | None
     policy: dict[str, Any] = {}
     """Wire form of the deactivation policy that the paglet chose; deactivate only."""
+    order: int = 0
+    """Counts the states that its process has given: a greater one is the later state."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):

@@ -78,7 +78,7 @@ class StartRun(msgspec.Struct, frozen=True, tag="run", array_like=True):
 
 
 class Deliver(msgspec.Struct, frozen=True, tag="deliver", array_like=True):
-    """Handle a message. Answered by ``Answer`` with the reply as JSON text."""
+    """Handle a message. Answered by ``Answer`` or ``Handled``, with the reply as JSON text."""
 
     seq: int
     message: Message
@@ -155,6 +155,15 @@ class Answer(msgspec.Struct, frozen=True, tag="answer", array_like=True):
     error: dict[str, Any] | None = None
 
 
+class Handled(msgspec.Struct, frozen=True, tag="handled", array_like=True):
+    """The end of a ``Deliver`` whose effect is to be durable before anybody hears of it: with the state after it."""
+
+    seq: int
+    result: bytes
+    error: dict[str, Any] | None
+    state: PayloadHead
+
+
 class Returned(msgspec.Struct, frozen=True, tag="returned", array_like=True):
     """The message was not handled: it was recalled, or the paglet had packed when its turn came."""
 
@@ -226,7 +235,9 @@ HostFrame = (
     | Place
     | CallResult
 )
-ChildFrame = Answer | Returned | AdmittedAnswer | Described | SnapshotTaken | StateText | MakeCall | RunEnded
+ChildFrame = (
+    Answer | Handled | Returned | AdmittedAnswer | Described | SnapshotTaken | StateText | MakeCall | RunEnded
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _host_frames = msgspec.msgpack.Decoder(HostFrame)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from paglets.core.errors import InvalidAgentError, LifecycleError, PagletCrashedError, PagletError
+from paglets.core.errors import InvalidAgentError, LifecycleError, PagletError
 from paglets.persistence.journal import lifecycle
 from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.records import HookKind, PagletRecord, PendingHook, Phase
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from paglets.persistence.records import FileRecord, QueuedRecord
     from paglets.persistence.store import Store
     from paglets.runtime.beginnings import Beginnings
+    from paglets.runtime.checkpoints import Checkpoints
     from paglets.runtime.delivery import Delivery
     from paglets.runtime.events import Events
     from paglets.runtime.gate import Gate
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from paglets.runtime.residents import Resident, Residents
     from paglets.runtime.settings import Limits
     from paglets.runtime.states import States
+    from paglets.runtime.supervision.supervision import Supervision
     from paglets.runtime.supervisor import Supervisor
     from paglets.runtime.work_places import WorkPlaces
 
@@ -50,6 +52,8 @@ class Lifecycle:
         mailboxes: Mailboxes,
         delivery: Delivery,
         beginnings: Beginnings,
+        supervision: Supervision,
+        checkpoints: Checkpoints,
         work_places: WorkPlaces,
         events: Events,
         here: Here,
@@ -63,6 +67,8 @@ class Lifecycle:
         self._mailboxes = mailboxes
         self._delivery = delivery
         self._beginnings = beginnings
+        self._supervision = supervision
+        self._checkpoints = checkpoints
         self._work_places = work_places
         self._events = events
         self._here = here
@@ -100,12 +106,23 @@ class Lifecycle:
             if resident is not None and resident.doubt is not None:
                 raise LifecycleError(str(resident.doubt))
             if resident is None or resident.crashed or _is_down(resident):
-                record = await self.record(agent_id)
-                reason = "activate" if record.phase is Phase.INACTIVE else "recovered"
-                resident, started = await self.revive(record, reason=reason)
-                resident.waiting = waiting
-                return resident, started
+                started = await self._raise(agent_id, resident)
+                started[0].waiting = waiting
+                return started
         return resident, None
+
+    async def _raise(self, agent_id: str, down: Resident | None) -> tuple[Resident, Started]:
+        if down is not None:
+            self._supervision.asked(down)
+            await self._checkpoints.settle(down)
+        try:
+            record = await self.record(agent_id)
+            reason = "activate" if record.phase is Phase.INACTIVE else "recovered"
+            return await self.revive(record, reason=reason)
+        except PagletError as error:
+            if down is not None:
+                self._supervision.not_begun(down, f"it could not be started: {error}", error)
+            raise
 
     async def revive(self, record: PagletRecord, *, reason: str) -> tuple[Resident, Started]:
         """Start the next life of a parked, failed or interrupted paglet: child, then commit, then table.
@@ -145,20 +162,22 @@ class Lifecycle:
         resident = self._residents.add(started.record)
         resident.child = child
         if earlier is not None:
-            self._delivery.reroute(earlier)
+            self._mailboxes.hand_over(earlier, resident)
         return resident, started
 
-    async def start_life(self, started: Started, *, replacing: Resident | None = None) -> None:
+    async def start_life(
+        self, started: Started, *, replacing: Resident | None = None, told: bool = True
+    ) -> None:
         """Give a life that the journal has begun a process, and run its first hook.
 
-        A process that cannot be had leaves the paglet failed, which its record says.
+        What follows when that fails is for the supervision to say. ``told``: by a ``recovered`` event.
         """
         record = started.record
         if record.state is None:
             raise LifecycleError(f"paglet {record.agent_id} has no stored state")
         resident = self._residents.add(record)
         if replacing is not None:
-            self._delivery.reroute(replacing)
+            self._mailboxes.hand_over(replacing, resident)
             await self._work_places.hand_on(record.agent_id, replacing.incarnation, record.incarnation)
         try:
             with await self._states.load(record.state) as payload:
@@ -170,20 +189,31 @@ class Lifecycle:
                     state=payload,
                 )
         except PagletError as error:
-            await self._fail(resident, str(error))
+            if not resident.settled.done():
+                resident.settled.set_exception(LifecycleError(str(error)))
+            self._supervision.not_begun(resident, str(error), error)
             return
-        with contextlib.suppress(PagletError):  # told by the record
+        try:
             await self._beginnings.begin(resident, started.messages)
-        self._events.emit(
-            "recovered",
-            agent_id=record.agent_id,
-            class_name=record.class_name,
-            data={"epoch": record.incarnation.epoch},
-        )
+        except PagletError:
+            return  # its supervision knows
+        if told:
+            self._events.emit(
+                "recovered",
+                agent_id=record.agent_id,
+                class_name=record.class_name,
+                data={"epoch": record.incarnation.epoch},
+            )
 
-    async def recover(self, agent_id: str, *, replacing: Resident | None = None) -> None:
+    async def restart(self, crashed: Resident) -> None:
+        """Begin the next life of a paglet that crashed; told by its supervision."""
+        await self.recover(crashed.agent_id, replacing=crashed, told=False)
+
+    async def recover(self, agent_id: str, *, replacing: Resident | None = None, told: bool = True) -> None:
         """Start an active paglet again from its checkpoint, its process or its host having died."""
         async with self._residents.claim(agent_id, OPERATION_TIMEOUT):
+            if replacing is not None:
+                await self._checkpoints.settle(replacing)
             record = await self.record(agent_id)
             if record.phase is not Phase.ACTIVE or self._residents.get(agent_id) not in {None, replacing}:
                 return  # somebody was faster: a message that came for it
@@ -191,22 +221,7 @@ class Lifecycle:
             started = await self._store.commit(
                 lambda tx: lifecycle.recover(tx, agent_id, record.incarnation, event=event, at=time.time())
             )
-        await self.start_life(started, replacing=replacing)
-
-    async def _fail(self, resident: Resident, reason: str) -> None:
-        resident.record = await self._store.commit(
-            lambda tx: lifecycle.mark_failed(
-                tx, resident.agent_id, resident.incarnation, reason, at=time.time()
-            )
-        )
-        if not resident.settled.done():
-            resident.settled.set_exception(LifecycleError(reason))
-        self._mailboxes.fail_waiting(
-            resident, PagletCrashedError(f"paglet {resident.agent_id} has failed: {reason}")
-        )
-        self._events.emit(
-            "paglet-crashed", agent_id=resident.agent_id, class_name=resident.record.class_name, error=reason
-        )
+        await self.start_life(started, replacing=replacing, told=told)
 
     # --- beside itself
 

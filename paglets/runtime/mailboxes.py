@@ -14,6 +14,7 @@ from paglets.core.messages import ONEWAY
 from paglets.persistence.journal import queues
 from paglets.remote.api import MessageParams
 from paglets.runtime.child_specs import Message
+from paglets.runtime.children.outcomes import ChildEnd
 from paglets.runtime.children.requests import MessageReturnedError
 from paglets.runtime.circles import check_circle
 from paglets.runtime.mailbox import Letter
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
 
     from paglets.persistence.records import QueuedRecord
     from paglets.persistence.store import Store
+    from paglets.runtime.checkpoints import Checkpoints
     from paglets.runtime.children.child import Child
     from paglets.runtime.events import Events
     from paglets.runtime.residents import Resident, Residents
 
 logger = logging.getLogger(__name__)
 
+_OWN_DOING = {ChildEnd.CRASHED, ChildEnd.EXITED, ChildEnd.LINK_CLOSED, ChildEnd.LINK_VIOLATED}
 ACCEPTED = b'{"accepted":true}'
 """The answer to a one-way message."""
 
@@ -37,21 +40,29 @@ ACCEPTED = b'{"accepted":true}'
 class Mailboxes:
     """The mailboxes of the paglets of this host at work."""
 
-    def __init__(self, *, residents: Residents, store: Store, events: Events) -> None:
+    def __init__(
+        self, *, residents: Residents, store: Store, events: Events, checkpoints: Checkpoints
+    ) -> None:
         self._residents = residents
         self._store = store
         self._events = events
+        self._checkpoints = checkpoints
         self._tasks: set[asyncio.Task[None]] = set()
         self.send_on: Callable[[Letter], None] | None = None
         """What becomes of a letter whose paglet is not at work here any more; set once by who routes them."""
+        self.on_fatal: Callable[[MessageParams, PagletError], Coroutine[Any, Any, None]] | None = None
+        """Told of each message of a durable queue in whose handler the process ended; it waits there still, and
+        comes first in the next life. Set once, by who counts such tries."""
 
     def put(self, resident: Resident, params: MessageParams) -> bytes | asyncio.Future[bytes]:
         """Take a message in: what a one-way sender is told, else the reply to come.
 
-        ``PagletCrashedError`` when there is no process to handle it, ``LifecycleError`` when its sender would
-        wait for itself, ``HostError`` when the mailbox is full.
+        One for a paglet that is being started again waits for that. ``PagletCrashedError`` when it has failed,
+        ``LifecycleError`` when its sender would wait for itself, ``HostError`` when the mailbox is full.
         """
-        if resident.crashed or (resident.record.failed and resident.child is None):
+        if not resident.returning and (
+            resident.crashed or (resident.record.failed and resident.child is None)
+        ):
             raise PagletCrashedError(
                 f"paglet {params.agent_id} has no process: {resident.crashed or resident.record.failed}; "
                 "activate it to start it again from its last checkpoint"
@@ -65,7 +76,8 @@ class Mailboxes:
 
     def pump(self, resident: Resident) -> None:
         """Hand the next letters to the paglet, if it is free to take any."""
-        if resident.child is None or resident.crashed:
+        child = resident.child
+        if child is None or resident.crashed or child.outcome is not None:
             return
         while (letter := resident.mailbox.take()) is not None:
             resident.idle.clear()
@@ -96,33 +108,54 @@ class Mailboxes:
             message_type=params.message_type,
             timestamp=params.timestamp,
         )
+        child = resident.need_child()
         try:
-            reply = await resident.need_child().deliver(message)
+            reply = await child.deliver(message, self._checkpoints.keeper(resident, letter))
         except MessageReturnedError:
             self._give_back(resident, letter)
         except PagletError as error:
-            shown = resident.doubt if resident.doubt is not None else error
-            letter.fail(shown)
-            self.tell_failed(params, shown, resident)
-            if letter.durable and not isinstance(error, PagletCrashedError):
-                self._own(self._taken(params))
+            self._not_handled(resident, letter, error, child)
         else:
             letter.answer(reply)
             self._tell("message-delivered", params, resident, None)
-            if letter.durable:
-                self._own(self._taken(params))
+            self._handled(resident, letter)
         finally:
             resident.mailbox.done(letter)
             if resident.mailbox.idle:
                 resident.idle.set()
             self.pump(resident)
 
+    def _handled(self, resident: Resident, letter: Letter) -> None:
+        self._checkpoints.handled(resident)
+        if letter.durable:
+            self._own(self._taken(letter.params))
+
+    def _not_handled(self, resident: Resident, letter: Letter, error: PagletError, child: Child) -> None:
+        shown = resident.doubt if resident.doubt is not None else error
+        letter.fail(shown)
+        self.tell_failed(letter.params, shown, resident)
+        if child.outcome is None or not isinstance(error, PagletCrashedError):
+            self._handled(resident, letter)
+        elif letter.durable and self.on_fatal is not None and child.outcome.end in _OWN_DOING:
+            self._own(self.on_fatal(letter.params, shown))
+
     def _give_back(self, resident: Resident, letter: Letter) -> None:
-        """A letter that was handed over when the paglet was just leaving goes where the others go."""
-        if self._residents.get(resident.agent_id) is resident:
+        """A letter that was handed over, and not begun with, goes where the others go."""
+        if self._residents.get(resident.agent_id) is not resident:
+            if self.send_on is not None and not letter.durable:
+                self.send_on(letter)
+        elif resident.crashed and not resident.returning:
+            error = PagletCrashedError(f"paglet {resident.agent_id} has failed: {resident.crashed}")
+            letter.fail(error)
+            self.tell_failed(letter.params, error, resident)
+        else:
             resident.mailbox.put_back(letter)
-        elif self.send_on is not None:
-            self.send_on(letter)
+
+    def hand_over(self, earlier: Resident, successor: Resident) -> None:
+        """What waits for one life waits for the next, in its order; the queue in the journal is read anew for it."""
+        for letter in earlier.mailbox.drain():
+            if not letter.durable:
+                successor.mailbox.put(letter)
 
     def open(self, resident: Resident, waiting: Iterable[QueuedRecord] = ()) -> None:
         """Let letters flow to a paglet whose first hook has returned, those queued durably first."""

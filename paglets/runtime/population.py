@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from typing import TYPE_CHECKING
 
-from paglets.core.errors import HostError, PagletCrashedError, PagletError
+from paglets.core.errors import HostError
 from paglets.runtime.beginnings import Beginnings
 from paglets.runtime.births import Births
 from paglets.runtime.checkpoints import Checkpoints
-from paglets.runtime.children.outcomes import ChildEnd
 from paglets.runtime.circles import Circles
 from paglets.runtime.claims import Claims
 from paglets.runtime.delivery import Delivery
@@ -24,6 +21,7 @@ from paglets.runtime.mailboxes import Mailboxes
 from paglets.runtime.restored import Restored
 from paglets.runtime.services.class_offers import ClassOffers
 from paglets.runtime.services.desk import ServiceDesk
+from paglets.runtime.supervision.supervision import Supervision
 from paglets.runtime.supervisor import Supervisor
 from paglets.runtime.transfers.arrivals import Arrivals
 from paglets.runtime.transfers.asking import Asker
@@ -34,13 +32,8 @@ from paglets.runtime.wakeups import Wakeups
 from paglets.runtime.work_places import WorkPlaces
 
 if TYPE_CHECKING:
-    from paglets.runtime.children.child import Child
-    from paglets.runtime.children.outcomes import ChildOutcome
     from paglets.runtime.ground import Ground
     from paglets.runtime.neighbours import Neighbours
-    from paglets.runtime.residents import Resident
-
-logger = logging.getLogger(__name__)
 
 
 class Population:
@@ -49,7 +42,6 @@ class Population:
     def __init__(self, ground: Ground, neighbours: Neighbours) -> None:
         self._residents = ground.residents
         self._name = ground.here.name
-        self._recoveries: set[asyncio.Task[None]] = set()
         self.desk = ServiceDesk(residents=ground.residents, here=ground.here, events=ground.events)
         self.offers = ClassOffers(desk=self.desk, events=ground.events)
         self.circles = Circles(ground.residents)
@@ -58,7 +50,16 @@ class Population:
             residents=ground.residents, peers=neighbours.peers, waits=self.waits, here=ground.here
         )
         self.supervisor = _supervisor(ground)
-        self.mailboxes = Mailboxes(residents=ground.residents, store=ground.store, events=ground.events)
+        self.checkpoints = _checkpoints(ground)
+        self.mailboxes = Mailboxes(
+            residents=ground.residents,
+            store=ground.store,
+            events=ground.events,
+            checkpoints=self.checkpoints,
+        )
+        self.supervision = Supervision(
+            store=ground.store, residents=ground.residents, mailboxes=self.mailboxes, events=ground.events
+        )
         self.delivery = _delivery(ground, neighbours, self)
         self.beginnings = _beginnings(ground, self)
         self.claims = Claims(ground.residents, self.mailboxes)
@@ -69,7 +70,6 @@ class Population:
         self.lifecycle = _lifecycle(ground, self)
         self.wakeups = Wakeups(ground.store, self.lifecycle.activate)
         self.endings = _endings(ground, self)
-        self.checkpoints = _checkpoints(ground)
         self.mover = _mover(ground, neighbours, self)
         self.departures = _departures(ground, neighbours, self)
         self.arrivals = _arrivals(ground, neighbours, self)
@@ -91,35 +91,12 @@ class Population:
             here=ground.here,
         )
         self.delivery.activator = self.lifecycle
-        self.supervisor.on_crash = self._on_crash
-
-    def _on_crash(self, child: Child, outcome: ChildOutcome) -> None:
-        if self.mover.is_moving(child.agent_id):
-            return
-        resident = self._residents.get(child.agent_id)
-        if resident is None:
-            return
-        if outcome.end is ChildEnd.LAUNCHER_LOST:
-            # Not its own doing: it comes back from its checkpoint, and what waits for it is handled then.
-            recovery = asyncio.create_task(self._bring_back(resident))
-            self._recoveries.add(recovery)
-            recovery.add_done_callback(self._recoveries.discard)
-        else:
-            self.mailboxes.fail_waiting(
-                resident, PagletCrashedError(f"the process of paglet {child.agent_id} ended: {outcome}")
-            )
-
-    async def _bring_back(self, resident: Resident) -> None:
-        try:
-            await self.lifecycle.recover(resident.agent_id, replacing=resident)
-        except PagletError:
-            logger.exception("a paglet did not come back", extra={"agent_id": resident.agent_id})
+        self.supervisor.on_crash = self.supervision.exited
+        self.supervision.restart = self.lifecycle.restart
 
     async def aclose(self) -> None:
         """Let go of every move and message, then end every process."""
-        for recovery in tuple(self._recoveries):
-            recovery.cancel()
-        await asyncio.gather(*self._recoveries, return_exceptions=True)
+        await self.supervision.aclose()
         await self.draining.aclose()
         await self.restored.aclose()
         await self.wakeups.aclose()
@@ -173,6 +150,7 @@ def _beginnings(ground: Ground, population: Population) -> Beginnings:
         offers=population.offers,
         events=ground.events,
         limits=ground.limits,
+        supervision=population.supervision,
     )
 
 
@@ -220,6 +198,8 @@ def _lifecycle(ground: Ground, population: Population) -> Lifecycle:
         mailboxes=population.mailboxes,
         delivery=population.delivery,
         beginnings=population.beginnings,
+        supervision=population.supervision,
+        checkpoints=population.checkpoints,
         work_places=population.work_places,
         events=ground.events,
         here=ground.here,

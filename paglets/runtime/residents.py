@@ -49,6 +49,8 @@ class Resident:
         self.child: Child | None = None
         self.crashed = ""
         """What ended its process against its will; empty while it is well."""
+        self.returning = False
+        """It crashed and is being started again: what comes for it waits for its next life."""
         self.exit_code: int | None = None
         self.moving = False
         """On its way: what the end of its process means is for its move to say."""
@@ -103,6 +105,8 @@ class Residents:
         """
         self.on_left: list[Callable[[str], None]] = []
         """Told of each paglet that has left this host or was disposed of, parked ones too."""
+        self.on_life_over: list[Callable[[Resident], None]] = []
+        """Told of each resident that is one no more: it has left the table, or its next life took its place."""
 
     def __len__(self) -> int:
         return len(self._residents)
@@ -139,6 +143,8 @@ class Residents:
 
     def _end(self, resident: Resident) -> None:
         _say_gone(resident)
+        for listener in self.on_life_over:
+            listener(resident)
         if resident.child is not None:
             self.ended(resident.child)
 

@@ -7,12 +7,13 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Protocol
 
-from paglets.core.errors import HostError, InvalidAgentError
+from paglets.core.errors import HostError, InvalidAgentError, PagletCrashedError
 from paglets.core.incarnation import Incarnation
 from paglets.runtime.child_specs import AdmitSpec, CodePolicy
 from paglets.runtime.child_specs import Limits as ChildLimits
 from paglets.runtime.children.child import Child
 from paglets.runtime.children.inspection import describe_class, inspect_state
+from paglets.runtime.children.outcomes import ChildEnd, LauncherLostError
 from paglets.runtime.launchers.launcher import LaunchRequest
 from paglets.runtime.work_dirs import safe_name
 
@@ -114,8 +115,11 @@ class Supervisor:
                 self._children.add(child)
                 try:
                     return child, await child.admit(spec, state)
-                except BaseException:
+                except BaseException as error:
                     self.end(child, grace=0)
+                    lost = child.outcome is not None and child.outcome.end is ChildEnd.LAUNCHER_LOST
+                    if lost and isinstance(error, PagletCrashedError):
+                        raise LauncherLostError(str(error)) from error
                     raise
         except TimeoutError:
             raise HostError(
@@ -244,18 +248,6 @@ class Supervisor:
         if resident is None or resident.child is not child:
             return
         resident.exit_code = outcome.status.code if outcome.status.signal is None else -outcome.status.signal
-        if self._closing or outcome.wanted or resident.moving:
-            return
-        resident.crashed = str(outcome)
-        logger.warning(
-            "a paglet's process ended", extra={"agent_id": child.agent_id, "outcome": str(outcome)}
-        )
-        self._events.emit(
-            "paglet-crashed",
-            agent_id=child.agent_id,
-            class_name=resident.record.class_name,
-            error=str(outcome),
-        )
-        if self.on_crash is not None:
+        if not self._closing and not outcome.wanted and self.on_crash is not None:
             with contextlib.suppress(asyncio.CancelledError):
                 self.on_crash(child, outcome)

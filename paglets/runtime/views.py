@@ -18,9 +18,11 @@ PAGE = 1000
 
 
 def status_of(record: PagletRecord, resident: Resident | None) -> str:
-    """``active``, ``inactive``, ``in-doubt`` or ``failed``."""
+    """``active``, ``inactive``, ``in-doubt``, ``restarting`` (after a crash) or ``failed``."""
     if record.phase is Phase.PREPARED or (resident is not None and resident.doubt is not None):
         return "in-doubt" if resident is None or resident.child is None else "active"
+    if resident is not None and resident.returning:
+        return "restarting"
     if record.failed or (resident is not None and resident.crashed):
         return "failed"
     return "inactive" if record.phase is Phase.INACTIVE else "active"
@@ -119,6 +121,10 @@ class Views:
     def active_count(self) -> int:
         """How many paglets live here now."""
         return sum(1 for each in self._residents if each.child is not None and not each.crashed)
+
+    def failed_count(self) -> int:
+        """How many are here, and down for good: their restarts are used up, or their class wants none."""
+        return sum(1 for each in self._residents if each.crashed and not each.returning)
 
     def inactive_count(self) -> int:
         """How many are parked here.

@@ -13,6 +13,7 @@ from paglets.core import errors
 from paglets.core.agent import NOT_HANDLED, Paglet, PagletState
 from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
 from paglets.core.messages import Message
+from paglets.core.policies import RestartPolicy
 from paglets.remote.references import PagletProxyRef
 
 if TYPE_CHECKING:
@@ -228,7 +229,9 @@ def odd(message: Message) -> Any:
 
 
 class Server(Recorder):
-    """Takes its time, raises, prints and answers as it is told."""
+    """Takes its time, raises, prints and answers as it is told. A crash is the end of it, until it is activated."""
+
+    RESTART = RestartPolicy.never()
 
     def __init__(self, state: Notes | None = None, *, agent_id: str | None = None) -> None:
         super().__init__(state, agent_id=agent_id)
@@ -458,7 +461,9 @@ class EarlyBird(Recorder):
 
 
 class Picky(Recorder):
-    """Raises in the hooks that ``init`` names, while ``count`` is zero."""
+    """Raises in the hooks that ``init`` names, while ``count`` is zero, and is down then until it is activated."""
+
+    RESTART = RestartPolicy.never()
 
     def note(self, text: str) -> None:
         super().note(text)
@@ -472,6 +477,8 @@ class Picky(Recorder):
 
 class FailsThere(Recorder):
     """Says what its own dispatch raised; its arrival hook raises."""
+
+    RESTART = RestartPolicy.never()
 
     def on_arrival(self, event: MobilityEvent) -> None:
         raise ValueError("cannot live here")

@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from paglets.core.error_reports import report
 from paglets.core.errors import LifecycleError
 from paglets.runtime.child.hooks import clone_event, mobility_event, run_leaving_hook
 from paglets.runtime.child.link import head_of
 from paglets.runtime.child_specs import CallThread, Departure, DepartureKind
-from paglets.runtime.frames import Cloned, Depart, Resume, SnapshotTaken
+from paglets.runtime.frames import Cloned, Depart, Handled, Resume, SnapshotTaken
 from paglets.runtime.memory_files import Payload, PayloadWriter
 from paglets.serialization.codec import dataclass_to_wire
 from paglets.serialization.state_pickle import dump_state
@@ -58,6 +59,7 @@ class Departures:
         self._enqueue = enqueue
         self._gate = gate  # held by the handler thread while it works
         self._packing = threading.Lock()
+        self._giving = threading.Lock()  # states are sent in the order in which they were taken
         self._asked_in: int | None = None
         self.away = False
 
@@ -98,6 +100,15 @@ class Departures:
 
         self._on_its_thread(seq, self._asked_in, work)
 
+    def handled(self, seq: int, result: bytes, error: BaseException | None) -> None:
+        """Answer a message that has been handled, together with the state that it left.
+
+        A state that cannot be given is the answer then: what the handler did would be lost in a crash.
+        """
+        told = None if error is None else report(error)
+        with self._giving, self._snapshot() as state:
+            self._link.send(Handled(seq, result, told, head_of(state)), state)
+
     def _on_its_thread(self, seq: int, call_id: int | None, work: Callable[[], None]) -> None:
         def guarded() -> None:
             try:
@@ -135,7 +146,8 @@ class Departures:
         stays = departure.kind in _STAYS
         if not stays:
             self._paglet.resources.cleanup()
-        with self._snapshot(departure.kind) as state:
+        disposed = departure.kind is DepartureKind.DISPOSE
+        with self._giving, nullcontext() if disposed else self._snapshot() as state:
             if departure.kind is not DepartureKind.CHECKPOINT:
                 self._asked_in = departure.call_id
             if not stays:
@@ -147,10 +159,7 @@ class Departures:
             self._link.send(SnapshotTaken(seq, None if state is None else head_of(state), policy), state)
 
     @contextmanager
-    def _snapshot(self, kind: DepartureKind) -> Generator[Payload | None]:
-        if kind is DepartureKind.DISPOSE:
-            yield None
-            return
+    def _snapshot(self) -> Generator[Payload]:
         with PayloadWriter() as writer:
             with self._paglet.locked():
                 wire = dataclass_to_wire(self._paglet.state)

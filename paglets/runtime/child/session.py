@@ -21,6 +21,7 @@ from paglets.core.context import PagletContext
 from paglets.core.error_reports import report
 from paglets.core.errors import HostError, LifecycleError, NotHandledError, SerializationError
 from paglets.core.messages import Message
+from paglets.core.policies import CheckpointMode
 from paglets.remote.proxy import PagletProxy
 from paglets.runtime.child.calls import Calls
 from paglets.runtime.child.context_host import ChildContextHost
@@ -81,6 +82,7 @@ class Session:
             enqueue=self._jobs.put,
             gate=self._handling,
         )
+        self._keeps = type(paglet).CHECKPOINT.mode is CheckpointMode.EVERY_MESSAGE
         paglet.attach(PagletContext(self._host, paglet.agent_id))
         PagletProxy.process_client = self._calls
 
@@ -151,8 +153,28 @@ class Session:
             return  # it was given back
         if self._departures.away:
             self._link.send(Returned(seq))
+        elif self._keeps:
+            self._answer_kept(seq, message)
         else:
             self._answer(seq, lambda: self._handle(message))
+
+    def _answer_kept(self, seq: int, message: specs.Message) -> None:
+        """Handle it; the state that it left goes with the answer, whatever the handler ended with."""
+        result, failure = b"null", None
+        try:
+            result = self._handle(message)
+        except Exception as error:
+            logger.debug("a message was not handled well", exc_info=True)
+            failure = error
+        if not self._departures.away:
+            try:
+                self._departures.handled(seq, result, failure)
+            except Exception as error:
+                logger.debug("the state after a message could not be given", exc_info=True)
+                failure = error
+            else:
+                return
+        self._link.answer(seq, result, failure)
 
     def _give_back(self, recall: int) -> None:
         with contextlib.suppress(IndexError):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from paglets.core.error_reports import from_report
-from paglets.core.errors import HostError, PagletCrashedError, SerializationError
+from paglets.core.errors import HostError, PagletCrashedError, PagletError, SerializationError
 from paglets.runtime.child_specs import Admitted, ClassFacts, DepartureKind, Snapshot
 from paglets.runtime.children.link import HostLink
 from paglets.runtime.children.memory import resident_memory
@@ -29,6 +30,7 @@ from paglets.runtime.frames import (
     Described,
     Finish,
     FrameError,
+    Handled,
     HostFrame,
     Inspect,
     MakeCall,
@@ -48,8 +50,6 @@ from paglets.runtime.frames import (
 from paglets.runtime.memory_files import Payload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from paglets.core.incarnation import Incarnation
     from paglets.persistence.records import HookKind
     from paglets.runtime.child_specs import AdmitSpec, Call, Departure, Limits, Message
@@ -59,6 +59,13 @@ logger = logging.getLogger(__name__)
 
 _LINGER_SECONDS = 1.0
 """Between the end of the link and that of the process, either way round."""
+
+
+_SAID_ALL = {ChildEnd.CRASHED, ChildEnd.EXITED, ChildEnd.LAUNCHER_LOST}
+"""Ends after which everything that the child has sent was read."""
+
+Keeper = Callable[[Payload, int], Awaitable[None]]
+"""Makes a state durable: the payload, which is the callee's to close, and its place among the states of that child."""
 
 
 class ChildOwner(Protocol):
@@ -108,6 +115,8 @@ class Child:
         self._calls = OpenCalls(agent_id, lambda call: owner.on_call(self, call))
         self._output = OutputReader(process.output, agent_id, lambda lines: owner.on_output(self, lines))
         self._given_up: dict[int, Departure] = {}
+        self._after: dict[int, tuple[Payload, int]] = {}
+        self._states = 0
         self._undone = asyncio.Event()
         self._undone.set()
         self._link_ended = asyncio.Event()
@@ -198,15 +207,39 @@ class Child:
 
     # --- messages and state ------------------------------------------------------------------------------
 
-    async def deliver(self, message: Message) -> bytes:
+    async def deliver(self, message: Message, keep: Keeper | None = None) -> bytes:
         """Have one message handled; the reply as JSON text. Handled in the order of the calls.
 
         ``NotHandledError`` when the paglet does not know it; an exception outside the listed classes is a
         ``HostError`` with type and text, the traceback in its notes. ``MessageReturnedError`` when it was
-        recalled, or the paglet had packed, before the message's turn came.
+        recalled, the paglet had packed, or its process ended, before the message's turn came.
+
+        ``keep`` is awaited, before the reply or the handler's error is given, with the state after the message
+        when the class wants that to be durable first; what it raises is raised instead. It takes the payload.
         """
         await self._undone.wait()
-        return await self._ask(bytes, lambda seq: Deliver(seq, message))
+        await self._link.drain()
+        seq, answer = self._requests.open_delivery()
+        try:
+            try:
+                self._link.send(Deliver(seq, message))
+            except FrameError as error:
+                raise SerializationError(f"this cannot be told to paglet {self.agent_id}: {error}") from error
+            try:
+                reply = await answer
+            except PagletError:
+                await self._keep_after(seq, keep)
+                raise
+            await self._keep_after(seq, keep)
+            return reply
+        finally:
+            self._requests.forget(seq)
+            if (unwanted := self._after.pop(seq, None)) is not None:
+                unwanted[0].close()
+
+    async def _keep_after(self, seq: int, keep: Keeper | None) -> None:
+        if keep is not None and (after := self._after.pop(seq, None)) is not None:
+            await keep(*after)
 
     async def recall(self) -> None:
         """Have messages that are not begun with given back: their ``deliver`` raises ``MessageReturnedError``.
@@ -300,12 +333,11 @@ class Child:
 
     def _take(self, frame: ChildFrame) -> None:
         match frame:
-            case Answer(seq, result, None):
-                self._requests.answer(seq, result)
-            case Answer(seq, _, error):
-                if self._given_up.pop(seq, None) is not None:
-                    self._undone.set()
-                self._requests.fail(seq, error or {})
+            case Answer(seq, result, error):
+                self._take_answer(seq, result, error)
+            case Handled(seq, result, error, state):
+                self._take_state_after(seq, state)
+                self._take_answer(seq, result, error)
             case Returned(seq):
                 self._requests.give_back(seq)
             case MakeCall():
@@ -316,7 +348,8 @@ class Child:
                 self._requests.answer(seq, facts)
             case SnapshotTaken(seq, head, policy):
                 state = None if head is None else self._payload(head)
-                snapshot = Snapshot(state=state, policy=policy)
+                self._states += 1
+                snapshot = Snapshot(state=state, policy=policy, order=self._states)
                 if (departure := self._given_up.pop(seq, None)) is not None:
                     self._undo(departure, snapshot)
                 else:
@@ -325,6 +358,22 @@ class Child:
                 self._requests.answer(seq, self._payload(head))
             case RunEnded(error):
                 self._owner.on_run_ended(self, None if error is None else from_report(error))
+
+    def _take_answer(self, seq: int, result: bytes, error: dict[str, Any] | None) -> None:
+        if error is None:
+            self._requests.answer(seq, result)
+            return
+        if self._given_up.pop(seq, None) is not None:
+            self._undone.set()
+        self._requests.fail(seq, error)
+
+    def _take_state_after(self, seq: int, head: PayloadHead) -> None:
+        payload = self._payload(head)
+        self._states += 1
+        if self._requests.waits_for(seq):
+            self._after[seq] = (payload, self._states)
+        else:
+            payload.close()
 
     def _undo(self, departure: Departure, snapshot: Snapshot) -> None:
         """Nobody wants that snapshot any more: the paglet goes on, and is told as if a move had failed."""
@@ -388,7 +437,8 @@ class Child:
             status, finishing=self._finishing, killed=self._killed, violation=self._violation
         )
         self._requests.fail_all(
-            PagletCrashedError(f"the process of paglet {self.agent_id} ended: {self.outcome}")
+            PagletCrashedError(f"the process of paglet {self.agent_id} ended: {self.outcome}"),
+            in_order=self.outcome.end in _SAID_ALL and self._link_ended.is_set(),
         )
         self._undone.set()
         await self._calls.aclose()

@@ -6,6 +6,7 @@ import signal
 from dataclasses import dataclass
 from enum import StrEnum
 
+from paglets.core.errors import PagletCrashedError
 from paglets.runtime.launchers.launcher import ExitStatus
 
 
@@ -26,6 +27,10 @@ class ChildEnd(StrEnum):
     """It sent what is no frame of ours, or more than its bounds; killed for that."""
     LAUNCHER_LOST = "launcher-lost"
     """The zygote went, and its children with it."""
+
+
+class LauncherLostError(PagletCrashedError):
+    """A process went with the one that it was forked from, before it held its paglet."""
 
 
 @dataclass(frozen=True, slots=True)

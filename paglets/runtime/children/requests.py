@@ -33,6 +33,7 @@ class Requests:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._kinds: dict[int, type[Any]] = {}
+        self._deliveries: dict[int, None] = {}  # in the order in which they are handled
         self._failed: PagletError | None = None
 
     def open(self, kind: type[T]) -> tuple[int, asyncio.Future[T]]:
@@ -45,10 +46,21 @@ class Requests:
         self._kinds[seq] = kind
         return seq, future
 
+    def open_delivery(self) -> tuple[int, asyncio.Future[bytes]]:
+        """The same for a message: they are handled one by one, in the order of these calls."""
+        seq, future = self.open(bytes)
+        self._deliveries[seq] = None
+        return seq, future
+
+    def waits_for(self, seq: int) -> bool:
+        """Whether somebody waits for the answer to that delivery."""
+        return seq in self._deliveries and not self._waiting[seq].done()
+
     def forget(self, seq: int) -> None:
         """Nobody waits any more; a late answer is dropped."""
         self._waiting.pop(seq, None)
         self._kinds.pop(seq, None)
+        self._deliveries.pop(seq, None)
 
     def answer(self, seq: int, value: bytes | Admitted | ClassFacts | Snapshot | Payload) -> None:
         """The child has answered; ``FrameError`` for an answer to something else than was asked."""
@@ -81,9 +93,16 @@ class Requests:
                 )
             )
 
-    def fail_all(self, error: PagletError) -> None:
-        """There will be no more answers."""
+    def fail_all(self, error: PagletError, *, in_order: bool) -> None:
+        """There will be no more answers.
+
+        ``in_order``: all that the child has said was read, so of its messages it had begun with the first at most;
+        the others are given back.
+        """
         self._failed = error
+        open_deliveries = [seq for seq in self._deliveries if not self._waiting[seq].done()]
+        for seq in open_deliveries[1:] if in_order else ():
+            self.give_back(seq)
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(error)

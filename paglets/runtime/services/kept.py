@@ -1,4 +1,4 @@
-"""The resident services that a host keeps: described, enlisted or started, and brought back when they crash."""
+"""The resident services that a host keeps: described, then enlisted or started."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import msgspec
 
 from paglets.core.agent_ids import is_agent_id
 from paglets.core.errors import HostError, PagletError
-from paglets.core.policies import RestartPolicy
 from paglets.core.runtime_values import ResidentLifecycle
 from paglets.persistence.records import Phase
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from paglets.persistence.store import Store
     from paglets.runtime.births import Births
     from paglets.runtime.child_specs import ServiceFacts
-    from paglets.runtime.children.child import Child
     from paglets.runtime.lifecycle import Lifecycle
     from paglets.runtime.residents import Residents
     from paglets.runtime.services.class_offers import ClassOffers
@@ -55,12 +53,9 @@ class KeptServices:
         self._offers = offers
         self._store = store
         self._residents = residents
-        self._crashes: dict[str, list[float]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._closed = False
         self.failures: dict[str, str] = {}
         """Why classes could not be set up."""
-        residents.on_ended.append(self._ended)
 
     def start(self, wanted: Sequence[AutoStartSpec]) -> None:
         """Set these services up, in the background."""
@@ -135,31 +130,6 @@ class KeptServices:
                 "a resident service could not be started", extra={"agent_id": agent_id, "error": str(error)}
             )
 
-    # --- crashes -----------------------------------------------------------------------------------------
-
-    def _ended(self, child: Child) -> None:
-        """A process is gone; of a kept service that neither was parked nor has a successor, start another."""
-        agent_id = child.agent_id
-        resident = self._residents.get(agent_id)
-        if self._closed or resident is None or not self._offers.is_kept(agent_id):
-            return
-        if resident.incarnation != child.incarnation:
-            return
-        admitted = child.admitted
-        policy = RestartPolicy.from_wire(admitted.restart) if admitted is not None else RestartPolicy()
-        now = asyncio.get_running_loop().time()
-        crashes = [at for at in self._crashes.get(agent_id, ()) if at > now - policy.window]
-        self._crashes[agent_id] = [*crashes, now]
-        delay = policy.delay(len(crashes) + 1)
-        if delay is None:
-            logger.error("a resident service crashed too often", extra={"agent_id": agent_id})
-            return
-        self._own(self._bring_back(agent_id, delay))
-
-    async def _bring_back(self, agent_id: str, delay: float) -> None:
-        await asyncio.sleep(delay)
-        await self._wake(agent_id)
-
     # --- tasks -------------------------------------------------------------------------------------------
 
     def _own(self, work: Coroutine[Any, Any, None]) -> None:
@@ -173,8 +143,7 @@ class KeptServices:
             logger.error("keeping a resident service failed", exc_info=error)
 
     async def aclose(self) -> None:
-        """Set up and bring back no more."""
-        self._closed = True
+        """Set up no more."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

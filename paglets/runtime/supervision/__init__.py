@@ -1,0 +1,1 @@
+"""What follows the crash of a paglet: restarts, pauses, and giving up."""
