@@ -32,7 +32,7 @@ class HostThread:
     def runs(self) -> bool:
         """Whether it has started and nobody has stopped it, here or by itself."""
         try:
-            return bool(self.host.address)
+            return bool(self.host.health())
         except HostError:
             return False
 
