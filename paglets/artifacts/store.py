@@ -13,6 +13,7 @@ from paglets.artifacts.intake import ArtifactTerms, Intake, is_owner
 from paglets.artifacts.quota import Quota
 from paglets.artifacts.reading import content, open_content
 from paglets.artifacts.refs import ArtifactRef
+from paglets.artifacts.shared_stores import open_shared
 from paglets.artifacts.spool import Spool
 from paglets.artifacts.target_files import TargetFile, target_path
 from paglets.core.errors import HostError, TransferError
@@ -57,8 +58,9 @@ class ArtifactWriteResult:
 class ArtifactStore:
     """The artifacts of one host. Synchronous, for any thread that is not a loop's.
 
-    ``root``: a directory, for a store of its own, which ``close`` closes; or the host's store. ``host_url`` is
-    what the references name. Whatever is refused or interrupted leaves nothing behind.
+    ``root``: a directory, for a store of its own, which ``close`` closes, and which others in this program that
+    were given the same directory share; or the host's store. ``host_url`` is what the references name.
+    Whatever is refused or interrupted leaves nothing behind.
     """
 
     def __init__(
@@ -70,8 +72,8 @@ class ArtifactStore:
         quota_bytes: int = DEFAULT_ARTIFACT_QUOTA_BYTES,
         spool_ttl_seconds: float = DEFAULT_SPOOL_TTL_SECONDS,
     ) -> None:
-        self._store = root if isinstance(root, Store) else Store(Path(root))
-        self._close = None if isinstance(root, Store) else weakref.finalize(self, self._store.close)
+        self._store, release = (root, None) if isinstance(root, Store) else open_shared(Path(root))
+        self._close = None if release is None else weakref.finalize(self, release)
         self._host_url = host_url
         self._quota = Quota(self._store, max_artifact_bytes=max_artifact_bytes, quota_bytes=quota_bytes)
         self.spool_ttl_seconds = spool_ttl_seconds

@@ -19,7 +19,7 @@ from paglets.artifacts.errors import ArtifactNotFoundError
 from paglets.artifacts.intake import ArtifactTerms
 from paglets.artifacts.spool import Spool
 from paglets.core.errors import HostError, RemoteHostError, StorageQuotaError, TransferError
-from paglets.persistence.errors import StoreFullError
+from paglets.persistence.errors import StoreFullError, StoreInUseError
 from paglets.persistence.settings import StoreSettings
 from paglets.persistence.store import Store
 
@@ -166,6 +166,25 @@ def test_a_nearly_full_disk_refuses(tmp_path: Path) -> None:
         artifacts.create_from_stream(io.BytesIO(bytes(1 << 20)), size_bytes=1 << 20)
         artifacts.close()
         assert len(artifacts.list()) == 1, "the host's store is not its to close"
+
+
+def test_a_directory_is_shared_within_a_program(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path / "s", host_url="https://h:1")
+    ref = store.create_from_stream(io.BytesIO(b"kept")).ref
+    store = ArtifactStore(str(tmp_path / "x" / ".." / "s"), host_url="https://h:1")  # the first one is let go
+    second = ArtifactStore(tmp_path / "s", host_url="https://h:1", quota_bytes=4)
+    assert store.list() == second.list() == [ref]
+    with pytest.raises(StorageQuotaError):
+        second.create_from_stream(io.BytesIO(b"more"))
+    store.close()
+    store.close()
+    with second.open_reader(ref.artifact_id) as reader:
+        assert reader.read() == b"kept"
+    with pytest.raises(StoreInUseError):
+        Store(tmp_path / "s")
+    second.close()
+    with Store(tmp_path / "s") as alone:
+        assert ArtifactStore(alone, host_url="https://h:1").list() == [ref]
 
 
 def test_expired_ones_are_not_found_and_swept(artifacts: ArtifactStore) -> None:
