@@ -320,7 +320,7 @@ SERVICES_UNADVERTISE = "services.unadvertise"
 SERVICES_LOOKUP = "services.lookup"
 """``LookupParams`` -> ``{"services": [ServiceRecord fields]}``; ``mesh`` scope: from every host that answers."""
 SERVICES_LIST = "services.list"
-"""``ServicesListParams`` -> ``{"services": [...]}``, with ``"cursor": str`` when there are more: what paglets here offer."""
+"""``ServicesListParams`` -> ``{"services": [...]}``, with ``cursor`` when there are more: what paglets offer here."""
 
 SERVICES_LEASE = "services.lease"
 """``LeaseParams`` -> ``{"lease_id": str, "ttl": float}``: the service is up, and stays so."""
