@@ -53,12 +53,19 @@ class CheckpointPolicy:
 
     @classmethod
     def every_message(cls) -> CheckpointPolicy:
-        """Also after every handled message, before its reply leaves."""
+        """Also after every handled message, whatever its handler ended with, before its reply leaves.
+
+        The whole state is given each time, and written when it has changed.
+        """
         return cls(CheckpointMode.EVERY_MESSAGE)
 
     @classmethod
     def at_most_every(cls, seconds: float) -> CheckpointPolicy:
-        """Also after a handled message, when the last checkpoint is that many seconds old."""
+        """Also after a handled message, as soon as the last checkpoint is that many seconds old.
+
+        Its reply does not wait. So no more than that is lost of what was handled; what ``run()`` does meanwhile is
+        for ``checkpoint()``.
+        """
         return cls(CheckpointMode.INTERVAL, seconds)
 
     def to_wire(self) -> dict[str, Any]:
@@ -74,7 +81,7 @@ class CheckpointPolicy:
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
-    """What a host does with a paglet whose process crashed."""
+    """What a host does with a paglet whose process crashed, or whose first hook in a life raised or crashed."""
 
     mode: RestartMode = RestartMode.ON_CRASH
     max_restarts: int = 5
