@@ -13,6 +13,7 @@ from edge.cli import (
     draining,
     finding,
     hosting,
+    letters,
     living,
     looking,
     messaging,
@@ -50,7 +51,7 @@ _PANELS = {
         living.create, messaging.send, living.dispatch, living.clone, living.retract, living.deactivate,
         living.activate, living.dispose,
     ),
-    "Maintain": (draining.drain, backing_up.backup, backing_up.restore),
+    "Maintain": (draining.drain, backing_up.backup, backing_up.restore, letters.outbox, letters.dead_letters),
 }  # fmt: skip
 for _panel, _commands in _PANELS.items():
     for _command in _commands:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from paglets.persistence.artifact_table import ArtifactTable
 from paglets.persistence.file_table import FileTable
+from paglets.persistence.outbox_table import OutboxTable
 from paglets.persistence.phase_counts import change_count
 from paglets.persistence.read_transaction import (
     COUNTER_KEY,
@@ -54,6 +55,12 @@ class LmdbTransaction(ReadTransaction):
         """The artifacts, to be written."""
         self.dirty = True
         return ArtifactTable(self._txn, self._tables, self._blobs)
+
+    @property
+    def outbox(self) -> OutboxTable:
+        """The outbox and the dead letters, to be written."""
+        self.dirty = True
+        return OutboxTable(self._txn, self._tables)
 
     @property
     def condemned(self) -> list[int]:
@@ -117,6 +124,12 @@ class LmdbTransaction(ReadTransaction):
             if self._queue.state(agent_id).messages == 1:
                 self._messages_changed(agent_id, has_messages=True)
         return appended
+
+    def replace_queued(self, agent_id: str, message: QueuedRecord) -> bool:
+        """Put a message in the place of the one with its id in a paglet's queue; whether there was one."""
+        replaced = self._queue.replace(agent_id, message)
+        self.dirty = replaced or self.dirty
+        return replaced
 
     def drop_queued(self, agent_id: str, message_id: str | None = None) -> None:
         """Take one message, or all of them, off a paglet's queue."""

@@ -58,6 +58,15 @@ class MessageQueue:
         self._put_state(agent, QueueState(number + 1, state.messages + 1, state.size + size))
         return True
 
+    def replace(self, agent_id: str, record: QueuedRecord) -> bool:
+        """Put a message in the place of the one with its id, of the same size; whether there was one."""
+        agent = id_key(agent_id)
+        number = self._tables.queue_index.get(self._txn, _index_key(agent, record.message_id))
+        if number is None:
+            return False
+        self._tables.queue.put(self._txn, agent + b"\0" + number_key(number), record)
+        return True
+
     def drop(self, agent_id: str, message_id: str) -> bool:
         """Take one message off the queue; whether it was there."""
         agent = id_key(agent_id)

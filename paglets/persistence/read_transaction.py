@@ -12,6 +12,7 @@ from paglets.persistence.blob_table import BlobTable
 from paglets.persistence.errors import RecordDamagedError
 from paglets.persistence.file_table import FileTable
 from paglets.persistence.message_queue import MessageQueue
+from paglets.persistence.outbox_table import OutboxTable
 from paglets.persistence.phase_counts import read_counts
 from paglets.persistence.table import id_key, number_key
 
@@ -130,6 +131,11 @@ class ReadTransaction:
     def artifacts(self) -> ArtifactTable:
         """The artifacts; only to be read through a read transaction."""
         return ArtifactTable(self._txn, self._tables, self._blobs)
+
+    @property
+    def outbox(self) -> OutboxTable:
+        """The outbox and the dead letters; only to be read through a read transaction."""
+        return OutboxTable(self._txn, self._tables)
 
     def has_blob(self, ref: BlobRef) -> bool:
         """Whether that blob is here."""

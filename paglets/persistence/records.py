@@ -179,6 +179,8 @@ class QueuedRecord(msgspec.Struct, frozen=True):
     """The routed message as the runtime wrote it; the store does not look inside."""
     oneway: bool
     queued_at: float
+    crashes: int = 0
+    """How often it ended the process that handled it."""
 
 
 class PeerRecord(msgspec.Struct, frozen=True):

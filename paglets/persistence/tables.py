@@ -8,6 +8,7 @@ import msgspec
 
 from paglets.persistence.artifact_records import ArtifactRecord
 from paglets.persistence.damage import Damage, DamageLog
+from paglets.persistence.outbox_records import DeadLetter, OutboxEntry, SeenRecord, SourceRecord
 from paglets.persistence.records import (
     BlobRef,
     FileRecord,
@@ -52,7 +53,7 @@ class Tables:
 
     def __init__(self, environment: lmdb.Environment, damage: DamageLog) -> None:
         self.numbers = Table(environment, "numbers", int, damage)
-        """``schema``, ``commit``, ``counter``, ``phase.<phase>``, ``agenda``"""
+        """``schema``, ``commit``, ``counter``, ``phase.<phase>``, ``agenda``, sums and counters of the tables"""
         self.meta = Table(environment, "meta", bytes, damage)
         """Small settings: ``store-id``, and under ``host.`` what the host keeps."""
         self.paglets = Table(environment, "paglets", PagletRecord, damage)
@@ -79,6 +80,14 @@ class Tables:
         """By artifact id."""
         self.moved_files = Table(environment, "moved-files", FileRecord, damage)
         """Source files to be deleted, as they have arrived elsewhere; by SHA-256 of path and life."""
+        self.outbox = Table(environment, "outbox", OutboxEntry, damage)
+        """By position."""
+        self.outbox_seen = Table(environment, "outbox-seen", SeenRecord, damage)
+        """By source NUL number."""
+        self.outbox_sources = Table(environment, "outbox-sources", SourceRecord, damage)
+        """By source."""
+        self.dead_letters = Table(environment, "dead-letters", DeadLetter, damage)
+        """By number."""
         self._by_name = {
             table.name: table
             for table in (
@@ -96,6 +105,10 @@ class Tables:
                 self.revocations,
                 self.artifacts,
                 self.moved_files,
+                self.outbox,
+                self.outbox_seen,
+                self.outbox_sources,
+                self.dead_letters,
             )
         }
         # Bytes of blobs have their digest, and what is in quarantine is kept as it was found.

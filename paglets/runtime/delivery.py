@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,6 +14,7 @@ from paglets.core.deactivation import DeactivationPolicy
 from paglets.core.errors import (
     HostError,
     InvalidAgentError,
+    LifecycleError,
     PagletCrashedError,
     PagletError,
     PagletInactiveError,
@@ -23,16 +25,23 @@ from paglets.persistence.journal import queues
 from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.records import Phase, QueuedRecord
 from paglets.remote.api import MESSAGE_SEND, MessageParams
+from paglets.remote.wire.failures import HostAwayError
+from paglets.remote.wire.peer import PeerKind
 from paglets.runtime.caller import PROGRAM, Caller
+from paglets.runtime.mailbox import Letter
+from paglets.runtime.outbox.judging import wakes_parked
+from paglets.runtime.outbox.lately import LatelyTaken
+from paglets.runtime.residents import OPERATION_TIMEOUT
 from paglets.runtime.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
+    from paglets.persistence.lmdb_transaction import LmdbTransaction
+    from paglets.persistence.outbox_rules import Received
     from paglets.persistence.records import PagletRecord
     from paglets.persistence.store import Store
     from paglets.runtime.hook_waits import HookWaits
-    from paglets.runtime.mailbox import Letter
     from paglets.runtime.mailboxes import Mailboxes
     from paglets.runtime.peers import Peers
     from paglets.runtime.residents import Resident, Residents
@@ -53,6 +62,18 @@ class Activator(Protocol):
 
         ``waiting``: the paglets whose handlers wait for this.
         """
+        ...
+
+
+class Postponer(Protocol):
+    """Keeps one-way messages for hosts that are away."""
+
+    def is_waiting(self, params: MessageParams) -> bool:
+        """Whether messages of that sender for that receiver wait already."""
+        ...
+
+    async def keep(self, host_id: str, url: str, params: MessageParams) -> bytes:
+        """Accept a one-way message for later, durably."""
         ...
 
 
@@ -85,6 +106,11 @@ class Delivery:
         self._tasks: set[asyncio.Task[None]] = set()
         self.activator: Activator | None = None
         """Set once, when the host is put together."""
+        self.postponer: Postponer | None = None
+        """Set once, when the host is put together."""
+        self.follow_on: Callable[[str], None] = _nobody_follows
+        """Told of each paglet that has left and for which a message was queued; set once."""
+        self.lately_taken = LatelyTaken()
         self.reserved: Mapping[str, Callable[[Caller, MessageParams], Awaitable[bytes]]] = {}
         """What the runtime itself handles, by message kind; set once, when the host is put together."""
 
@@ -99,7 +125,10 @@ class Delivery:
         try:
             async with asyncio.timeout(timeout):
                 handler = self.reserved.get(params.kind)
-                return await (handler(caller, params) if handler is not None else self._route(params))
+                reply = await (handler(caller, params) if handler is not None else self._route(params))
+                if params.message_type == ONEWAY and _from_a_host(caller):
+                    self.lately_taken.note(params.agent_id, params.message_id)
+                return reply
         except TimeoutError:
             raise HostError(
                 f"paglet {params.agent_id} did not answer {params.kind!r} within {timeout:g} s; it may still do so"
@@ -161,7 +190,65 @@ class Delivery:
                 f"paglet {params.agent_id} was not found after {params.hops} forwards; it may be moving, try again"
             )
         onward = msgspec.structs.replace(params, hops=params.hops + 1, followed=forward.incarnation)
-        return await self._peers.follow(forward, MESSAGE_SEND, onward, timeout=params.timeout)
+        postponer = self.postponer if params.message_type == ONEWAY else None
+        if postponer is not None and postponer.is_waiting(onward):
+            return await postponer.keep(forward.host_id, forward.url, onward)
+        try:
+            return await self._peers.follow(forward, MESSAGE_SEND, onward, timeout=params.timeout)
+        except HostAwayError:
+            if postponer is None:
+                raise
+            return await postponer.keep(forward.host_id, forward.url, onward)
+
+    # --- what comes durably ------------------------------------------------------------------------------
+
+    async def take_durably(
+        self, params: MessageParams, rule: Callable[[LmdbTransaction], Received]
+    ) -> Received:
+        """Run a rule that may put a one-way message into its paglet's queue, and let the paglet have it then.
+
+        It comes in its turn among those for the same paglet. ``HostError`` when there is no room for it.
+        """
+        letter = Letter(params, None, durable=True)
+        async with self._turns.take(params.agent_id):
+            if await self._store.read(lambda tx: tx.paglet(params.agent_id)) is None:
+                await self._offers.settle()
+            resident = self._residents.get(params.agent_id)
+            if resident is not None:
+                resident.mailbox.check_room(letter)
+            received = await self._store.commit(rule)
+            if received.record is not None:
+                await self._bring(received.record, letter)
+        return received
+
+    async def _bring(self, record: PagletRecord, letter: Letter) -> None:
+        """A message was queued for the paglet of that record: let that life have it, or know that a later one will."""
+        if record.phase is Phase.DEPARTED:
+            self.follow_on(record.agent_id)
+        elif record.phase is Phase.INACTIVE:
+            if wakes_parked(record, letter.params):
+                self._own(self._rouse(record.agent_id))
+        elif not self._hand_in(record, letter):
+            with contextlib.suppress(LifecycleError):  # busy for long: its next life finds the message
+                async with self._residents.claim(record.agent_id, OPERATION_TIMEOUT):
+                    pass
+            # Whoever began that life has put it on the table by now. A later one has read the queue.
+            self._hand_in(record, letter)
+
+    def _hand_in(self, record: PagletRecord, letter: Letter) -> bool:
+        resident = self._residents.get(record.agent_id)
+        if resident is None or resident.incarnation != record.incarnation:
+            return False
+        with contextlib.suppress(HostError):  # full after all: its next life finds the message
+            if resident.mailbox.put(letter):
+                self._mailboxes.recall(resident)
+            self._mailboxes.pump(resident)
+        return True
+
+    async def _rouse(self, agent_id: str) -> None:
+        if self.activator is not None:
+            with contextlib.suppress(PagletError):  # shown by its record; the message waits
+                await self.activator.rouse(agent_id, ())
 
     def reroute(self, resident: Resident) -> None:
         """Send on what waited for a paglet that has left, was parked, or goes on in another process.
@@ -201,6 +288,14 @@ class Delivery:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _from_a_host(caller: Caller) -> bool:
+    return caller.peer is not None and caller.peer.kind is PeerKind.MEMBER
+
+
+def _nobody_follows(agent_id: str) -> None:
+    """Until the host is put together."""
 
 
 def _wakes(params: MessageParams, record: PagletRecord) -> bool:

@@ -18,6 +18,7 @@ from paglets.runtime.reads import Reads
 if TYPE_CHECKING:
     from paglets.runtime.ground import Ground
     from paglets.runtime.neighbours import Neighbours
+    from paglets.runtime.outbox.room import OutboxRoom
     from paglets.runtime.population import Population
     from paglets.runtime.services.room import ServiceRoom
 
@@ -26,9 +27,15 @@ class Doors:
     """The TLS port, the local socket, and the children's links: three doors to one table."""
 
     def __init__(
-        self, ground: Ground, neighbours: Neighbours, population: Population, services: ServiceRoom
+        self,
+        ground: Ground,
+        neighbours: Neighbours,
+        population: Population,
+        services: ServiceRoom,
+        outbox: OutboxRoom,
     ) -> None:
         self.operations = Operations(here=ground.here, peers=neighbours.peers, circles=population.circles)
+        self.operations.post = outbox.outbox.post
         paglets = PagletOperations(
             residents=ground.residents,
             store=ground.store,
@@ -84,7 +91,7 @@ class Doors:
             work_dirs=ground.work_dirs,
             here=ground.here,
         )
-        self.operations.add({**artifacts.entries(), **files.entries()})
+        self.operations.add({**artifacts.entries(), **files.entries(), **outbox.entries()})
         self.operations.add(
             {**paglets.entries(), **host.entries(), **between.entries(), **services.entries()}
         )

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from paglets.core.errors import HostError
+from paglets.remote.api import MESSAGE_SEND, MessageParams
 from paglets.remote.wire.transport import PoolTransport
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ class EmbeddedTransport:
         if self._core.ground.here.is_me(host_url):
             told = self._listeners.can_catch_up
             return self._runner.submit(self._bounded(method, params, timeout, told=told))
+        if isinstance(params, MessageParams) and method == MESSAGE_SEND:
+            post = self._core.outbox_room.outbox.post
+            return self._runner.submit(post("", host_url, params, timeout=timeout))
         return self._remote.submit(host_url, method, params, timeout=timeout)
 
     async def _bounded(

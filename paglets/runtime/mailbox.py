@@ -122,8 +122,8 @@ class Mailbox:
         """End one hold."""
         self._holds = max(0, self._holds - 1)
 
-    def put(self, letter: Letter) -> bool:
-        """Add a letter; whether it goes before one that was handed over ahead. ``HostError``: it is full."""
+    def check_room(self, letter: Letter) -> None:
+        """``HostError`` when it is too full for a letter."""
         if len(self._heap) >= self._limit:
             raise HostError(
                 f"the mailbox of {letter.params.agent_id} is full: {self._limit} messages wait; send more slowly"
@@ -133,6 +133,10 @@ class Mailbox:
                 f"the mailbox of {letter.params.agent_id} is full: {self._bytes} bytes of messages wait; "
                 "send more slowly"
             )
+
+    def put(self, letter: Letter) -> bool:
+        """Add a letter; whether it goes before one that was handed over ahead. ``HostError``: it is full."""
+        self.check_room(letter)
         self._sequence += 1
         letter.turn = self._sequence
         self._push(letter)

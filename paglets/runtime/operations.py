@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -25,6 +25,18 @@ if TYPE_CHECKING:
 
 Handler = Callable[[Caller, Any], Awaitable[Any]]
 """Answers raw JSON bytes, ``msgspec.Raw``, a struct or plain data."""
+
+
+class Post(Protocol):
+    """Brings a message to a paglet on another host, keeping it durably if need be."""
+
+    async def __call__(
+        self, host_id: str, url: str, params: MessageParams, *, timeout: float | None
+    ) -> bytes:
+        """The answer of that host, or that the message is accepted."""
+        ...
+
+
 MEMBERS = frozenset({PeerKind.MEMBER})
 LOCAL = frozenset({PeerKind.LOCAL})
 
@@ -48,6 +60,8 @@ class Operations:
         self._here = here
         self._peers = peers
         self._circles = circles
+        self.post: Post | None = None
+        """Brings messages to paglets on other hosts; set once, when the host is put together."""
         self._entries: dict[str, tuple[Entry, msgspec.json.Decoder[Any]]] = {}
         self.add({HOST_ASK: Entry(AskParams, self._ask, LOCAL, paglets=False)})
 
@@ -81,6 +95,8 @@ class Operations:
 
     async def _carry_out(self, entry: Entry, caller: Caller, call: Call, params: Any) -> bytes:
         if not self._here.is_me(call.host_url):
+            if isinstance(params, MessageParams) and self.post is not None:
+                return await self.post("", call.host_url, params, timeout=call.timeout)
             return await self._peers.call("", call.host_url, call.method, params, timeout=call.timeout)
         return encoded(await entry.handler(caller, _checked(params)))
 

@@ -72,6 +72,22 @@ class Peers:
             self.lost(address.host_id)
             raise
 
+    async def reach(self, host_id: str, url: str) -> str:
+        """Make sure that a host can be called now; its key. ``RemoteHostError`` and others when it cannot be."""
+        address = self.address(host_id, url)
+        try:
+            async with asyncio.timeout(HELLO_TIMEOUT):
+                link = await self._pool.link(address)
+        except TimeoutError:
+            self.lost(address.host_id)
+            raise RemoteHostError(f"the host at {address.url} did not answer in time") from None
+        except RemoteHostError:
+            self.lost(address.host_id)
+            raise
+        if not link.peer.host_id:
+            raise RemoteHostError(f"the host at {address.url} does not say who it is")
+        return link.peer.host_id
+
     def lost(self, host_id: str | None) -> None:
         """A host could not be reached: the mesh looks at it now, not at its next turn."""
         if host_id:

@@ -39,6 +39,8 @@ class Limits:
     """How long the process of a paglet that moved on may take to end."""
     concurrent_starts: int = 8
     incoming_transfers: int = 64
+    outbox_lifetime: float = 3 * 86_400.0
+    """How long a one-way message waits for a host that is away before it is a dead letter; 30 days at most."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,6 +202,10 @@ class Mover:
                 move.tell(TargetSeen())
         self._onward.wake()
 
+    def follow_on(self, agent_id: str) -> None:
+        """A message was queued for a paglet that has left."""
+        self._onward.more(agent_id)
+
     def came_home(self, transfer_id: TransferId) -> None:
         """A paglet is here again in a later life, which has settled its earlier transfer as arrived."""
         move = self._moves.get(transfer_id)

@@ -42,6 +42,7 @@ class Onward:
         self._events = events
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._news = asyncio.Event()
+        self._closed = False
 
     def begin(self, agent_id: str, handled: str | None = None) -> None:
         """Empty the queue of a paglet that has left; ``handled`` is the message that it left in."""
@@ -49,6 +50,14 @@ class Onward:
         task = asyncio.create_task(self._empty(agent_id, handled, earlier))
         self._tasks[agent_id] = task
         task.add_done_callback(lambda done: self._done(agent_id, done))
+
+    def more(self, agent_id: str) -> None:
+        """One more message waits for a paglet that has left."""
+        task = self._tasks.get(agent_id)
+        if task is None:
+            self.begin(agent_id)
+        else:
+            task.add_done_callback(lambda _: None if self._closed else self.begin(agent_id))
 
     async def take_up(self) -> None:
         """Go on with what the host's earlier life has left to do."""
@@ -132,6 +141,7 @@ class Onward:
 
     async def aclose(self) -> None:
         """Stop; what is left stays in the journal."""
+        self._closed = True
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

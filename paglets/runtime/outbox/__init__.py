@@ -1,0 +1,1 @@
+"""One-way messages for hosts that are away, and what becomes of those that cannot be delivered."""
