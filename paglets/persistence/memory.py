@@ -40,6 +40,29 @@ class MemoryTransaction:
     queues: dict[str, tuple[QueuedRecord, ...]] = field(default_factory=dict[str, tuple[QueuedRecord, ...]])
     peers: dict[str, PeerRecord] = field(default_factory=dict[str, PeerRecord])
 
+    @classmethod
+    def of(cls, held: Snapshot) -> MemoryTransaction:
+        """The tables that the snapshot was taken of."""
+        return cls(
+            {record.agent_id: record for record in held.paglets},
+            {verdict.transfer_id: verdict for verdict in held.verdicts},
+            dict(held.floors),
+            held.counter,
+            dict(held.queues),
+            {peer.host_id: peer for peer in held.peers},
+        )
+
+    def snapshot(self) -> Snapshot:
+        """What is held now."""
+        return Snapshot(
+            tuple(sorted(self.paglets.values(), key=lambda record: record.agent_id)),
+            tuple(sorted(self.verdicts.values(), key=lambda verdict: verdict.transfer_id)),
+            tuple(sorted(self.floors.items())),
+            self.next_counter,
+            tuple(sorted(self.queues.items())),
+            tuple(sorted(self.peers.values(), key=lambda peer: peer.host_id)),
+        )
+
     def copy(self) -> MemoryTransaction:
         """The same contents; the values are immutable, so they are shared."""
         return MemoryTransaction(
@@ -124,15 +147,7 @@ class MemoryJournal:
     """Applies rules one at a time: each either as a whole, or, when it raises, not at all. For one thread."""
 
     def __init__(self, snapshot: Snapshot | None = None) -> None:
-        held = snapshot or Snapshot()
-        self._tables = MemoryTransaction(
-            {record.agent_id: record for record in held.paglets},
-            {verdict.transfer_id: verdict for verdict in held.verdicts},
-            dict(held.floors),
-            held.counter,
-            dict(held.queues),
-            {peer.host_id: peer for peer in held.peers},
-        )
+        self._tables = MemoryTransaction.of(snapshot or Snapshot())
 
     def commit(self, rule: Callable[[JournalTransaction], T]) -> T:
         """Apply ``rule`` and return its result; what it raises passes through, and nothing is written."""
@@ -143,12 +158,4 @@ class MemoryJournal:
 
     def snapshot(self) -> Snapshot:
         """What is held now."""
-        held = self._tables
-        return Snapshot(
-            tuple(sorted(held.paglets.values(), key=lambda record: record.agent_id)),
-            tuple(sorted(held.verdicts.values(), key=lambda verdict: verdict.transfer_id)),
-            tuple(sorted(held.floors.items())),
-            held.next_counter,
-            tuple(sorted(held.queues.items())),
-            tuple(sorted(held.peers.values(), key=lambda peer: peer.host_id)),
-        )
+        return self._tables.snapshot()

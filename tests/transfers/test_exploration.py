@@ -79,7 +79,7 @@ def test_no_longer_history_breaks_a_promise(name: str) -> None:
 
 
 def test_a_restored_host_blocks_rather_than_doubles() -> None:
-    findings = explore(Scope(Budget(moves=2, restores=1, crashes=1), settles=False))
+    findings = explore(Scope(Budget(moves=2, discoveries=1, crashes=1), settles=False))
     assert not findings.violation, str(findings)
 
 
@@ -88,7 +88,7 @@ SMALL = [
     Scope(Budget(moves=1, parks=1, refusals=1, messages=1), floors=True, settles=False),
     Scope(Budget(moves=1, losses=1, deadlines=1), settles=False),
     Scope(Budget(clones=1, disposals=1, forgets=1), settles=False),
-    Scope(Budget(here=1, failures=1, restores=1, crashes=1), hooks=True, checkpoints=True, settles=False),
+    Scope(Budget(here=1, failures=1, discoveries=1, crashes=1), hooks=True, checkpoints=True, settles=False),
     Scope(Budget(moves=1, messages=1), receipts=True, settles=False),
 ]
 

@@ -6,76 +6,77 @@ from typing import TYPE_CHECKING, Any
 
 from paglets.persistence.journal.arrivals import Closed, Crossing, Decided
 from paglets.persistence.journal.conflict import JournalConflict
-from paglets.persistence.records import (
-    HookKind,
-    MoveKind,
-    Outcome,
-    PagletRecord,
-    PendingHook,
-    Phase,
-    QueuedRecord,
-)
+from paglets.persistence.records import HookKind, MoveKind, Outcome, PagletRecord, PendingHook, Phase
 from paglets.runtime.transfers import events as on
-from tests.transfers.exploring.actions import STORE, Choice, Maker
-from tests.transfers.exploring.world import (
+from tests.transfers.exploring.choices import NotNowError, duty, will
+from tests.transfers.exploring.living import STORE
+from tests.transfers.exploring.messages import (
     Accepted,
     Answer,
-    BrokenPromiseError,
-    Draft,
     Envelope,
     FloorTold,
     Letter,
-    Life,
     Question,
     Recall,
-    World,
-    busy,
-    records,
 )
+from tests.transfers.exploring.waiting import enqueue
+from tests.transfers.exploring.world import BrokenPromiseError, Life
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from tests.transfers.exploring.scope import Scope
+    from paglets.core.incarnation import TransferId
+    from tests.transfers.exploring.choices import Choice, Maker
+    from tests.transfers.exploring.draft import Draft
 
 
-def deliveries(world: World, scope: Scope) -> Iterator[Choice]:
-    maker = Maker(world, scope)
-    for message in world.net:
-        match message:
-            case Envelope():
-                yield from envelope(maker, message)
-            case Question():
-                yield question(maker, message)
-            case Answer():
-                yield answer(maker, message)
-            case FloorTold():
-                draft = maker.draft()
-                draft.commit(message.target, "note_floor", message.source, message.floor)
-                yield Choice(f"{message.target} notes {message.source}'s floor {message.floor}", draft, True)
-            case Recall():
-                yield from recall(maker, message)
-            case Letter():
-                yield letter(maker, message)
-            case Accepted():
-                yield from accepted(maker, message)
-            case _:
-                raise AssertionError(message)
+def delivery(maker: Maker, message: Any) -> Iterator[Choice]:
+    """What can come of a message that arrives now."""
+    return DELIVERIES[type(message)](maker, message)
 
 
 # --- at the target
 
 
-def envelope(maker: Maker, sent: Envelope) -> Iterator[Choice]:
-    name, transfer_id = sent.target, sent.transfer_id
+def _envelope(maker: Maker, sent: Envelope) -> Iterator[Choice]:
     if maker.may("refusals"):
-        draft = maker.draft("refusals")
-        crossing = Crossing(transfer_id, sent.agent_id, sent.incarnation)
-        decided = draft.commit(name, "fence", name, crossing, "not admitted", at=0.0)
-        say(draft, name, transfer_id, decided)
-        yield Choice(f"{name} refuses {transfer_id}", draft, progress=False)
+        yield will(refuse, sent, spend="refusals")
+    yield duty(decide, sent)
+    if not maker.scope.rules.says_what_is_synced:
+        yield will(say_and_lose, sent)
+
+
+def refuse(draft: Draft, sent: Envelope) -> str:
+    crossing = Crossing(sent.transfer_id, sent.agent_id, sent.incarnation)
+    decided = draft.commit(sent.target, "fence", sent.target, crossing, "not admitted", at=0.0)
+    say(draft, sent.target, sent.transfer_id, decided)
+    return f"{sent.target} refuses {sent.transfer_id}"
+
+
+def decide(draft: Draft, sent: Envelope) -> str:
+    record = _arriving(draft, sent)
+    decided = draft.commit(sent.target, "arrive", sent.target, sent.transfer_id, record, at=0.0)
+    if isinstance(decided, Decided) and decided.fresh and decided.verdict.outcome is Outcome.ARRIVED:
+        _arrived(draft, sent, record, decided)
+    say(draft, sent.target, sent.transfer_id, decided)
+    return f"{sent.target} decides on {sent.transfer_id}: {word(decided)}"
+
+
+def say_and_lose(draft: Draft, sent: Envelope) -> str:
+    """The verdict leaves, and its commit is lost; only where the rules do not wait for it."""
+    host = draft.host(sent.target)
+    record = _arriving(draft, sent)
+    decided = draft.commit(sent.target, "arrive", sent.target, sent.transfer_id, record, at=0.0)
+    if draft.host(sent.target).store == host.store:
+        raise NotNowError
+    draft.put(sent.target, store=host.store)
+    say(draft, sent.target, sent.transfer_id, decided)
+    return f"{sent.target} says {word(decided)} on {sent.transfer_id}, and loses it"
+
+
+def _arriving(draft: Draft, sent: Envelope) -> PagletRecord:
     hook = HookKind.CLONE if sent.kind is MoveKind.CLONE else HookKind.ARRIVAL
-    record = PagletRecord(
+    return PagletRecord(
         agent_id=sent.agent_id,
         birth=sent.birth,
         phase=Phase.INACTIVE if sent.parked else Phase.ACTIVE,
@@ -83,125 +84,146 @@ def envelope(maker: Maker, sent: Envelope) -> Iterator[Choice]:
         class_name="m:C",
         state_class_name="m:S",
         state=sent.state,
-        pending=None if sent.parked or not maker.scope.hooks else PendingHook(hook),
+        pending=None if sent.parked or not draft.scope.hooks else PendingHook(hook),
     )
-    draft = maker.draft()
-    before = draft.host(name).store
-    decided = draft.commit(name, "arrive", name, transfer_id, record, at=0.0)
-    if isinstance(decided, Decided) and decided.fresh and decided.verdict.outcome is Outcome.ARRIVED:
-        arrived(draft, name, sent, record, decided)
-    say(draft, name, transfer_id, decided)
-    yield Choice(f"{name} decides on {transfer_id}: {word(decided)}", draft, progress=True)
-    if not maker.scope.rules.says_what_is_synced and draft.host(name).store != before:
-        draft = maker.draft()
-        say(draft, name, transfer_id, decided)
-        yield Choice(f"{name} says {word(decided)} on {transfer_id}, and loses it", draft, progress=False)
 
 
-def arrived(draft: Draft, name: str, sent: Envelope, record: PagletRecord, decided: Decided) -> None:
-    if ("arrived", sent.transfer_id) in draft.facts:
-        raise BrokenPromiseError(f"I6 {name} accepted {sent.transfer_id} a second time")
-    if ("failed", sent.transfer_id) in draft.facts:
-        raise BrokenPromiseError(f"{sent.transfer_id} arrived, but its source had said that it failed")
-    draft.note("arrived", sent.transfer_id)
+def _arrived(draft: Draft, sent: Envelope, record: PagletRecord, decided: Decided) -> None:
+    name, transfer_id = sent.target, sent.transfer_id
+    if draft.known("arrived", transfer_id):
+        raise BrokenPromiseError(f"I6 {name} accepted {transfer_id} a second time")
+    if draft.known("failed", transfer_id):
+        raise BrokenPromiseError(f"{transfer_id} arrived, but its source had said that it failed")
+    draft.note("arrived", transfer_id)
     draft.note("lives", sent.agent_id)
-    if ("recalled", sent.transfer_id) in draft.facts:
-        draft.note("came on recall", sent.transfer_id)
+    if draft.known("recalled", transfer_id):
+        draft.note("came on recall", transfer_id)
     if decided.replaced is not None:
         draft.end_child(name, Life(record.agent_id, decided.replaced.incarnation))
     if record.phase is Phase.ACTIVE:
         draft.start_child(name, record)
 
 
-def say(draft: Draft, name: str, transfer_id: Any, decided: Any) -> None:
+def say(draft: Draft, name: str, transfer_id: TransferId, decided: Any) -> None:
     """Send the host's word to the source."""
     if isinstance(decided, Closed):
         draft.send(Answer(transfer_id, None))
     elif isinstance(decided, Decided):
         verdict = decided.verdict
-        for fact in draft.facts:
-            if fact[0] == "said" and fact[1] == transfer_id and fact[2] is not verdict.outcome:
-                raise BrokenPromiseError(
-                    f"I5 {name} said {fact[2]} and now {verdict.outcome} on {transfer_id}"
-                )
+        for other in Outcome:
+            if other is not verdict.outcome and draft.known("said", transfer_id, other):
+                raise BrokenPromiseError(f"I5 {name} said {other} and now {verdict.outcome} on {transfer_id}")
         draft.note("said", transfer_id, verdict.outcome)
         draft.send(Answer(transfer_id, verdict.outcome, verdict.incarnation))
 
 
 def word(decided: Any) -> str:
+    """A decision, for people."""
     return decided.verdict.outcome.value if isinstance(decided, Decided) else type(decided).__name__
 
 
-def question(maker: Maker, asked: Question) -> Choice:
+def _question(_: Maker, asked: Question) -> Iterator[Choice]:
+    yield duty(reply, asked)
+
+
+def reply(draft: Draft, asked: Question) -> str:
     name = asked.target
-    draft = maker.draft()
     if asked.floor:
         draft.commit(name, "note_floor", asked.transfer_id.source, asked.floor)
     crossing = Crossing(asked.transfer_id, asked.agent_id, asked.incarnation)
     decided = draft.commit(name, "answer_query", name, crossing, at=0.0)
     say(draft, name, asked.transfer_id, decided)
-    return Choice(f"{name} answers {asked.transfer_id}: {word(decided)}", draft, progress=True)
+    return f"{name} answers {asked.transfer_id}: {word(decided)}"
+
+
+def _floor(_: Maker, told: FloorTold) -> Iterator[Choice]:
+    yield duty(note_floor, told)
+
+
+def note_floor(draft: Draft, told: FloorTold) -> str:
+    draft.commit(told.target, "note_floor", told.source, told.floor)
+    return f"{told.target} notes {told.source}'s floor {told.floor}"
 
 
 # --- at the source
 
 
-def answer(maker: Maker, said: Answer) -> Choice:
+def _answer(_: Maker, said: Answer) -> Iterator[Choice]:
+    yield duty(hear, said)
+
+
+def hear(draft: Draft, said: Answer) -> str:
     name = said.transfer_id.source
-    draft = maker.draft()
-    if maker.scope.receipts:
+    if draft.scope.receipts:
         draft.commit(name, "note_peer_store", "peer", *STORE)
     if said.outcome is None or said.incarnation is None:
         draft.tell(name, said.transfer_id, on.ClosedReceived(0))
-        return Choice(f"{name} hears that {said.transfer_id} is closed", draft, progress=True)
-    draft.tell(
-        name, said.transfer_id, on.VerdictReceived(said.outcome, said.incarnation, "as the target says")
-    )
-    return Choice(f"{name} hears {said.outcome.value} on {said.transfer_id}", draft, progress=True)
+        return f"{name} hears that {said.transfer_id} is closed"
+    verdict = on.VerdictReceived(said.outcome, said.incarnation, "as the target says")
+    draft.tell(name, said.transfer_id, verdict)
+    return f"{name} hears {said.outcome.value} on {said.transfer_id}"
 
 
-def recall(maker: Maker, asked: Recall) -> Iterator[Choice]:
-    if not maker.may("moves"):
-        return
-    name, agent_id = asked.holder, asked.agent_id
-    draft = maker.draft("moves")
-    host = draft.host(name)
-    record = records(host.store).get(agent_id)
-    if record is None or record.phase is not Phase.ACTIVE or record.failed or busy(host, agent_id):
+def _recall(maker: Maker, asked: Recall) -> Iterator[Choice]:
+    host, record = maker.host(asked.holder), maker.record(asked.holder, asked.agent_id)
+    if not maker.may("moves") or record is None or record.phase is not Phase.ACTIVE or record.failed:
         return
     named = asked.incarnation if not maker.scope.rules.recalls_any_life else record.incarnation
-    if record.incarnation == named and Life(agent_id, named) in host.children:
-        draft.begin(name, agent_id, asked.asker, MoveKind.RETRACT)
-        yield Choice(f"{name} starts {agent_id} to {asked.asker}, as asked", draft, progress=False)
+    runs = record.incarnation == named and Life(asked.agent_id, named) in host.children
+    if runs and not host.is_moving(asked.agent_id):
+        yield will(obey, asked, spend="moves")
+
+
+def obey(draft: Draft, asked: Recall) -> str:
+    draft.begin(asked.holder, asked.agent_id, asked.asker, MoveKind.RETRACT)
+    return f"{asked.holder} starts {asked.agent_id} to {asked.asker}, as asked"
 
 
 # --- messages
 
 
-def letter(maker: Maker, sent: Letter) -> Choice:
+def _letter(_: Maker, sent: Letter) -> Iterator[Choice]:
+    yield duty(receive, sent)
+
+
+def receive(draft: Draft, sent: Letter) -> str:
     name, agent_id, message_id = sent.target, sent.agent_id, sent.message_id
-    draft = maker.draft()
-    label = f"{name} gets {message_id} for {agent_id}"
-    host = draft.host(name)
-    record = records(host.store).get(agent_id)
-    if record and record.phase is Phase.ACTIVE and Life(agent_id, record.incarnation) in host.children:
+    record = draft.record(name, agent_id)
+    if record and record.phase is Phase.ACTIVE:
+        if Life(agent_id, record.incarnation) not in draft.host(name).children:
+            raise NotNowError
         draft.note("handled", agent_id, message_id)
         draft.send(Accepted(sent.waits_at, sent.sent_along, agent_id, message_id))
     elif record and record.phase in {Phase.INACTIVE, Phase.PREPARED}:
-        try:
-            draft.commit(name, "enqueue", agent_id, QueuedRecord(message_id, b"", oneway=True, queued_at=0.0))
-            draft.send(Accepted(sent.waits_at, sent.sent_along, agent_id, message_id))
-        except JournalConflict:
-            pass
-    elif (forward := maker.scope.rules.follow(record, sent.followed)) is not None:
+        enqueue(draft, name, agent_id, message_id)
+        draft.send(Accepted(sent.waits_at, sent.sent_along, agent_id, message_id))
+    else:
+        forward = draft.rules.follow(record, sent.followed)
+        if forward is None:
+            raise NotNowError
         draft.send(sent._replace(target=forward.host_id, followed=forward.incarnation))
-    return Choice(label, draft, progress=True)
+    return f"{name} gets {message_id} for {agent_id}"
 
 
-def accepted(maker: Maker, said: Accepted) -> Iterator[Choice]:
-    draft = maker.draft()
+def _accepted(_: Maker, said: Accepted) -> Iterator[Choice]:
+    yield duty(hand_on, said)
+
+
+def hand_on(draft: Draft, said: Accepted) -> str:
     try:
         draft.commit(said.waits_at, "hand_on", said.agent_id, said.sent_along, said.message_id)
     except JournalConflict:
-        return
-    yield Choice(f"{said.waits_at} hears that {said.message_id} was accepted", draft, progress=True)
+        raise NotNowError from None
+    return f"{said.waits_at} hears that {said.message_id} was accepted"
+
+
+DELIVERIES: dict[type[Any], Callable[[Maker, Any], Iterator[Choice]]] = {
+    Envelope: _envelope,
+    Question: _question,
+    FloorTold: _floor,
+    Answer: _answer,
+    Recall: _recall,
+    Letter: _letter,
+    Accepted: _accepted,
+}
+"""By kind of message."""

@@ -6,12 +6,13 @@ from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from paglets.persistence.memory import MemoryJournal, Snapshot
+from paglets.persistence.memory import MemoryTransaction
 from paglets.testing.network.traffic import Traffic
-from tests.transfers.exploring.actions import first_record, own_steps
-from tests.transfers.exploring.deliveries import deliveries
-from tests.transfers.exploring.invariants import at_rest, check
-from tests.transfers.exploring.world import BrokenPromiseError, HostState, Life, World, closed
+from tests.transfers.exploring.choices import take
+from tests.transfers.exploring.invariants import at_rest, check, living
+from tests.transfers.exploring.steps import all_steps
+from tests.transfers.exploring.wanting import first_record
+from tests.transfers.exploring.world import BrokenPromiseError, HostState, Life, World
 
 if TYPE_CHECKING:
     from tests.transfers.exploring.scope import Scope
@@ -77,7 +78,7 @@ def explore(scope: Scope) -> Findings:
             check(world, scope)
         except BrokenPromiseError as broken:
             return Findings(len(graph.worlds), str(broken), graph.history(for_visit))
-        resting.append(at_rest(world, scope))
+        resting.append(at_rest(world.hosts, living(world.facts, scope), scope))
         onward = array("q")
         graph.onward.append(onward)
         broken = expand(scope, graph, for_visit, onward)
@@ -95,13 +96,15 @@ def expand(scope: Scope, graph: _Graph, number: int, onward: array[int]) -> Find
     """Add what follows from a state; a broken promise on the way is returned."""
     world = graph.worlds[number]
     try:
-        for source in (own_steps(world, scope), deliveries(world, scope)):
-            for choice in source:
-                after = choice.draft.done()
-                if after != world:
-                    following = graph.add(after, number, choice.label)
-                    if choice.progress:
-                        onward.append(following)
+        for choice in all_steps(world, scope):
+            taken = take(choice, world, scope)
+            if taken is None:
+                continue
+            after = taken.draft.done(world, choice.spend)
+            if after != world:
+                following = graph.add(after, number, taken.label)
+                if choice.progress:
+                    onward.append(following)
     except BrokenPromiseError as broken:
         return Findings(len(graph.worlds), str(broken), graph.history(number))
     if scope.settles and (world.net or any(world.budget)):
@@ -131,20 +134,20 @@ def first_stuck(graph: _Graph, resting: bytearray) -> int | None:
 
 def start(scope: Scope) -> World:
     """Every paglet created and running where it was born."""
+    return World(tuple(first_hosts(scope)), Traffic(), tuple(scope.budget), frozenset())
+
+
+def first_hosts(scope: Scope) -> list[HostState]:
+    """The hosts, with the paglets that were born there."""
     hosts: list[HostState] = []
     for name in scope.host_ids:
-        journal = MemoryJournal(Snapshot())
+        tx = MemoryTransaction()
         children: set[Life] = set()
         for agent_id, birth in scope.agents.items():
             if birth == name:
-                record = first_record(agent_id, birth)
-                journal.commit(lambda tx, record=record: scope.rules.create(tx, record))
+                record = scope.rules.create(tx, first_record(agent_id, birth))
                 scope.exercised.add("create")
-                journal.commit(
-                    lambda tx, record=record: scope.rules.complete_hook(
-                        tx, record.agent_id, record.incarnation, state=None, at=0.0
-                    )
-                )
+                scope.rules.complete_hook(tx, agent_id, record.incarnation, state=None, at=0.0)
                 children.add(Life(agent_id, record.incarnation))
-        hosts.append(HostState(closed(journal.snapshot()), children=frozenset(children)))
-    return World(tuple(hosts), Traffic(), tuple(scope.budget), frozenset())
+        hosts.append(HostState(scope.pack(tx), children=frozenset(children)))
+    return hosts

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from paglets.persistence import restoring
 from paglets.persistence.journal import (
     arrivals,
     counters,
@@ -15,6 +17,10 @@ from paglets.persistence.journal import (
     queues,
 )
 from paglets.runtime.transfers import source
+from tests.transfers.exploring.stores import as_bytes
+
+if TYPE_CHECKING:
+    from tests.transfers.exploring.stores import Pack
 
 
 class Budget(NamedTuple):
@@ -43,6 +49,10 @@ class Budget(NamedTuple):
     messages: int = 0
     forgets: int = 0
     restores: int = 0
+    """A host's store is lost, and an earlier copy of it put back."""
+    backups: int = 0
+    """A copy of a store is made, to be put back."""
+    discoveries: int = 0
     """A peer shows a host that it was restored from a copy."""
 
 
@@ -76,6 +86,10 @@ class Rules:
     hand_on = staticmethod(queues.hand_on)
     forget = staticmethod(forgetting.forget)
     follow = staticmethod(queues.follow)
+    mark_restored = staticmethod(restoring.mark_restored)
+    park = staticmethod(restoring.park)
+    give_way = staticmethod(restoring.give_way)
+    accept = staticmethod(restoring.accept)
     begin = staticmethod(source.begin)
     resume = staticmethod(source.resume)
     step = staticmethod(source.step)
@@ -106,11 +120,18 @@ class Scope:
     settles: bool = True
     """Also look for states from which the protocol never comes to rest."""
     limit: int = 2_000_000
+    pack: Pack = as_bytes
+    """How stores are kept."""
     exercised: set[str] = field(default_factory=set[str])
     """Names of the rules that were applied and wrote something."""
     refused: set[str] = field(default_factory=set[str])
     """Names of the rules whose compare-and-set said no."""
 
-    @property
+    @cached_property
     def host_ids(self) -> tuple[str, ...]:
         return tuple(self.hosts.split())
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Where a host stands among the hosts of a world."""
+        return {name: i for i, name in enumerate(self.host_ids)}

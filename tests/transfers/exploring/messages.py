@@ -1,0 +1,68 @@
+"""What hosts send each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from paglets.core.incarnation import Incarnation, TransferId
+    from paglets.persistence.records import BlobRef, MoveKind, Outcome
+
+
+class Envelope(NamedTuple):
+    transfer_id: TransferId
+    target: str
+    agent_id: str
+    birth: str
+    incarnation: Incarnation
+    kind: MoveKind
+    parked: bool
+    state: BlobRef | None
+
+
+class Question(NamedTuple):
+    transfer_id: TransferId
+    target: str
+    agent_id: str
+    incarnation: Incarnation
+    floor: int
+
+
+class Answer(NamedTuple):
+    transfer_id: TransferId
+    outcome: Outcome | None
+    """None: closed."""
+    incarnation: Incarnation | None = None
+
+
+class FloorTold(NamedTuple):
+    source: str
+    target: str
+    floor: int
+
+
+class Recall(NamedTuple):
+    """A host asks for a paglet that it saw elsewhere: the first half of a retract."""
+
+    asker: str
+    holder: str
+    agent_id: str
+    incarnation: Incarnation
+
+
+class Letter(NamedTuple):
+    """A message that follows forwards, with where it waits until it is accepted."""
+
+    waits_at: str
+    sent_along: Incarnation
+    target: str
+    agent_id: str
+    message_id: str
+    followed: Incarnation
+
+
+class Accepted(NamedTuple):
+    waits_at: str
+    sent_along: Incarnation
+    agent_id: str
+    message_id: str

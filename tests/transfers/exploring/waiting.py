@@ -1,0 +1,71 @@
+"""Messages that wait durably for a paglet, and the forwards and tombstones that are forgotten one day."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from paglets.persistence.journal.conflict import JournalConflict
+from paglets.persistence.records import PagletRecord, Phase, QueuedRecord
+from tests.transfers.exploring.choices import NotNowError, duty, will
+from tests.transfers.exploring.messages import Letter
+from tests.transfers.exploring.stores import queued
+from tests.transfers.exploring.world import HostState, Life
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.transfers.exploring.choices import Choice, Maker
+    from tests.transfers.exploring.draft import Draft
+
+LONG_AFTER = 1e9
+
+
+def of_what_waits(maker: Maker, name: str, host: HostState, record: PagletRecord) -> Iterator[Choice]:
+    """The steps of messages at one host, for one paglet."""
+    agent_id = record.agent_id
+    if maker.may("messages") and record.phase in {Phase.INACTIVE, Phase.PREPARED}:
+        yield will(accept, name, agent_id, f"m{maker.left('messages')}", spend="messages")
+    for message in queued(host.store, agent_id):
+        if Life(agent_id, record.incarnation) in host.children and record.phase is Phase.ACTIVE:
+            yield duty(handle, name, agent_id, message.message_id)
+        forward = maker.scope.rules.follow(record, None)
+        if forward is not None:
+            life = forward.incarnation
+            letter = Letter(name, life, forward.host_id, agent_id, message.message_id, life)
+            if not maker.is_sent(letter):
+                yield duty(send_on, letter)
+    if record.phase in {Phase.DEPARTED, Phase.TOMBSTONE} and maker.may("forgets"):
+        yield will(forget, name, record, spend="forgets")
+
+
+def accept(draft: Draft, name: str, agent_id: str, message_id: str) -> str:
+    enqueue(draft, name, agent_id, message_id)
+    draft.note("accepted", agent_id, message_id)
+    return f"{name} queues {message_id} for {agent_id}"
+
+
+def enqueue(draft: Draft, name: str, agent_id: str, message_id: str) -> None:
+    """Accept a message durably."""
+    try:
+        draft.commit(name, "enqueue", agent_id, QueuedRecord(message_id, b"", oneway=True, queued_at=0.0))
+    except JournalConflict:
+        raise NotNowError from None
+
+
+def handle(draft: Draft, name: str, agent_id: str, message_id: str) -> str:
+    draft.commit(name, "take_message", agent_id, message_id)
+    draft.note("handled", agent_id, message_id)
+    return f"{name}: {agent_id} handles {message_id}"
+
+
+def send_on(draft: Draft, letter: Letter) -> str:
+    draft.send(letter)
+    return f"{letter.waits_at} forwards {letter.message_id} to {letter.target}"
+
+
+def forget(draft: Draft, name: str, record: PagletRecord) -> str:
+    try:
+        draft.commit(name, "forget", record.agent_id, record.incarnation, now=LONG_AFTER)
+    except JournalConflict:
+        raise NotNowError from None
+    return f"{name} forgets {record.agent_id}"
