@@ -88,15 +88,8 @@ class Births:
             self._gate.check()
         new = _New(agent_id, class_name, state_class_name, state, state_json, init, host_scoped)
         async with self._residents.claim(agent_id, OPERATION_TIMEOUT):
-            self._residents.check_room()
-            child, record, staged = await self._prepare(new, Phase.ACTIVE)
-            try:
-                record = await self._write(_creating(record), record, staged)
-            except BaseException:
-                self._supervisor.end(child, grace=0)
-                raise
-            resident = self._residents.add(record)
-            resident.child = child
+            with self._residents.place(agent_id):
+                resident = await self._enter(new)
         resident.waiting = waiting
         try:
             await self._beginnings.begin(resident, newborn=True)
@@ -117,6 +110,18 @@ class Births:
             child, record, staged = await self._prepare(new, Phase.INACTIVE)
             self._supervisor.end(child, grace=0)
             await self._write(_enlisting(record), record, staged)
+
+    async def _enter(self, new: _New) -> Resident:
+        """Process, record and place on the table."""
+        child, record, staged = await self._prepare(new, Phase.ACTIVE)
+        try:
+            record = await self._write(_creating(record), record, staged)
+        except BaseException:
+            self._supervisor.end(child, grace=0)
+            raise
+        resident = self._residents.add(record)
+        resident.child = child
+        return resident
 
     async def _prepare(self, new: _New, phase: Phase) -> tuple[Child, PagletRecord, StagedBlob]:
         """A new paglet's process, its first record and its first state; nothing is written yet."""

@@ -239,10 +239,9 @@ class Delivery:
         resident = self._residents.get(record.agent_id)
         if resident is None or resident.incarnation != record.incarnation:
             return False
-        with contextlib.suppress(HostError):  # full after all: its next life finds the message
-            if resident.mailbox.put(letter):
-                self._mailboxes.recall(resident)
-            self._mailboxes.pump(resident)
+        if resident.mailbox.keep(letter):  # there was room when it was accepted
+            self._mailboxes.recall(resident)
+        self._mailboxes.pump(resident)
         return True
 
     async def _rouse(self, agent_id: str) -> None:

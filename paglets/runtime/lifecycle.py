@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
     from paglets.persistence.journal.lifecycle import Started
-    from paglets.persistence.records import FileRecord, QueuedRecord
+    from paglets.persistence.records import BlobRef, FileRecord, QueuedRecord
     from paglets.persistence.store import Store
     from paglets.runtime.beginnings import Beginnings
     from paglets.runtime.checkpoints import Checkpoints
@@ -136,9 +136,12 @@ class Lifecycle:
             )
         if not record.host_scoped:
             self._gate.check_held()
-        self._residents.check_room()
+        with self._residents.place(record.agent_id):
+            return await self._revive(record, record.state, reason)
+
+    async def _revive(self, record: PagletRecord, state: BlobRef, reason: str) -> tuple[Resident, Started]:
         rule = lifecycle.activate if record.phase is Phase.INACTIVE else lifecycle.recover
-        with await self._states.load(record.state) as payload:
+        with await self._states.load(state) as payload:
             child, _ = await self._supervisor.start(
                 agent_id=record.agent_id,
                 incarnation=record.incarnation.next(),
@@ -275,7 +278,11 @@ class Lifecycle:
 
     async def settle_clone(self, clone: PagletRecord, payload: Payload, event: dict[str, Any]) -> None:
         """A clone beside its original: one commit, its process, and then its hook."""
-        self._residents.check_room()
+        with self._residents.place(clone.agent_id):
+            resident = await self._enter_clone(clone, payload, event)
+        self._own(self._begin_quietly(resident, ()))
+
+    async def _enter_clone(self, clone: PagletRecord, payload: Payload, event: dict[str, Any]) -> Resident:
         incarnation = clone.incarnation.next()
         child, _ = await self._supervisor.start(
             agent_id=clone.agent_id,
@@ -299,7 +306,7 @@ class Lifecycle:
             raise
         resident = self._residents.add(record)
         resident.child = child
-        self._own(self._begin_quietly(resident, ()))
+        return resident
 
     async def _begin_quietly(self, resident: Resident, waiting: tuple[QueuedRecord, ...]) -> None:
         with contextlib.suppress(PagletError):  # told by the record, and to whoever waits for the arrival

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from paglets.core.errors import HostError
+from paglets.core.fair_share import FairShare
 from paglets.core.messages import UNQUEUED_PRIORITY
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ WINDOW = 8
 _BULKY = 64 * 1024
 _LETTER_BYTES = 1000  # what a letter takes besides its body
 _FIRST = 1 << 40  # above every priority that a message can carry
+_ONE_SENDER = 7.0
+"""What one sender may have waiting, as a multiple of what is free: an eighth is always left to others."""
+_PURGE_EVERY = 64
+"""Refusals after which letters that nobody waits for any more are looked for again."""
 
 
 class Letter:
@@ -79,19 +84,40 @@ class Mailbox:
     the one in progress. The others are handed over ahead, to spare it the wait, and are to be called back when
     one comes that goes before them, or when nothing more shall be handled.
 
-    ``limit`` (letters) and ``limit_bytes`` bound what waits: a letter over them is refused with ``HostError``.
-    Several parties can hold it back at once; letters flow again when the last has let go.
+    ``limit`` (letters) and ``limit_bytes`` bound what waits, fairly among senders, and ``room`` the bytes in all
+    mailboxes of a host, fairly among paglets: a letter over them is refused with ``HostError``. It counts until it
+    is ``done``. Several parties can hold it back at once; letters flow again when the last has let go.
     """
 
-    __slots__ = ("_bytes", "_handed", "_heap", "_holds", "_limit", "_limit_bytes", "_sequence", "recalling")
+    __slots__ = (
+        "_bytes",
+        "_handed",
+        "_heap",
+        "_holds",
+        "_letters",
+        "_owner",
+        "_refusals",
+        "_room",
+        "_sequence",
+        "recalling",
+    )
 
-    def __init__(self, limit: int = 10_000, limit_bytes: int = 64 * 1024**2) -> None:
-        self._bytes = 0
-        self._limit_bytes = limit_bytes
+    def __init__(
+        self,
+        limit: int = 10_000,
+        limit_bytes: int = 64 * 1024**2,
+        *,
+        owner: str = "",
+        room: FairShare | None = None,
+    ) -> None:
+        self._owner = owner
+        self._letters = FairShare("", limit, share=_ONE_SENDER)
+        self._bytes = FairShare("", limit_bytes, share=_ONE_SENDER)
+        self._room = room if room is not None else FairShare("", limit_bytes)
         self._heap: list[tuple[int, int, Letter]] = []
         self._handed: deque[Letter] = deque()
         self._sequence = 0
-        self._limit = limit
+        self._refusals = 0
         self._holds = 0
         self.recalling = False
         """What was handed over ahead is being called back; nothing is handed over meanwhile."""
@@ -124,21 +150,59 @@ class Mailbox:
 
     def check_room(self, letter: Letter) -> None:
         """``HostError`` when it is too full for a letter."""
-        if len(self._heap) >= self._limit:
-            raise HostError(
-                f"the mailbox of {letter.params.agent_id} is full: {self._limit} messages wait; send more slowly"
+        reason = self._too_full(letter)
+        if reason and self._purge():
+            reason = self._too_full(letter)
+        if reason:
+            self._room.refuse(self._owner)
+            raise HostError(f"{reason}; send more slowly, or wait for replies")
+
+    def _too_full(self, letter: Letter) -> str:
+        sender, agent_id = letter.params.sender or "", letter.params.agent_id
+        if not self._letters.fits(sender):
+            return (
+                f"the mailbox of {agent_id} is full: {self._letters.used} messages wait, "
+                f"{self._letters.held(sender)} of them from {sender or 'programs'}"
             )
-        if self._heap and self._bytes + letter.size > self._limit_bytes:
-            raise HostError(
-                f"the mailbox of {letter.params.agent_id} is full: {self._bytes} bytes of messages wait; "
-                "send more slowly"
+        if self._letters.used and not self._bytes.fits(sender, letter.size):
+            return (
+                f"the mailbox of {agent_id} is full: {self._bytes.used} bytes of messages wait, "
+                f"{self._bytes.held(sender)} of them from {sender or 'programs'}"
             )
+        if not self._room.fits(self._owner, letter.size) and (self._letters.used or self._room.used):
+            return (
+                f"the mailboxes of this host are full: {self._room.used} bytes of messages wait, "
+                f"{self._room.held(self._owner)} of them for {agent_id}"
+            )
+        return ""
+
+    def _purge(self) -> bool:
+        """Drop letters whose senders have given up, so that they take no room; now and then only, as it takes time."""
+        self._refusals += 1
+        if self._refusals % _PURGE_EVERY != 1:
+            return False
+        standing = [item for item in self._heap if not item[2].abandoned]
+        for _, _, letter in self._heap:
+            if letter.abandoned:
+                self._leave(letter)
+        found = len(standing) < len(self._heap)
+        self._heap = standing
+        heapq.heapify(self._heap)
+        return found
 
     def put(self, letter: Letter) -> bool:
         """Add a letter; whether it goes before one that was handed over ahead. ``HostError``: it is full."""
         self.check_room(letter)
+        return self.keep(letter)
+
+    def keep(self, letter: Letter) -> bool:
+        """As ``put`` for a letter that was accepted before: there is always room for it."""
         self._sequence += 1
         letter.turn = self._sequence
+        sender = letter.params.sender or ""
+        self._letters.add(sender)
+        self._bytes.add(sender, letter.size)
+        self._room.add(self._owner, letter.size)
         self._push(letter)
         return any(letter.place < each.place for each in islice(self._handed, 1, None))
 
@@ -150,7 +214,7 @@ class Mailbox:
         while self._heap and not self._holds and not self.recalling:
             letter = self._heap[0][2]
             if letter.abandoned:
-                self._pop()
+                self._leave(self._pop())
             elif self._handed and (len(self._handed) >= WINDOW or letter.bulky):
                 return None
             else:
@@ -162,10 +226,11 @@ class Mailbox:
         """A letter that was handed over has been handled, or will not be; nothing happens when it was put back."""
         if letter in self._handed:
             self._handed.remove(letter)
+            self._leave(letter)
 
     def put_back(self, letter: Letter) -> None:
         """A letter that was handed over was not handled: it waits where it waited before."""
-        self.done(letter)
+        self._handed.remove(letter)
         self._push(letter)
 
     @property
@@ -182,14 +247,18 @@ class Mailbox:
         """Take out everything that waits, in order; what is handed over stays."""
         letters = [letter for _, _, letter in sorted(self._heap, key=lambda item: item[:2])]
         self._heap.clear()
-        self._bytes = 0
+        for letter in letters:
+            self._leave(letter)
         return letters
 
     def _push(self, letter: Letter) -> None:
-        self._bytes += letter.size
         heapq.heappush(self._heap, (*letter.place, letter))
 
     def _pop(self) -> Letter:
-        letter = heapq.heappop(self._heap)[2]
-        self._bytes -= letter.size
-        return letter
+        return heapq.heappop(self._heap)[2]
+
+    def _leave(self, letter: Letter) -> None:
+        sender = letter.params.sender or ""
+        self._letters.give_back(sender)
+        self._bytes.give_back(sender, letter.size)
+        self._room.give_back(self._owner, letter.size)

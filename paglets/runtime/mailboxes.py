@@ -155,16 +155,16 @@ class Mailboxes:
         """What waits for one life waits for the next, in its order; the queue in the journal is read anew for it."""
         for letter in earlier.mailbox.drain():
             if not letter.durable:
-                successor.mailbox.put(letter)
+                successor.mailbox.keep(letter)
 
     def open(self, resident: Resident, waiting: Iterable[QueuedRecord] = ()) -> None:
         """Let letters flow to a paglet whose first hook has returned, those queued durably first."""
         fresh = resident.mailbox.drain()
         for record in waiting:
             params = msgspec.json.decode(record.message, type=MessageParams)
-            resident.mailbox.put(Letter(params, None, durable=True))
+            resident.mailbox.keep(Letter(params, None, durable=True))
         for letter in fresh:
-            resident.mailbox.put(letter)
+            resident.mailbox.keep(letter)
         resident.mailbox.let_go()
         self.pump(resident)
 

@@ -7,6 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from paglets.core.errors import HostError, LifecycleError
+from paglets.core.fair_share import FairShare
 from paglets.runtime.mailbox import Mailbox
 from paglets.runtime.notices import Notices
 from paglets.runtime.turns import Turns
@@ -15,7 +16,7 @@ OPERATION_TIMEOUT = 30.0
 """Seconds that an operation waits for its turn on a paglet."""
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 
     from paglets.core.errors import TransferInDoubtError
     from paglets.core.incarnation import Incarnation
@@ -93,11 +94,14 @@ def _retrieve(future: asyncio.Future[None]) -> None:
 class Residents:
     """All residents by id, and one life-cycle lock for every id that somebody works on."""
 
-    def __init__(self, limit: int, mailbox_limit: int) -> None:
+    def __init__(self, limit: int, mailbox_limit: int, waiting_bytes: int = 256 * 1024**2) -> None:
         self._residents: dict[str, Resident] = {}
         self._turns = Turns()
         self._limit = limit
+        self._beginning = 0
         self._mailbox_limit = mailbox_limit
+        self.mail_room = FairShare("bytes of messages that wait", waiting_bytes)
+        """Bytes in all mailboxes, by paglet."""
         self.on_ended: list[Callable[[Child], None]] = []
         """Told of each life that is over: its paglet was parked, has left, crashed, or goes on in another process.
 
@@ -118,16 +122,45 @@ class Residents:
         """The resident of that id, or None: then the store knows more."""
         return self._residents.get(agent_id)
 
-    def check_room(self) -> None:
-        """``HostError`` when the host holds as many active paglets as it may."""
-        if len(self._residents) >= self._limit:
+    @property
+    def limit(self) -> int:
+        """How many there may be."""
+        return self._limit
+
+    def check_room(self, *, spare: bool = False) -> None:
+        """``HostError`` when the host holds as many active paglets as it may.
+
+        ``spare``: leave the last eighth free, for people and for paglets that wake.
+        """
+        limit = self._limit - self._limit // 8 if spare else self._limit
+        if len(self._residents) + self._beginning >= limit:
             raise HostError(
-                f"this host already runs {self._limit} paglets; deactivate or move some, or raise its limit"
+                f"this host already runs {len(self._residents)} paglets of {self._limit}"
+                f"{', and keeps the rest of its places for people and parked paglets' if spare else ''}; "
+                "deactivate or move some, or raise its limit"
             )
+
+    @contextlib.contextmanager
+    def place(self, agent_id: str) -> Generator[None]:
+        """Keep a place for a paglet that is being given a process; ``HostError`` when there is none.
+
+        Processes take a while to come, so many could be asked for before the first of them counts. One that is on
+        the table has its place.
+        """
+        if agent_id in self._residents:
+            yield
+            return
+        self.check_room()
+        self._beginning += 1
+        try:
+            yield
+        finally:
+            self._beginning -= 1
 
     def add(self, record: PagletRecord) -> Resident:
         """A new resident for the record, its mailbox held until its first hook has returned."""
-        resident = Resident(record, Mailbox(self._mailbox_limit))
+        mailbox = Mailbox(self._mailbox_limit, owner=record.agent_id, room=self.mail_room)
+        resident = Resident(record, mailbox)
         resident.mailbox.hold()
         earlier = self._residents.get(record.agent_id)
         self._residents[record.agent_id] = resident

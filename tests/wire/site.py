@@ -112,6 +112,7 @@ class Rig:
             "fail": Operation(EchoParams, self.fail),
             "crash": Operation(EchoParams, self.crash),
             "wait": Operation(EchoParams, self.wait),
+            "wait.large": Operation(NumberParams, self.wait_large),
             "members.only": Operation(EchoParams, self.echo, frozenset({PeerKind.MEMBER})),
             "double": Operation(NumberParams, self.double),
             "bad.raw": Operation(EchoParams, self.bad_raw),
@@ -158,6 +159,10 @@ class Rig:
         finally:
             self.running.discard(name)
         return "released"
+
+    async def wait_large(self, peer: Peer, params: NumberParams) -> str:
+        await self.release.wait()
+        return "x" * params.number
 
     async def double(self, peer: Peer, params: NumberParams) -> dict[str, int]:
         return {"double": 2 * params.number}

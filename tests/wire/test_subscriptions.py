@@ -96,7 +96,7 @@ async def test_a_slow_subscriber_is_dropped_with_a_notice_and_the_link_lives_on(
 
 
 async def test_queued_events_follow_when_the_subscriber_reads_again(site: Site) -> None:
-    rig = await site.rig()
+    rig = await site.rig(subscription_bytes=64 * 1024 * 1024)
     async with RawLink.open(rig, site.member()) as link:
         await link.ask(b'{"jsonrpc":"2.0","method":"events","id":1}')
         link.stop_reading()

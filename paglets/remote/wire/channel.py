@@ -119,6 +119,11 @@ class Channel(asyncio.Protocol):
         """Whether so much output waits that a writer should ``drain`` before it goes on."""
         return self._write_paused
 
+    @property
+    def unsent(self) -> int:
+        """Bytes of output that wait to be taken by the other side, about."""
+        return self.transport.get_write_buffer_size()
+
     async def drain(self) -> None:
         """Wait until output moves again. ``ConnectionError`` when the connection is lost meanwhile."""
         if not self._write_paused:

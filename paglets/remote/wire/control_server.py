@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from paglets.core.errors import HostError, PagletError, SerializationError
+from paglets.core.fair_share import FairShare
 from paglets.remote import api
 from paglets.remote.moved import MovedReply
 from paglets.remote.wire import frames
@@ -71,9 +72,15 @@ class ControlServer:
     strangers: Strangers
     running: set[asyncio.Future[Result]] = field(default_factory=set["asyncio.Future[Result]"])
     """Calls of all connections that have not ended yet, cancelled ones too."""
+    call_bytes: FairShare = field(init=False)
+    """Bytes of calls that wait for their answer, by peer."""
+    subscribers: FairShare = field(init=False)
+    """Subscriptions by peer."""
     _table: dict[str, _Entry] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.call_bytes = FairShare("bytes of calls by peers", self.settings.max_call_bytes)
+        self.subscribers = FairShare("subscriptions", self.settings.max_subscriptions_here)
         self._table = {
             method: _Entry(operation, msgspec.json.Decoder(operation.params))
             for method, operation in self.operations.items()
@@ -122,11 +129,14 @@ class ControlConnection:
             return  # no operation is a notification; the specification wants silence
         if request_id in self._running:
             self._bad_frame(frames.FrameError(frames.INVALID_REQUEST, "this id is in use", request_id))
-        elif len(self._running) >= self._places(request.method):
+        elif len(self._running) >= self._places(request.method) or not self._server.call_bytes.fits(
+            self.peer.share_key, len(data)
+        ):
+            self._server.call_bytes.refuse(self.peer.share_key)
             busy = HostError("too many calls wait for their answers; try again when some have been given")
             self._fail(request_id, frames.TOO_BUSY, busy)
         else:
-            self._begin(request_id, request)
+            self._begin(request_id, request, len(data))
 
     def writable(self) -> None:
         """There is room for events again."""
@@ -140,7 +150,8 @@ class ControlConnection:
             running.cancel()
         for subscription in tuple(self._subscriptions.values()):
             subscription.end()
-        self._subscriptions.clear()
+        for number in tuple(self._subscriptions):
+            self._forget(number)
 
     # --- calls ---------------------------------------------------------------------------------------
 
@@ -151,7 +162,7 @@ class ControlConnection:
             return places - max(1, places // 8)
         return places
 
-    def _begin(self, request_id: frames.RequestId, request: frames.Request) -> None:
+    def _begin(self, request_id: frames.RequestId, request: frames.Request, size: int) -> None:
         entry = self._server.lookup(request.method)
         if entry is None and request.method != api.SUBSCRIPTION_CANCEL:
             message = f"there is no operation {request.method[:100]!r} here"
@@ -184,7 +195,14 @@ class ControlConnection:
         running = answer if isinstance(answer, asyncio.Future) else asyncio.ensure_future(answer)
         self._running[request_id] = running
         self._server.running.add(running)
-        running.add_done_callback(lambda done: self._answer(request_id, request.method, done))
+        self._server.call_bytes.add(self.peer.share_key, size)
+        method = request.method  # the request itself, with its parameters, is not kept
+
+        def ended(done: asyncio.Future[Result]) -> None:
+            self._server.call_bytes.give_back(self.peer.share_key, size)
+            self._answer(request_id, method, done)
+
+        running.add_done_callback(ended)
 
     def _answer(self, request_id: frames.RequestId, method: str, done: asyncio.Future[Result]) -> None:
         del self._running[request_id]
@@ -204,14 +222,10 @@ class ControlConnection:
             except (TypeError, ValueError) as bad_result:
                 error = bad_result
             else:
-                bound = self._server.settings.max_control_frame
-                if len(frame) <= bound:
+                error = self._not_to_be_sent(method, frame)
+                if error is None:
                     self._send(frame)
                     return
-                # The other side would have to end the link, and with it everybody's calls.
-                error = SerializationError(
-                    f"{method}: an answer of {len(frame)} bytes is over the bound of {bound}"
-                )
         if isinstance(error, PagletError):
             self._fail(request_id, frames.OPERATION_FAILED, error)
             return
@@ -220,11 +234,30 @@ class ControlConnection:
         )
         self._fail(request_id, frames.INTERNAL_ERROR, HostError(f"{method}: {type(error).__name__}: {error}"))
 
+    def _not_to_be_sent(self, method: str, frame: bytes) -> PagletError | None:
+        settings = self._server.settings
+        if len(frame) > settings.max_control_frame:
+            # The other side would have to end the link, and with it everybody's calls.
+            return SerializationError(
+                f"{method}: an answer of {len(frame)} bytes is over the bound of {settings.max_control_frame}"
+            )
+        if self._overflows(len(frame), settings.max_unsent):
+            return HostError(
+                f"{method} was carried out, but its answer of {len(frame)} bytes was dropped: "
+                f"{self._channel.unsent} bytes wait for you to read them"
+            )
+        return None
+
+    def _overflows(self, size: int, bound: int) -> bool:
+        return self._channel.stuck and self._channel.unsent + size > bound
+
     # --- subscriptions -------------------------------------------------------------------------------
 
     def _subscribe(self, request_id: frames.RequestId, operation: SubscriptionOperation, params: Any) -> None:
-        if len(self._subscriptions) >= self._server.settings.max_subscriptions:
-            message = "this connection has as many subscriptions as it may"
+        mine = len(self._subscriptions) < self._server.settings.max_subscriptions
+        if not mine or not self._server.subscribers.take(self.peer.share_key):
+            whose = "the host" if mine else "this connection"
+            message = f"{whose} has as many subscriptions as it may; end some, or ask again later"
             self._fail(request_id, frames.TOO_BUSY, HostError(message))
             return
         number = self._next_subscription
@@ -233,8 +266,9 @@ class ControlConnection:
             number,
             operation.notification,
             self._channel,
-            self._server.settings.subscription_queue,
             self._forget,
+            limit=self._server.settings.subscription_queue,
+            limit_bytes=self._server.settings.subscription_bytes,
         )
         self._subscriptions[number] = subscription
         self._send(frames.encode_result(request_id, b'{"subscription":%d}' % number))
@@ -249,13 +283,15 @@ class ControlConnection:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._fail(request_id, frames.INVALID_PARAMS, HostError(f"{request.method}: {error}"))
             return
-        subscription = self._subscriptions.pop(number, None)
+        subscription = self._subscriptions.get(number)
         if subscription is not None:
             subscription.end()
+            self._forget(number)
         self._send(frames.encode_result(request_id, b"{}"))
 
     def _forget(self, number: int) -> None:
-        self._subscriptions.pop(number, None)
+        if self._subscriptions.pop(number, None) is not None:
+            self._server.subscribers.give_back(self.peer.share_key)
 
     # --- what leaves ---------------------------------------------------------------------------------
 
@@ -264,7 +300,11 @@ class ControlConnection:
             self._channel.send_text(frame)
 
     def _fail(self, request_id: frames.RequestId, code: int, error: PagletError) -> None:
-        self._send(frames.encode_error(request_id, code, str(error), report_of(error)))
+        frame = frames.encode_error(request_id, code, str(error), report_of(error))
+        if self._channel.is_open and self._overflows(len(frame), 2 * self._server.settings.max_unsent):
+            self._channel.abort("it does not read what it is answered")
+        else:
+            self._send(frame)
 
     def _bad_frame(self, error: frames.FrameError) -> None:
         self._bad_frames += 1

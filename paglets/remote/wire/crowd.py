@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from typing import TYPE_CHECKING
 
+from paglets.core.fair_share import FairShare
+from paglets.remote.wire.peer import PeerKind
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from paglets.remote.wire.channel import Channel
     from paglets.remote.wire.peer import Peer
     from paglets.remote.wire.settings import WireSettings
@@ -16,31 +20,35 @@ class Crowd:
     """Every opened connection of a host, bounded in all and for each peer."""
 
     def __init__(self, settings: WireSettings) -> None:
-        self._settings = settings
         self._channels: dict[Channel, str] = {}
-        self._per_peer: Counter[str] = Counter()
+        self._most_of_one = settings.max_connections_per_peer
+        self.share = FairShare("connections", settings.max_connections, each=self._most_of_one)
 
     def __len__(self) -> int:
         return len(self._channels)
 
+    def __iter__(self) -> Iterator[Channel]:
+        return iter(tuple(self._channels))
+
+    @property
+    def unsent(self) -> int:
+        """Bytes of output that all of them have not taken yet, about."""
+        return sum(channel.unsent for channel in self._channels)
+
     def join(self, channel: Channel, peer: Peer | None) -> bool:
         """Count a connection until it closes; false, and uncounted, when its peer or the host has enough."""
-        key = "" if peer is None else peer.host_id or peer.kind.value
-        if (
-            len(self._channels) >= self._settings.max_connections
-            or self._per_peer[key] >= self._settings.max_connections_per_peer
-        ):
+        key = "" if peer is None else peer.share_key
+        if peer is not None and peer.kind is PeerKind.LOCAL and self.share.held(key) < self._most_of_one:
+            self.share.add(key)  # whoever wants to see why the host is full gets in
+        elif not self.share.take(key):
             return False
         self._channels[channel] = key
-        self._per_peer[key] += 1
         channel.when_closed(lambda: self._left(channel, key))
         return True
 
     def _left(self, channel: Channel, key: str) -> None:
         del self._channels[channel]
-        self._per_peer[key] -= 1
-        if not self._per_peer[key]:
-            del self._per_peer[key]
+        self.share.give_back(key)
 
     def expel(self, host_id: str, code: int, reason: str) -> None:
         """Ask every connection of one peer to go."""

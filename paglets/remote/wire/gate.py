@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 from paglets.core.errors import AuthenticationError, ForbiddenError, HostError, PagletError
+from paglets.core.fair_share import FairShare
 from paglets.remote.wire.peer import Peer, Trust
 from paglets.remote.wire.reads import ReadTable, answer_read, error_response, json_response
 from paglets.remote.wire.settings import CONTROL_PATH, STREAM_PATH, SUBPROTOCOL
@@ -56,6 +57,8 @@ class Gate:
         self._crowd = crowd
         self._tasks = tasks
         self._settings = settings
+        self.read_bytes = FairShare("bytes of answers to reads", settings.max_responses_bytes)
+        """Answers that their readers have not taken yet, by peer."""
 
     def admit(self, channel: Channel, request: Request, address: str, local: Peer | None) -> None:
         """Answer the request that opens a connection, or upgrade it."""
@@ -110,6 +113,16 @@ class Gate:
 
     async def _serve_read(self, channel: Channel, resource: str, peer: Peer) -> None:
         response = await answer_read(self._reads, resource, peer, self._settings)
+        key, size = peer.share_key, len(response.body)
+        if channel.is_gone:
+            return
+        if not self.read_bytes.take(key, size):
+            error = HostError(
+                f"{self.read_bytes.held(key)} bytes of answers wait for you to read them; read those, and ask again"
+            )
+            self._respond(channel, error_response(HTTPStatus.SERVICE_UNAVAILABLE, error))
+            return
+        channel.when_closed(lambda: self.read_bytes.give_back(key, size))
         self._respond(channel, response)
 
     def _respond(self, channel: Channel, response: Response) -> None:

@@ -40,7 +40,9 @@ class _EventParams(msgspec.Struct, frozen=True):
 class Link:
     """An open control link to a host."""
 
-    def __init__(self, channel: Channel, peer: Peer, url: str, *, max_waiting: int, max_frame: int) -> None:
+    def __init__(
+        self, channel: Channel, peer: Peer, url: str, *, max_waiting: int, max_frame: int, max_unsent: int
+    ) -> None:
         self.peer = peer
         """Who answers."""
         self.url = url
@@ -49,6 +51,7 @@ class Link:
         self._channel = channel
         self._max_waiting = max_waiting
         self._max_frame = max_frame
+        self._max_unsent = max_unsent
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
         self._events: dict[int, Receive] = {}
         self._subscribing: dict[int, Receive] = {}
@@ -66,6 +69,11 @@ class Link:
         return self._channel.is_open and not self._channel.stuck
 
     @property
+    def unsent(self) -> int:
+        """Bytes that wait to be taken by the host, about."""
+        return self._channel.unsent
+
+    @property
     def is_idle(self) -> bool:
         """Whether nobody waits for anything here."""
         return not self._waiting and not self._events
@@ -77,8 +85,7 @@ class Link:
         lost. A call whose answer did not come may or may not have been carried out.
         """
         self.last_used = self._channel.now()
-        if self._channel.stuck:
-            await self._channel.drain()
+        await self._room()
         request_id, answer = self.begin(request_prefix(method), _encoder.encode(params))
         timer = (
             self._loop.call_later(timeout, self._expire, request_id, method) if timeout is not None else None
@@ -89,6 +96,14 @@ class Link:
             self._waiting.pop(request_id, None)
             if timer is not None:
                 timer.cancel()
+
+    async def _room(self) -> None:
+        """Wait until earlier output has left: those who wait go on one by one, not all into the buffer at once."""
+        try:
+            while self._channel.stuck:
+                await self._channel.drain()
+        except OSError as error:
+            raise HostAwayError(f"the connection to the host at {self.url} is closed: {error}") from None
 
     def call_soon(self, method: str, params: bytes, timeout: float | None) -> asyncio.Future[bytes]:
         """As ``call`` with parameters that are JSON already: sent now, answered in the future.
@@ -113,6 +128,10 @@ class Link:
         """Send a call, now: its id, and the future of its raw JSON result. ``RemoteHostError`` if not."""
         if len(self._waiting) >= self._max_waiting:
             raise RemoteHostError(f"too many calls wait for the host at {self.url}")
+        if self._channel.stuck and self._channel.unsent + len(params) > self._max_unsent:
+            raise RemoteHostError(
+                f"{self._channel.unsent} bytes wait to be sent to the host at {self.url}; try again when it has read"
+            )
         if len(prefix) + len(params) > self._max_frame - _FRAME_ROOM:
             # The other side would have to end the link, and with it everybody's calls.
             raise SerializationError(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from paglets.core.fair_share import FairShare
     from paglets.remote.wire.peer import Trust
 
 logger = logging.getLogger(__name__)
@@ -61,12 +62,13 @@ class Listener:
         self.settings = settings or WireSettings()
         self.strangers = Strangers(security, self.settings.security_interval)
         self._tasks = TaskSet()
-        self._crowd = Crowd(self.settings)
+        self.crowd = Crowd(self.settings)
+        """Every opened connection."""
         self._control = ControlServer(operations, self.settings, self.strangers)
         self._streams = StreamServer(
             streams, strangers=self.strangers, tasks=self._tasks, settings=self.settings
         )
-        gate = Gate(
+        self._gate = Gate(
             trust,
             self._control,
             self._streams,
@@ -74,11 +76,11 @@ class Listener:
             opened=opened,
             ready=ready,
             strangers=self.strangers,
-            crowd=self._crowd,
+            crowd=self.crowd,
             tasks=self._tasks,
             settings=self.settings,
         )
-        self._entrance = Entrance(trust, gate, self.strangers, self._tasks, self.settings)
+        self._entrance = Entrance(trust, self._gate, self.strangers, self._tasks, self.settings)
         self._sockets: list[socket.socket] = []
         self._socket_path: Path | None = None
         self.port = 0
@@ -113,19 +115,36 @@ class Listener:
         """Stop accepting, close every connection politely, cut what does not go within the close timeout."""
         self._close_sockets()
         self._entrance.close()
-        await self._crowd.disperse(_GOING_AWAY, reason)
+        await self.crowd.disperse(_GOING_AWAY, reason)
         await self._tasks.close()
         await self._control.settle()
         self.strangers.close()
 
     def expel(self, host_id: str, reason: str = "its key was revoked") -> None:
         """Close every connection of one peer; whether it may come back is for ``Trust.identify`` to say."""
-        self._crowd.expel(host_id, _POLICY_VIOLATION, reason)
+        self.crowd.expel(host_id, _POLICY_VIOLATION, reason)
 
     @property
     def connections(self) -> int:
         """How many connections there are: control links, streams, and reads that are being answered."""
-        return len(self._crowd)
+        return len(self.crowd)
+
+    @property
+    def calls(self) -> int:
+        """How many calls of peers are not answered yet."""
+        return len(self._control.running)
+
+    @property
+    def shares(self) -> tuple[FairShare, ...]:
+        """What all peers share: connections, subscriptions, streams, bytes of calls and of answers to reads."""
+        control = self._control
+        return (
+            self.crowd.share,
+            control.subscribers,
+            self._streams.share,
+            control.call_bytes,
+            self._gate.read_bytes,
+        )
 
     @property
     def counts(self) -> dict[str, int]:

@@ -32,6 +32,11 @@ class Peer(msgspec.Struct, frozen=True):
     address: str = ""
     """Where the connection comes from, for logs."""
 
+    @property
+    def share_key(self) -> str:
+        """Whose share of what is bounded it takes: that of its key, or of its kind when it has none."""
+        return self.host_id or self.kind.value
+
 
 class Trust(Protocol):
     """TLS contexts, and the one decision about certificates."""

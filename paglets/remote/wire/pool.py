@@ -225,6 +225,7 @@ class LinkPool:
             url,
             max_waiting=self.settings.max_waiting_calls,
             max_frame=self.settings.max_control_frame,
+            max_unsent=self.settings.max_unsent,
         )
 
     def _dialled(self, key: str, done: asyncio.Task[Link]) -> None:

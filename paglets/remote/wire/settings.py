@@ -35,6 +35,7 @@ class WireSettings:
     """At most one report per reason in this time; it says how many it stands for."""
     # --- connections ---------------------------------------------------------------------------------
     max_connections: int = 1024
+    """Shared fairly among peers. The local socket lets people in when all others are taken, too."""
     max_connections_per_peer: int = 64
     backlog: int = 512
     ping_interval: float = 15.0
@@ -44,18 +45,26 @@ class WireSettings:
     close_timeout: float = 2.0
     write_limit: int = 64 * 1024
     """Buffered output at which a writer waits; half of it lets the writer go on."""
+    max_unsent: int = 32 * 1024 * 1024
+    """Buffered output of a connection beyond which answers and calls are not added to it, but fail."""
     # --- control links -------------------------------------------------------------------------------
     max_control_frame: int = MAX_CONTROL_FRAME
     max_in_flight: int = 4096
     """Calls of one connection that wait for their answer."""
+    max_call_bytes: int = 256 * 1024 * 1024
+    """Calls of all connections that wait for their answer, shared fairly among peers."""
     max_bad_frames: int = 16
     max_subscriptions: int = 16
     """Subscriptions of one connection."""
+    max_subscriptions_here: int = 256
+    """Of all connections, shared fairly among peers."""
     subscription_queue: int = 1000
     """Events that wait for a slow subscriber before it is dropped."""
+    subscription_bytes: int = 1024 * 1024
+    """And their bytes."""
     # --- streams -------------------------------------------------------------------------------------
     max_streams: int = 32
-    """Streams that are open to this host at a time."""
+    """Streams that are open to this host at a time; one peer gets three quarters of them at most."""
     max_header_bytes: int = 256 * 1024
     """Header, trailer and verdict frames."""
     max_payload_bytes: int = 16 * 1024 * 1024 * 1024
@@ -66,6 +75,8 @@ class WireSettings:
     read_timeout: float = 30.0
     max_page: int = 1000
     max_response_bytes: int = 64 * 1024 * 1024
+    max_responses_bytes: int = 256 * 1024 * 1024
+    """Answers to all reads that are not sent yet, shared fairly among peers."""
     # --- the calling side ----------------------------------------------------------------------------
     dial_timeout: float = 5.0
     doubt_timeout: float = 3.0

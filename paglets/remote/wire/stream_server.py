@@ -12,6 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from paglets.core.errors import HostError, PagletError, TransferError
+from paglets.core.fair_share import FairShare
 from paglets.remote.wire.reports import report_of
 from paglets.remote.wire.settings import CHUNK_BYTES, REFUSED_PREFIX
 from paglets.remote.wire.strangers import Refusal, Strangers
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _QUEUE_HIGH = 4  # frames that wait for the handler before reading stops
+_ONE_PEER = 3.0
+"""What one peer may have open, as a multiple of what is free: a quarter is always left to others."""
 
 
 class StreamHandler(Protocol):
@@ -98,7 +101,7 @@ class StreamServer:
         self.handler = handler
         self.settings = settings
         self.strangers = strangers
-        self.open_streams = 0
+        self.share = FairShare("streams", settings.max_streams, share=_ONE_PEER)
         self._tasks = tasks
 
     def connect(self, channel: Channel, peer: Peer) -> None:
@@ -181,14 +184,19 @@ class StreamConnection:
             return False  # between transfers, either side may go
         if not text or len(header) > self._server.settings.max_header_bytes:
             self._misbehaved("a stream begins with a header frame")
-        elif self._server.open_streams >= self._server.settings.max_streams:
-            self._refuse(HostError("this host takes as many streams as it may; try again"))
+        elif not self._server.share.take(self._peer.share_key):
+            share = self._server.share
+            own = share.held(self._peer.share_key)
+            self._refuse(
+                HostError(
+                    f"this host takes as many streams as it may, {own} of {share.used} from you; try again"
+                )
+            )
         else:
-            self._server.open_streams += 1
             try:
                 return await self._take(header)
             finally:
-                self._server.open_streams -= 1
+                self._server.share.give_back(self._peer.share_key)
         return False
 
     async def _take(self, header: bytes) -> bool:

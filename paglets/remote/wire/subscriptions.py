@@ -23,12 +23,21 @@ class Subscription:
     """One subscription of one connection; ends by itself when the subscriber is too slow, and says so."""
 
     def __init__(
-        self, number: int, notification: str, channel: Channel, limit: int, forget: Callable[[int], None]
+        self,
+        number: int,
+        notification: str,
+        channel: Channel,
+        forget: Callable[[int], None],
+        *,
+        limit: int,
+        limit_bytes: int,
     ) -> None:
         self._number = number
         self._notification = notification
         self._channel = channel
         self._limit = limit
+        self._limit_bytes = limit_bytes
+        self._bytes = 0
         self._forget = forget
         self._queue: deque[bytes] = deque()
         self._stop: Callable[[], None] | None = None
@@ -51,20 +60,24 @@ class Subscription:
         )
         if not self._channel.stuck and not self._queue:
             self._channel.send_text(frame)
-        elif len(self._queue) < self._limit:
+        elif len(self._queue) < self._limit and self._bytes + len(frame) <= self._limit_bytes:
             self._queue.append(frame)
+            self._bytes += len(frame)
         else:
             self.drop("too slow: events were lost, subscribe again")
 
     def flush(self) -> None:
         """Send what waits, as far as the connection takes it."""
         while self._queue and self._channel.is_open and not self._channel.stuck:
-            self._channel.send_text(self._queue.popleft())
+            frame = self._queue.popleft()
+            self._bytes -= len(frame)
+            self._channel.send_text(frame)
 
     def end(self) -> None:
         """Stop the source; what was queued is gone."""
         self._ended = True
         self._queue.clear()
+        self._bytes = 0
         stop, self._stop = self._stop, None
         if stop is not None:
             stop()
