@@ -14,7 +14,7 @@ What is promised:
 
 - ``start`` answers within ``START_PATIENCE`` seconds; the work goes on in a thread of its own, so the paglet
   answers ``status``, ``wait`` and its other messages meanwhile. That a task was started is durable before
-  ``start`` answers, and so is, soon after, that it has ended.
+  ``start`` answers, and that it has ended before any of the three says so.
 - Work that is interrupted - its host stopped, its process crashed, somebody moved or parked the paglet - is
   begun again from its request at the next life of the paglet (``RUN_AGAIN``), at the latest when somebody asks.
 - Work that moves the paglet itself is not: it returns the proxy (or None) and goes on in the hooks or the
@@ -89,6 +89,9 @@ class TaskPaglet(Paglet[TaskStateT], Generic[RequestT, ResultT, TaskStateT]):
         super().__init__(state, agent_id=agent_id)
         self.__worker: threading.Thread | None = None
         self.__undisturbed = 0
+        self.__ends = 0
+        self.__ends_kept = 0
+        """How many of its ends are durable. What an earlier life ended is durable already."""
 
     # --- for authors -------------------------------------------------------------------------------------
 
@@ -215,14 +218,21 @@ class TaskPaglet(Paglet[TaskStateT], Generic[RequestT, ResultT, TaskStateT]):
         self.wait_state(
             lambda: self._settled() or self.state.status is not TaskStatus.RUNNING, START_PATIENCE
         )
-        return self.task_status_reply()
+        return self._durable_reply()
 
     def _status(self, _: EmptyPayload) -> TaskStatusReply:
-        return self.task_status_reply()
+        return self._durable_reply()
 
     def _wait(self, asked: TaskWaitRequest) -> TaskStatusReply:
         self.wait_state(self._settled, min(max(0.0, asked.wait_timeout), MAX_WAIT))
-        return self.task_status_reply()
+        return self._durable_reply()
+
+    def _durable_reply(self) -> TaskStatusReply:
+        """How far the task is; nobody is told of an end that a power cut could still take back."""
+        reply = self.task_status_reply()
+        if reply.done and self.__ends_kept != self.__ends and self._context() is not None:
+            self._keep()
+        return reply
 
     def _settled(self) -> bool:
         return self.state.done or self.__undisturbed > 0
@@ -252,8 +262,10 @@ class TaskPaglet(Paglet[TaskStateT], Generic[RequestT, ResultT, TaskStateT]):
 
     def _keep(self) -> None:
         """Make the end of the work durable, if the paglet is still here."""
+        ends = self.__ends
         try:
             self.checkpoint()
+            self.__ends_kept = ends
         except LifecycleError:
             logger.debug("a task has left", extra={"agent_id": self.agent_id}, exc_info=True)
         except PagletError:
@@ -310,6 +322,7 @@ class TaskPaglet(Paglet[TaskStateT], Generic[RequestT, ResultT, TaskStateT]):
         state.status, state.done = status, done
         if done:
             state.completed_at = time.time()
+            self.__ends += 1
 
     @contextlib.contextmanager
     def _waits_ended(self) -> Generator[None]:

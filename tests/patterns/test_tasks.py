@@ -361,3 +361,24 @@ def test_a_request_that_cannot_be_read_any_more_fails() -> None:
     task.run()
     assert state.status is TaskStatus.FAILED
     assert "number" in state.error
+
+
+def test_nobody_is_told_of_an_end_that_is_not_durable() -> None:
+    """The work's own checkpoint may be slower than the question that finds it done."""
+    may_go_on = threading.Event()
+    kept: list[WorkState] = []
+
+    class SlowPlace(Place):
+        def checkpoint(self, agent_id: str) -> None:
+            if threading.current_thread().name == "paglets-task":
+                assert may_go_on.wait(10.0)
+            kept.append(dataclass_from_wire(WorkState, dataclass_to_wire(task.state)))
+
+    task = Worker(WorkState(), agent_id="me")
+    task.attach(cast("PagletContext", SlowPlace("a")))
+    try:
+        assert started(task, WorkRequest(number=4)).done
+        assert kept[-1].done
+        assert kept[-1].result == {"number": 8, "where": ""}
+    finally:
+        may_go_on.set()
