@@ -197,6 +197,9 @@ def receive(draft: Draft, sent: Letter) -> str:
     elif record and record.phase in {Phase.INACTIVE, Phase.PREPARED}:
         enqueue(draft, name, agent_id, message_id)
         draft.send(Accepted(sent.waits_at, sent.sent_along, agent_id, message_id))
+    elif record and record.phase is Phase.TOMBSTONE:
+        # "There is no such paglet" is an answer, too: a message for it is at its end.
+        draft.send(Accepted(sent.waits_at, sent.sent_along, agent_id, message_id))
     else:
         forward = draft.rules.follow(record, sent.followed)
         if forward is None:

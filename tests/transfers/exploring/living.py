@@ -64,13 +64,17 @@ def of_a_host(maker: Maker, name: str, host: HostState) -> Iterator[Choice]:
     if maker.scope.checkpoints:
         for life in sorted(host.children | host.ending):
             yield will(checkpoint, name, life)
+    if maker.may("discoveries"):
+        yield will(discover, name, spend="discoveries")
+
+
+def floors(maker: Maker, name: str, host: HostState) -> Iterator[Choice]:
+    """What a host tells others without being asked."""
     if maker.scope.floors:
         for target in maker.scope.host_ids:
             told = FloorTold(name, target, floor_of(maker.scope, host, name, target))
             if target != name and told.floor > 1 and not maker.is_sent(told):
                 yield duty(tell_floor, told)
-    if maker.may("discoveries"):
-        yield will(discover, name, spend="discoveries")
 
 
 def crash(draft: Draft, name: str) -> str:

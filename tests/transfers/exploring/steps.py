@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 OF_A_MOVE = [moving.of_a_move]
 """At its source, by what it holds in memory."""
 OF_A_RECORD = [wanting.wills, living.of_a_life, waiting.of_what_waits]
-OF_A_HOST = [living.of_a_host]
+OF_A_HOST = [living.of_a_host, living.floors]
 
 
 def steps_at(maker: Maker, name: str) -> Iterator[Choice]:

@@ -1,0 +1,65 @@
+"""Long random walks through a larger world than can be explored; each can be walked again by its seed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from tests.transfers.soaking.simulation import simulate, walk
+from tests.transfers.soaking.walk import FAULTS, SCOPE
+from tests.transfers.test_controls import (
+    CounterNotDurable,
+    ReceiptWithoutComparison,
+    RefusalNotStored,
+    RestartTakesBack,
+    Rules,
+    TrailerBeforePrepared,
+    UnknownNotStored,
+    VerdictNotFinal,
+)
+
+
+def test_no_walk_breaks_a_promise() -> None:
+    seed = random.randrange(10**9)
+    tally = simulate(5000, seed)
+    assert not tally.broken, str(tally.broken[0])
+    assert tally.moves >= 5000
+    assert all(tally.faults[kind] for kind in FAULTS), tally.faults
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_million_moves_break_no_promise() -> None:
+    seed = random.randrange(10**9)
+    tally = simulate(1_000_000, seed, processes=2)
+    assert not tally.broken, str(tally.broken[0])
+    assert tally.moves >= 1_000_000
+
+
+def test_a_seed_walks_the_same_way_again() -> None:
+    first: list[str] = []
+    again: list[str] = []
+    walk(7, 200, told=first.append)
+    walk(7, 200, told=again.append)
+    assert len(first) > 1000
+    assert first == again
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        CounterNotDurable,
+        ReceiptWithoutComparison,
+        RefusalNotStored,
+        RestartTakesBack,
+        TrailerBeforePrepared,
+        UnknownNotStored,
+        VerdictNotFinal,
+    ],
+    ids=lambda rules: rules.__name__,
+)
+def test_without_the_clause_a_walk_breaks_a_promise(rules: type[Rules]) -> None:
+    broken = [walk(seed, 500, replace(SCOPE, rules=rules)).broken for seed in range(3)]
+    assert any(broken), "not even one of three walks"
