@@ -26,6 +26,10 @@ class Reads(Protocol):
         """Run a short read on this thread."""
         ...
 
+    def report_blob(self, ref: BlobRef, reason: str) -> None:
+        """That blob is damaged."""
+        ...
+
 
 class BlobReader:
     """Steps through one blob, from one thread at a time."""
@@ -43,7 +47,11 @@ class BlobReader:
         ``BlobMissingError``; ``BlobDamagedError`` with the last bytes, instead of them, when the blob does
         not have its digest.
         """
-        parts = self._reads.read(lambda txn: txn.blob_chunks(self._ref, self._chunks, _SLICE_CHUNKS))
+        try:
+            parts = self._reads.read(lambda txn: txn.blob_chunks(self._ref, self._chunks, _SLICE_CHUNKS))
+        except BlobDamagedError:
+            self._reads.report_blob(self._ref, "a part of it is gone")
+            raise
         # Hashed outside the read: an open read keeps pages from being reused.
         for part in parts:
             self._hash.update(part)
@@ -51,6 +59,7 @@ class BlobReader:
         self._chunks += len(parts)
         last = self._chunks * CHUNK_BYTES >= self._ref.size
         if last and (self._size != self._ref.size or self._hash.digest() != self._ref.digest):
+            self._reads.report_blob(self._ref, "its bytes do not have its digest")
             raise BlobDamagedError(
                 f"the blob {self._ref.digest.hex()[:12]} is damaged: its bytes do not have its digest; "
                 "restore a backup, and check the disk"

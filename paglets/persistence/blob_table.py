@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from paglets.persistence.damage import BLOB_CONTENT, Damage
 from paglets.persistence.errors import BlobDamagedError, BlobMissingError
 from paglets.persistence.tables import BlobManifest, Tables
 
@@ -63,19 +64,21 @@ class BlobTable:
             self._txn.put(chunk_key(upload, number), chunk, db=self._tables.chunks)
 
     def adopt_small(self, ref: BlobRef, upload: int, data: bytes) -> None:
-        """Write a blob that came in memory, unless there is one of that content."""
-        if self.manifest(ref.digest) is None:
+        """Write a blob that came in memory, unless there is one of that content that is sound."""
+        manifest = self.manifest(ref.digest)
+        if manifest is None or self._is_damaged(ref):
             if data:
                 self._txn.put(chunk_key(upload, 0), data, db=self._tables.chunks)
-            self._count(ref.digest, BlobManifest(ref.size, upload, 1 if data else 0), 0)
+            self._place(ref, BlobManifest(ref.size, upload, 1 if data else 0), manifest)
 
     def adopt_upload(self, ref: BlobRef, upload: int, chunks: int) -> None:
         """Make a blob of an upload's chunks; when there is one of that content, the upload is condemned."""
         if self._tables.uploads.get(self._txn, _upload_key(upload)) is None:
             raise BlobMissingError(f"the staged blob {ref.digest.hex()[:12]} was dropped; stage it again")
-        if self.manifest(ref.digest) is None:
+        manifest = self.manifest(ref.digest)
+        if manifest is None or self._is_damaged(ref):
             self._tables.uploads.delete(self._txn, _upload_key(upload))
-            self._count(ref.digest, BlobManifest(ref.size, upload, chunks), 0)
+            self._place(ref, BlobManifest(ref.size, upload, chunks), manifest)
         else:
             self.condemned.append(upload)
 
@@ -99,6 +102,8 @@ class BlobTable:
             if manifest is not None and manifest.references <= 0:
                 self._tables.blobs.delete(self._txn, digest)
                 self._take_apart(manifest)
+                if self._tables.drop_quarantined(self._txn, BLOB_CONTENT, digest):
+                    self._tables.damage.forget(Damage(BLOB_CONTENT, digest, ""))
         self._unreferenced.clear()
 
     def sweep(self, upload: int, limit: int) -> bool:
@@ -120,6 +125,17 @@ class BlobTable:
         with self._txn.cursor(self._tables.chunks) as cursor:
             last = int.from_bytes(cursor.key()[:8], "big") if cursor.last() else 0
         return max(last, *self.orphans(), 0) + 1
+
+    def _is_damaged(self, ref: BlobRef) -> bool:
+        return self._tables.damage.blocks(BLOB_CONTENT, ref.digest)
+
+    def _place(self, ref: BlobRef, manifest: BlobManifest, damaged: BlobManifest | None) -> None:
+        """A blob whose bytes are here now; they also take the place of damaged ones of that digest."""
+        self._count(ref.digest, manifest, damaged.references if damaged is not None else 0)
+        if damaged is not None:
+            self._take_apart(damaged)
+            self._tables.drop_quarantined(self._txn, BLOB_CONTENT, ref.digest)
+            self._tables.damage.forget(Damage(BLOB_CONTENT, ref.digest, ""))
 
     def _count(self, digest: bytes, manifest: BlobManifest, references: int) -> None:
         counted = BlobManifest(manifest.size, manifest.upload, manifest.chunks, references)

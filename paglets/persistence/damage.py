@@ -14,15 +14,25 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+BLOB_CONTENT = "blob content"
+"""Where a table's name is asked for: the bytes of a blob, by its digest. They stay where they are."""
+
+
 class Damage(msgspec.Struct, frozen=True):
-    """One record that does not decode."""
+    """One record that does not decode, or one blob that does not have its digest."""
 
     table: str
     key: bytes
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.table} record {self.key.decode('utf-8', 'backslashreplace')!r}: {self.reason}"
+        return f"{self.table} {self.shown_key}: {self.reason}"
+
+    @property
+    def shown_key(self) -> str:
+        """The key as text: an id, or hexadecimal digits."""
+        text = self.key.decode("utf-8", "replace")
+        return text if text.isprintable() and "\ufffd" not in text else self.key.hex()
 
 
 class DamageLog:
@@ -53,8 +63,8 @@ class DamageLog:
         if not self.remember(damage):
             return
         log.error(
-            "a damaged record goes into quarantine",
-            extra={"table": damage.table, "key": damage.key.hex(), "reason": damage.reason},
+            "something in the store is damaged, and goes into quarantine",
+            extra={"table": damage.table, "key": damage.shown_key, "reason": damage.reason},
         )
         for listener in self._listeners:
             listener(damage)

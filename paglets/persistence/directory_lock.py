@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import sys
 from contextlib import contextmanager
@@ -12,6 +14,10 @@ from paglets.persistence.errors import StoreInUseError
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_LENGTH = 21
 
 if sys.platform == "win32":
     import msvcrt
@@ -46,11 +52,20 @@ else:
 class DirectoryLock:
     """Takes a lock file when made; ``StoreInUseError`` when somebody else has it.
 
-    The file holds the number of the process that has the lock, until it is released cleanly.
+    The file holds the number of the process that has the lock, until it is released cleanly. It always has its
+    full length, so that a full disk does not keep a host from starting. On a disk that cannot be written the
+    file is locked as it is.
     """
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._writable = True
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if error.errno not in {errno.EROFS, errno.EACCES}:
+                raise
+            self._writable = False
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._held = True
         holder = os.read(self._descriptor, 32).decode("ascii", "replace").strip()
         try:
@@ -64,18 +79,24 @@ class DirectoryLock:
             ) from None
         self.left_behind = bool(holder)
         """Whether the last holder ended without a clean release."""
-        self._write(f"{os.getpid()}\n".encode("ascii"))
+        self._write(str(os.getpid()))
 
     def release(self, *, clean: bool = False) -> None:
         """Let go of the lock; again is no error."""
         if self._held:
             self._held = False
             if clean:
-                self._write(b"")
+                self._write("")
             os.close(self._descriptor)
 
-    def _write(self, content: bytes) -> None:
-        os.ftruncate(self._descriptor, 0)
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
-        os.write(self._descriptor, content)
-        os.fsync(self._descriptor)
+    def _write(self, holder: str) -> None:
+        """In its place; what cannot be written costs a look at the structure, or the lack of one, and no start."""
+        if not self._writable:
+            return
+        try:
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            os.write(self._descriptor, f"{holder:<{_LENGTH - 1}}\n".encode("ascii"))
+            os.ftruncate(self._descriptor, _LENGTH)
+            os.fsync(self._descriptor)
+        except OSError as error:
+            log.warning("the store's lock file cannot be written", extra={"error": str(error)})

@@ -22,7 +22,7 @@ from paglets.persistence.message_queue import MessageQueue
 from paglets.persistence.phase_counts import repair_counts
 from paglets.persistence.settings import MAP_SIZE_MINIMUM, StoreSettings, default_map_size
 from paglets.persistence.tables import MAX_TABLES, SCHEMA_VERSION, Tables
-from paglets.persistence.verification import is_too_short, verify
+from paglets.persistence.verification import compare_heads, is_quick, is_too_short, verify
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +34,8 @@ LOCK_FILE = "store.lock"
 
 SCHEMA_KEY = b"schema"
 COMMIT_KEY = b"commit"
+TRANSACTION_KEY = b"transaction"
+"""LMDB's own number of the last commit. When the file's head has another one, it leads somewhere else."""
 _WITHOUT_AGENDA = 1
 """The schema before the agenda, which is made from the records when it is not there."""
 STORE_ID_KEY = b"store-id"
@@ -82,10 +84,12 @@ def open_store(directory: Path, settings: StoreSettings) -> OpenedStore:
         path = directory / DATA_FILE
         if not path.exists():
             unsynced.append(directory)
-        elif lock.left_behind:
-            verify(path)
+        else:
+            compare_heads(path)
+            if lock.left_behind:
+                verify(path)
         environment = _open_environment(path, settings)
-        if is_too_short(environment, path):
+        if is_too_short(environment, path) or is_quick(environment):
             verify(path)
         opened = _prepare(environment, directory, settings, lock)
         for place in unsynced:
@@ -122,34 +126,50 @@ def _open_environment(path: Path, settings: StoreSettings) -> lmdb.Environment:
 def _prepare(
     environment: lmdb.Environment, directory: Path, settings: StoreSettings, lock: DirectoryLock
 ) -> OpenedStore:
-    """Check the schema, or write it into a new environment."""
+    """Check the schema, or write it into a new environment: whole, or not at all."""
     found = environment.dbs()
     if found and not {b"numbers", b"meta"} <= set(found):
         raise StoreSchemaError(
             f"{directory / DATA_FILE} was not written by paglets; give the host a directory of its own"
         )
     damage = DamageLog()
-    tables = Tables(environment, damage)
+    last = environment.info()["last_txnid"]
     with environment.begin(write=True) as txn:
+        tables = Tables(environment, damage, txn)
         schema = tables.numbers.get(txn, SCHEMA_KEY)
-        if schema is None or schema == _WITHOUT_AGENDA:
-            tables.numbers.put(txn, SCHEMA_KEY, SCHEMA_VERSION)
         if schema is None:
+            tables.numbers.put(txn, SCHEMA_KEY, SCHEMA_VERSION)
             tables.numbers.put(txn, COMMIT_KEY, 1)
             tables.meta.put(txn, STORE_ID_KEY, secrets.token_hex(16).encode("ascii"))
         elif schema not in {_WITHOUT_AGENDA, SCHEMA_VERSION}:
-            raise StoreSchemaError(
-                f"the store in {directory} has schema {schema}, and this release knows {SCHEMA_VERSION}; "
-                "start the release that wrote it, or a newer one"
-            )
+            raise StoreSchemaError(_other_schema(directory, schema))
+        elif schema != SCHEMA_VERSION:
+            tables.numbers.put(txn, SCHEMA_KEY, SCHEMA_VERSION)
+        noted = tables.numbers.get(txn, TRANSACTION_KEY)
+        # A compact copy counts from 1 again.
+        if noted not in {None, last} and last != 1:
+            raise damaged(directory, f"its head is of commit {last} and leads to commit {noted}")
         commit = tables.numbers.get(txn, COMMIT_KEY)
         store_id = tables.meta.get(txn, STORE_ID_KEY)
         if commit is None or store_id is None:
             raise damaged(directory, "its number or its id is gone")
         tables.remember_quarantined(txn, damage)
-        repair_counts(txn, tables, damage)
-        if Agenda(txn, tables).repair(damage, MessageQueue(txn, tables).has_messages) and schema is not None:
-            log.warning("the store's agenda was made anew from its records", extra={"store": str(directory)})
+        written = repair_counts(txn, tables, damage)
+        if Agenda(txn, tables).repair(damage, MessageQueue(txn, tables).has_messages):
+            written = True
+            if schema is not None:
+                log.warning(
+                    "the store's agenda was made anew from its records", extra={"store": str(directory)}
+                )
+        if written or schema != SCHEMA_VERSION or noted != last or len(environment.dbs(txn)) != len(found):
+            tables.numbers.put(txn, TRANSACTION_KEY, txn.id())
     return OpenedStore(
         directory, settings, environment, tables, damage, store_id.decode("ascii"), commit, lock
     )
+
+
+def _other_schema(directory: Path, schema: int) -> str:
+    known = f"the store in {directory} has schema {schema}, and this release knows {SCHEMA_VERSION}"
+    if schema > SCHEMA_VERSION:
+        return f"{known}; it was left alone. Start the newer release that wrote it"
+    return f"{known}; it was left alone. Start the release that wrote it, and back the host up there"

@@ -30,18 +30,19 @@ def change_count(txn: lmdb.Transaction[bytes], tables: Tables, phase: Phase, cha
     tables.numbers.put(txn, _key(phase), number + change)
 
 
-def repair_counts(txn: lmdb.Transaction[bytes], tables: Tables, damage: DamageLog) -> None:
-    """Count all records when the numbers do not decode: they say nothing that the records do not."""
+def repair_counts(txn: lmdb.Transaction[bytes], tables: Tables, damage: DamageLog) -> bool:
+    """Count all records when the numbers do not decode, and say so: they say nothing that the records do not."""
     try:
         read_counts(txn, tables)
     except RecordDamagedError:
         log.warning("the numbers of records by phase were damaged and are counted anew")
     else:
-        return
+        return False
     counted = Counter(record.phase for _, record in tables.paglets.scan(txn))
     for phase in Phase:
         damage.forget(Damage(tables.numbers.name, _key(phase), ""))
         tables.numbers.put(txn, _key(phase), counted[phase])
+    return True
 
 
 def _key(phase: Phase) -> bytes:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import lmdb
 
+from paglets.persistence.damage import BLOB_CONTENT, Damage
 from paglets.persistence.errors import StoreClosedError
 from paglets.persistence.lmdb_errors import translate
 from paglets.persistence.read_transaction import ReadTransaction
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from paglets.persistence.environment import OpenedStore
+    from paglets.persistence.records import BlobRef
 
 ResultT = TypeVar("ResultT")
 
@@ -56,6 +58,10 @@ class Readers:
                     return function(ReadTransaction(txn, self._opened.tables))
             except lmdb.Error as error:
                 raise translate(error, self._opened.directory) from error
+
+    def report_blob(self, ref: BlobRef, reason: str) -> None:
+        """The bytes of a blob do not have its digest, or are not all there."""
+        self._opened.damage.report(Damage(BLOB_CONTENT, ref.digest, reason))
 
     def copy(self, path: Path) -> None:
         """Write a compact copy of the environment to a file, and sync it."""

@@ -49,10 +49,15 @@ class Table(Generic[ValueT]):
     """
 
     def __init__(
-        self, environment: lmdb.Environment, name: str, kind: type[ValueT], damage: DamageLog
+        self,
+        environment: lmdb.Environment,
+        name: str,
+        kind: type[ValueT],
+        damage: DamageLog,
+        txn: lmdb.Transaction[bytes],
     ) -> None:
         self.name = name
-        self.db = environment.open_db(name.encode("ascii"))
+        self.db = environment.open_db(name.encode("ascii"), txn)
         self._decode = msgspec.msgpack.Decoder(kind).decode
         self._damage = damage
 

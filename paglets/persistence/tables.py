@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from paglets.persistence.artifact_records import ArtifactRecord
-from paglets.persistence.damage import Damage, DamageLog
+from paglets.persistence.damage import BLOB_CONTENT, Damage, DamageLog
 from paglets.persistence.outbox_records import DeadLetter, OutboxEntry, SeenRecord, SourceRecord
 from paglets.persistence.records import (
     BlobRef,
@@ -21,6 +21,8 @@ from paglets.persistence.table import Table
 
 if TYPE_CHECKING:
     import lmdb
+
+ValueT = TypeVar("ValueT")
 
 SCHEMA_VERSION = 2
 """Schema 1 had no agenda."""
@@ -51,42 +53,48 @@ class QueueState(msgspec.Struct, frozen=True, array_like=True):
 class Tables:
     """The opened tables. Composite keys are ``id NUL rest``."""
 
-    def __init__(self, environment: lmdb.Environment, damage: DamageLog) -> None:
-        self.numbers = Table(environment, "numbers", int, damage)
-        """``schema``, ``commit``, ``counter``, ``phase.<phase>``, ``agenda``, sums and counters of the tables"""
-        self.meta = Table(environment, "meta", bytes, damage)
+    def __init__(
+        self, environment: lmdb.Environment, damage: DamageLog, txn: lmdb.Transaction[bytes]
+    ) -> None:
+        def table(name: str, kind: type[ValueT]) -> Table[ValueT]:
+            return Table(environment, name, kind, damage, txn)
+
+        self.damage = damage
+        self.numbers = table("numbers", int)
+        """``schema commit transaction counter phase.<phase> agenda``, sums and counters of the tables"""
+        self.meta = table("meta", bytes)
         """Small settings: ``store-id``, and under ``host.`` what the host keeps."""
-        self.paglets = Table(environment, "paglets", PagletRecord, damage)
+        self.paglets = table("paglets", PagletRecord)
         """By agent id."""
-        self.verdicts = Table(environment, "verdicts", VerdictRecord, damage)
+        self.verdicts = table("verdicts", VerdictRecord)
         """By source NUL counter."""
-        self.floors = Table(environment, "floors", int, damage)
+        self.floors = table("floors", int)
         """By source."""
-        self.peers = Table(environment, "peers", PeerRecord, damage)
+        self.peers = table("peers", PeerRecord)
         """By host id."""
-        self.queue = Table(environment, "queue", QueuedRecord, damage)
+        self.queue = table("queue", QueuedRecord)
         """By agent id NUL number."""
-        self.queue_index = Table(environment, "queue-index", int, damage)
+        self.queue_index = table("queue-index", int)
         """Number by agent id NUL SHA-256 of the message id."""
-        self.queue_states = Table(environment, "queue-states", QueueState, damage)
+        self.queue_states = table("queue-states", QueueState)
         """By agent id; absent when nothing waits."""
-        self.blobs = Table(environment, "blobs", BlobManifest, damage)
+        self.blobs = table("blobs", BlobManifest)
         """By SHA-256 digest."""
-        self.uploads = Table(environment, "uploads", int, damage)
+        self.uploads = table("uploads", int)
         """Chunks that no manifest names, by upload number: being staged, or to be swept."""
-        self.revocations = Table(environment, "revocations", bytes, damage)
+        self.revocations = table("revocations", bytes)
         """By SHA-256 digest."""
-        self.artifacts = Table(environment, "artifacts", ArtifactRecord, damage)
+        self.artifacts = table("artifacts", ArtifactRecord)
         """By artifact id."""
-        self.moved_files = Table(environment, "moved-files", FileRecord, damage)
+        self.moved_files = table("moved-files", FileRecord)
         """Source files to be deleted, as they have arrived elsewhere; by SHA-256 of path and life."""
-        self.outbox = Table(environment, "outbox", OutboxEntry, damage)
+        self.outbox = table("outbox", OutboxEntry)
         """By position."""
-        self.outbox_seen = Table(environment, "outbox-seen", SeenRecord, damage)
+        self.outbox_seen = table("outbox-seen", SeenRecord)
         """By source NUL number."""
-        self.outbox_sources = Table(environment, "outbox-sources", SourceRecord, damage)
+        self.outbox_sources = table("outbox-sources", SourceRecord)
         """By source."""
-        self.dead_letters = Table(environment, "dead-letters", DeadLetter, damage)
+        self.dead_letters = table("dead-letters", DeadLetter)
         """By number."""
         self._by_name = {
             table.name: table
@@ -112,15 +120,15 @@ class Tables:
             )
         }
         # Bytes of blobs have their digest, and what is in quarantine is kept as it was found.
-        self.chunks = environment.open_db(b"chunks")
+        self.chunks = environment.open_db(b"chunks", txn)
         """By upload number, sequence number (4 bytes)."""
-        self.agenda = environment.open_db(b"agenda")
+        self.agenda = environment.open_db(b"agenda", txn)
         """Checksums of the keys, by matter, time, agent id: see ``paglets.persistence.agenda``."""
-        self.artifact_index = environment.open_db(b"artifact-index")
+        self.artifact_index = environment.open_db(b"artifact-index", txn)
         """Keys only: artifacts by owner, and by the time they expire; see ``artifact_table``."""
-        self.file_places = environment.open_db(b"file-places")
+        self.file_places = environment.open_db(b"file-places", txn)
         """Agent id, by the directory that holds files of that paglet."""
-        self.quarantine = environment.open_db(b"quarantine")
+        self.quarantine = environment.open_db(b"quarantine", txn)
         """Reason and bytes as they were found, by table NUL key."""
 
     def remember_quarantined(self, txn: lmdb.Transaction[bytes], damage: DamageLog) -> None:
@@ -131,7 +139,10 @@ class Tables:
                 damage.remember(Damage(table.decode("ascii", "replace"), rest, _kept_reason(kept)))
 
     def put_quarantined(self, txn: lmdb.Transaction[bytes], damage: Damage) -> bool:
-        """Move a damaged record out of its table; whether it was still there."""
+        """Move a damaged record out of its table; whether it was still there. Of a blob, only a note."""
+        if damage.table == BLOB_CONTENT:
+            note = msgspec.msgpack.encode((damage.reason, b""))
+            return txn.put(_quarantine_key(damage.table, damage.key), note, db=self.quarantine)
         db = self._by_name[damage.table].db
         raw = txn.get(damage.key, db=db)
         if raw is None:

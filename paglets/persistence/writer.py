@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import lmdb
 
-from paglets.persistence.environment import COMMIT_KEY
+from paglets.persistence.environment import COMMIT_KEY, TRANSACTION_KEY
 from paglets.persistence.errors import StoreBusyError, StoreClosedError, StoreError, StoreFailedError
 from paglets.persistence.jobs import Job, ThreadJob, settle_all
 from paglets.persistence.lmdb_errors import translate
@@ -161,6 +161,7 @@ class GroupCommitWriter:
                 return []
             number = self.commit_number + 1
             opened.tables.numbers.put(txn, COMMIT_KEY, number)
+            opened.tables.numbers.put(txn, TRANSACTION_KEY, txn.id())
             self._inject(CommitStep.BEFORE)
             txn.commit()
         except BaseException:

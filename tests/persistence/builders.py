@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import lmdb
+import msgspec
 
 from paglets.core.incarnation import Incarnation, TransferId
 from paglets.persistence.records import Outcome, PagletRecord, Phase, QueuedRecord, VerdictRecord
+from paglets.persistence.table import seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +45,7 @@ def verdict(source: str, counter: int, outcome: Outcome = Outcome.ARRIVED) -> Ve
 
 
 def edit(directory: Path, table: bytes, key: bytes, value: bytes | None) -> None:
-    """Change one value of a closed store behind its back; None flips one bit of it."""
+    """Change one value of a closed store, as a flipped bit would: nothing else shows it. None flips one bit."""
     environment = lmdb.open(str(directory / "store.lmdb"), subdir=False, max_dbs=32)
     db = environment.open_db(table)
     with environment.begin(write=True) as txn:
@@ -52,4 +54,6 @@ def edit(directory: Path, table: bytes, key: bytes, value: bytes | None) -> None
             assert found is not None
             value = found[:-1] + bytes([found[-1] ^ 1])
         txn.put(key, value, db=db)
+        noted = seal(b"transaction", msgspec.msgpack.encode(txn.id()))
+        txn.put(b"transaction", noted, db=environment.open_db(b"numbers", txn))
     environment.close()

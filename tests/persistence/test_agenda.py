@@ -67,6 +67,7 @@ def test_a_store_without_one_gets_it_and_is_of_this_schema_then(
     with environment.begin(write=True) as txn:
         txn.drop(agenda_table)
         txn.delete(b"agenda", db=numbers)
+        txn.delete(b"transaction", db=numbers)
         txn.put(b"schema", seal(b"schema", msgspec.msgpack.encode(1)), db=numbers)
     environment.close()
     for remade in (True, False):
