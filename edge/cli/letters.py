@@ -28,18 +28,23 @@ class Action(StrEnum):
 
 
 def outbox(ctx: typer.Context, *, as_json: options.AsJson = False, data_dir: options.DataDir = None) -> None:
-    """List the one-way messages that wait at the local host for hosts that are away."""
+    """List what waits at the local host for hosts that are away: one-way messages, and paglets to be moved."""
     with session(ctx, data_dir=data_dir, as_json=as_json) as (host, out):
-        found = list(_pages(host, api.OUTBOX_LIST, "messages"))
+        found: list[dict[str, Any]] = []
+        found += ({"what": "message", **each} for each in _pages(host, api.OUTBOX_LIST, "messages"))
+        found += ({"what": "paglet", **each} for each in _waiting(host))
     if out.as_json:
         out.document(found)
         return
-    columns = [Column("NUMBER", "right", keep=True), Column("PAGLET"), Column("KIND"), Column("FROM", optional=True),
-               Column("HOST"), Column("WAITS", keep=True), Column("UNTIL", keep=True)]  # fmt: skip
-    table = Table(columns, "No message waits.")
+    columns = [Column("NUMBER", "right", keep=True, optional=True), Column("PAGLET"), Column("WHAT"),
+               Column("FROM", optional=True), Column("HOST"), Column("WAITS", keep=True), Column("UNTIL", keep=True),
+               Column("REASON", optional=True)]  # fmt: skip
+    table = Table(columns, "Nothing waits.")
     for each in found:
-        table.add(str(each["number"]), each["agent_id"], each["kind"], each["sender"] or "", each["host_url"],
-                  age(each["kept_at"]), clock(each["expires_at"]))  # fmt: skip
+        what = each["kind"] if each["what"] == "message" else "(moves there)"
+        table.add(str(each.get("number", "")), each["agent_id"], what, each.get("sender") or "",
+                  each.get("host_name") or each["host_url"], age(each["kept_at"]), clock(each["expires_at"]),
+                  each.get("reason", ""))  # fmt: skip
     out.table(table)
 
 
@@ -98,6 +103,14 @@ def _list(host: LocalHost, out: Output) -> None:
         table.add(str(each["number"]), each["agent_id"], each["kind"], each["sender"] or "", each["host_url"],
                   age(each["died_at"]), reason)  # fmt: skip
     out.table(table)
+
+
+def _waiting(host: LocalHost) -> Iterator[dict[str, Any]]:
+    cursor = ""
+    while cursor is not None:
+        page = host.ask(api.OUTBOX_PAGLETS, api.PagletsWaitingParams(limit=_PAGE, cursor=cursor))
+        yield from page["paglets"]
+        cursor = page["cursor"]
 
 
 def _pages(host: LocalHost, method: str, name: str) -> Iterator[dict[str, Any]]:

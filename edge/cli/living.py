@@ -1,5 +1,6 @@
 """Commands that change a paglet's life: create, dispatch, clone, retract, deactivate, activate, dispose."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -59,17 +60,27 @@ def dispatch(
     target: options.TargetHost,
     *,
     timeout: options.MoveTimeout = 10.0,
+    queue: Annotated[
+        bool,
+        typer.Option("--queue", help="If that host is away, keep the paglet and move it when it is back."),
+    ] = False,
     as_json: options.AsJson = False,
     data_dir: options.DataDir = None,
 ) -> None:
     """Move a paglet to another host."""
-    ticket = _ticket(target, timeout)
+    ticket = replace(_ticket(target, timeout), queue=queue)
     with session(ctx, data_dir=data_dir, as_json=as_json) as (host, out):
         found = find(host, paglet)
         params = api.DispatchParams(agent_id=found.agent_id, ticket=ticket.to_wire())
         doing = f"moving {found.agent_id} to {target}"
         place = host.ask(api.PAGLETS_DISPATCH, params, at=found.host_url, timeout=timeout + LONG, doing=doing)
-        _tell(host, out, place, "{agent_id} is on {host} now")
+        if place.get("queued"):
+            text = (
+                f"{{agent_id}} waits on {{host}}, and moves when {target} is back; `paglets outbox` shows it"
+            )
+            _tell(host, out, place, text, {"queued": True})
+        else:
+            _tell(host, out, place, "{agent_id} is on {host} now")
 
 
 def clone(
@@ -169,10 +180,12 @@ def _ticket(target: str, timeout: float) -> TransferTicket:
     return TransferTicket(host_name(target), timeout=seconds(timeout, "--timeout"))
 
 
-def _tell(host: LocalHost, out: Output, place: dict[str, Any], text: str) -> None:
+def _tell(
+    host: LocalHost, out: Output, place: dict[str, Any], text: str, more: dict[str, Any] | None = None
+) -> None:
     """Say where a paglet is now: its id and host, or, for a person, a sentence with the host's name."""
     if out.as_json:
-        out.document({"agent_id": place["agent_id"], "host_url": place["host_url"]})
+        out.document({"agent_id": place["agent_id"], "host_url": place["host_url"], **(more or {})})
         return
     names = {each["url"]: each["name"] for each in host.hosts()}
     out.text(text.format(agent_id=place["agent_id"], host=names.get(place["host_url"], place["host_url"])))

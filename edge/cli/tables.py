@@ -18,6 +18,7 @@ _LEAST = 6  # characters; the beginning of an id still names a paglet
 STATUS_STYLES = {
     "active": "green",
     "inactive": "dim",
+    "queued": "yellow",
     "in-doubt": "yellow",
     "failed": "red",
     "quarantined": "magenta",

@@ -38,6 +38,8 @@ class Matter(Enum):
     """INACTIVE, and woken when its host starts."""
     ALARM = b"w"
     """INACTIVE, and woken at a time."""
+    QUEUED = b"q"
+    """INACTIVE, and moved as soon as its target is back."""
     ONWARD = b"o"
     """DEPARTED, while messages wait to follow it."""
     GONE = b"g"
@@ -49,7 +51,7 @@ _OF_ONE_ENTRY = {Phase.ACTIVE, Phase.PREPARED}
 _TIME = struct.Struct(">d")
 _MARKER = b"agenda"
 """The number of the rules that the agenda was written by."""
-_RULES = 1
+_RULES = 2
 
 
 class Agenda:
@@ -154,6 +156,8 @@ def entries(record: PagletRecord, *, has_messages: bool) -> set[bytes]:
         case Phase.PREPARED:
             return {Matter.MOVING.value + key}
         case Phase.INACTIVE:
+            if record.queued is not None:  # neither a start nor a time wakes what is on its way
+                return {Matter.QUEUED.value + key}
             if record.resume or record.policy.get("activate_on_startup"):
                 return {Matter.STARTUP.value + key}
             return {Matter.ALARM.value + key} if record.policy.get("activate_at") is not None else set()

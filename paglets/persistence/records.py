@@ -88,6 +88,26 @@ class Outgoing(msgspec.Struct, frozen=True):
     """The ticket's timeout, in seconds."""
 
 
+class QueuedDispatch(msgspec.Struct, frozen=True):
+    """A dispatch that waits for its target to be back."""
+
+    key: str
+    """Names this wait: one that was ended and begun anew has another."""
+    ticket: dict[str, Any]
+    """Wire form of the ticket."""
+    target_id: str
+    """Host id (key) of the target; empty when it was never met."""
+    target_url: str
+    """Where it was last seen: a hint."""
+    target_name: str
+    was: Phase
+    """ACTIVE: it is put back to work when this ends here, and arrives at work there. INACTIVE: it stays parked."""
+    since: float
+    """Wall clock."""
+    lifetime: float
+    """Seconds after which it is given up."""
+
+
 class Forward(msgspec.Struct, frozen=True):
     """Where a departed paglet went."""
 
@@ -149,6 +169,8 @@ class PagletRecord(msgspec.Struct, frozen=True):
     """Wire form of the deactivation request, when INACTIVE."""
     resume: bool = False
     """INACTIVE only because its host was shut down cleanly; comes back at the next start."""
+    queued: QueuedDispatch | None = None
+    """It waits to be moved: when INACTIVE, or PREPARED and going back to that."""
     failed: str = ""
     """Why it is not running although ACTIVE (hook raised, restarts exhausted); empty when it is well."""
     host_scoped: bool = False

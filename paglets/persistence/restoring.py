@@ -73,6 +73,7 @@ def give_way(
         policy={},
         request={},
         resume=False,
+        queued=None,
         files=(),
         changed_at=at,
     )

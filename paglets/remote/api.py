@@ -163,11 +163,13 @@ PAGLETS_NOTIFY = "paglets.notify"
 """``NotifyParams`` -> ``{}``: wakes those in ``wait_message``."""
 
 
-class Place(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a paglet is: what a proxy is made of."""
 
     host_url: str
     agent_id: str
+    queued: bool = False
+    """It waits there in the outbox, until the host that it shall move to is back."""
 
 
 class PagletParams(Params, frozen=True):

@@ -13,6 +13,8 @@ OUTBOX_DELIVER = "outbox.deliver"
 """``OutboxDeliverParams`` -> ``OutboxAnswer``: a message that waited in the outbox of the asking host."""
 OUTBOX_LIST = "outbox.list"
 """``NumberedListParams`` -> ``{"messages": [...], "cursor": int | null}``: what waits here for hosts that are away."""
+OUTBOX_PAGLETS = "outbox.paglets"
+"""``PagletsWaitingParams`` -> ``{"paglets": [...], "cursor": str | null}``: what waits to be moved there."""
 DEAD_LETTERS_LIST = "dead-letters.list"
 """``NumberedListParams`` -> ``{"dead_letters": [...], "cursor": int | null}``: what could not be delivered."""
 DEAD_LETTERS_REPLAY = "dead-letters.replay"
@@ -45,6 +47,13 @@ class NumberedListParams(Params, frozen=True):
 
     limit: Annotated[int, Meta(ge=1)] = 1000
     cursor: Count = 0
+
+
+class PagletsWaitingParams(Params, frozen=True):
+    """Which page to list: what has an id greater than ``cursor``."""
+
+    limit: Annotated[int, Meta(ge=1)] = 1000
+    cursor: Text = ""
 
 
 class DeadLetterParams(Params, frozen=True):

@@ -235,7 +235,9 @@ class PagletProxy:
     def dispatch(self, target: str | TransferTicket) -> PagletProxy:
         """Move it. The proxy at the new place; this proxy goes there too.
 
-        ``TransferError``: it did not move. ``TransferInDoubtError``: that cannot be told yet.
+        ``TransferError``: it did not move. ``TransferInDoubtError``: that cannot be told yet. With ``queue`` in the
+        ticket, and its host away, it is put into the outbox: the proxy is for where it waits, durably, and messages
+        through it follow it later.
         """
         ticket = TransferTicket.from_target(target)
         params = api.DispatchParams(agent_id=self.agent_id, ticket=ticket.to_wire())
@@ -328,4 +330,5 @@ class PagletProxy:
 
 def _patience(ticket: TransferTicket) -> float:
     """Seconds to wait for the answer to a move on that ticket."""
-    return (ticket.timeout + ticket.retry_interval) * (ticket.retries + 1) + MOVE_GRACE
+    waiting = (ticket.timeout + ticket.retry_interval) * (ticket.retries + 1) + MOVE_GRACE
+    return waiting + 2 * MOVE_GRACE if ticket.queue else waiting  # the host is looked for, maybe twice

@@ -51,16 +51,8 @@ class HostCore:
         self.neighbours = Neighbours(self.ground, on_struck=self._on_struck, on_met=self._on_met)
         self.population = Population(self.ground, self.neighbours)
         self.services = ServiceRoom(self.ground, self.neighbours, self.population)
-        self.outbox_room = OutboxRoom(
-            store=self.ground.store,
-            peers=self.neighbours.peers,
-            events=self.ground.events,
-            delivery=self.population.delivery,
-            lifetime=self.ground.limits.outbox_lifetime,
-        )
-        self.population.delivery.postponer = self.outbox_room.outbox
+        self.outbox_room = OutboxRoom(self.ground, self.neighbours, self.population)
         self.population.delivery.follow_on = self.population.mover.follow_on
-        self.population.mailboxes.on_fatal = self.outbox_room.dead_letters.crashed
         self.doors = Doors(self.ground, self.neighbours, self.population, self.services, self.outbox_room)
         self._forgetter = Forgetter(self.ground.store)
         self._artifact_sweeper = ArtifactSweeper(
@@ -88,7 +80,7 @@ class HostCore:
             self.ground.open_transfers.reopen(transfer_id, target)
         await self.ground.means.launcher.start()
         if not self.ground.gate.held:
-            await self.outbox_room.outbox.take_up()
+            await self.outbox_room.take_up()
         await self.doors.listener.start(settings.bind, settings.port, socket_path=settings.socket_path)
         await self.refresh_addresses()
         self._recovery = asyncio.create_task(self._take_up(interrupted), name="recovery")
@@ -117,7 +109,7 @@ class HostCore:
         interrupted = interrupted._replace(
             running=[each for each in interrupted.running if each not in running]
         )
-        await self.outbox_room.outbox.take_up()
+        await self.outbox_room.take_up()
         if self._recovery is not None:
             await asyncio.wait([self._recovery])
         self._recovery = asyncio.create_task(self._take_up(interrupted), name="recovery")
@@ -209,7 +201,7 @@ class HostCore:
         await self.neighbours.revocations.aclose()
         await self.doors.listener.close()
         await self.services.aclose()
-        await self.outbox_room.outbox.aclose()
+        await self.outbox_room.aclose()
         await self.population.aclose()
         await self.neighbours.pool.close()
         await self.ground.workers.aclose()
@@ -238,7 +230,7 @@ class HostCore:
     def _on_met(self, host_id: str) -> None:
         """Another host was heard from: what is in doubt with it can be asked about."""
         self.population.mover.peer_seen(host_id)
-        self.outbox_room.outbox.peer_seen()
+        self.outbox_room.peer_seen()
 
     def _on_struck(self, host_ids: set[str]) -> None:
         """Keys have died: their sessions end, and they leave the mesh."""

@@ -303,7 +303,7 @@ def _wakes(params: MessageParams, record: PagletRecord) -> bool:
         raise PagletInactiveError(f"paglet {params.agent_id} is parked, and the message asked for no delay")
     policy = DeactivationPolicy.from_wire(record.policy)
     if policy.activate_on_message and params.activate_if_inactive:
-        return True
+        return record.queued is None  # what is in the outbox is not woken: its messages go with it
     if not policy.queue_messages_when_inactive:
         raise PagletInactiveError(f"paglet {params.agent_id} is parked and takes no messages until activated")
     return False

@@ -66,6 +66,8 @@ class Doors:
             draining=population.draining,
             backups=ground.backups,
             restored=population.restored,
+            leaving=population.leaving_files,
+            dispatches=outbox.dispatches,
         )
         between = MeshOperations(
             greetings=neighbours.greetings,

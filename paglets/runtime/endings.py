@@ -10,6 +10,7 @@ from paglets.core.deactivation import DeactivationPolicy
 from paglets.core.errors import HostError, InvalidAgentError, LifecycleError, PagletCrashedError
 from paglets.persistence.journal import lifecycle
 from paglets.persistence.journal.conflict import JournalConflict
+from paglets.persistence.journal.queued_dispatch import park_queued
 from paglets.persistence.records import Phase
 from paglets.runtime.caller import PROGRAM, Caller
 from paglets.runtime.child_specs import Departure, DepartureKind
@@ -19,7 +20,7 @@ from paglets.runtime.undivided import Undivided, undivided
 
 if TYPE_CHECKING:
     from paglets.core.deactivation import DeactivationRequest
-    from paglets.persistence.records import PagletRecord
+    from paglets.persistence.records import PagletRecord, QueuedDispatch
     from paglets.persistence.store import Store
     from paglets.runtime.claims import Claims
     from paglets.runtime.delivery import Delivery
@@ -100,6 +101,8 @@ class Endings:
                     raise LifecycleError(
                         f"paglet {agent_id} is {record.phase.value}; it cannot be deactivated"
                     )
+                if record.queued is not None:
+                    await self._unqueue(record, record.queued, request)
                 return
             child = resident.need_child()
             departure = Departure(
@@ -158,6 +161,26 @@ class Endings:
             ),
             blobs=[staged],
         )
+
+    async def _unqueue(
+        self, record: PagletRecord, queued: QueuedDispatch, request: DeactivationRequest
+    ) -> None:
+        """It shall not be moved any more when its target is back, and stays parked here."""
+        policy = (request.policy or DeactivationPolicy()).to_wire()
+        if request.policy is None and queued.was is Phase.INACTIVE:
+            policy = record.policy  # as it was parked at first
+        parked = await self._store.commit(
+            lambda tx: park_queued(
+                tx,
+                record.agent_id,
+                record.incarnation,
+                queued.key,
+                policy=policy,
+                request=request.to_wire(),
+                at=time.time(),
+            )
+        )
+        self._wakeups.note(parked)
 
     # --- dispose
 

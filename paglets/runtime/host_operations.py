@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from paglets.runtime.caller import Caller
     from paglets.runtime.draining import Draining
     from paglets.runtime.events import Events
+    from paglets.runtime.files.leaving import LeavingFiles
+    from paglets.runtime.outbox.dispatches import QueuedDispatches
     from paglets.runtime.outputs import Outputs
     from paglets.runtime.restored import Restored
     from paglets.runtime.status import Status
@@ -50,6 +52,8 @@ class HostOperations:
         draining: Draining,
         backups: Backups,
         restored: Restored,
+        leaving: LeavingFiles,
+        dispatches: QueuedDispatches,
     ) -> None:
         self._status = status
         self._mesh = mesh
@@ -61,6 +65,8 @@ class HostOperations:
         self._draining = draining
         self._backups = backups
         self._restored = restored
+        self._leaving = leaving
+        self._dispatches = dispatches
 
     def entries(self) -> dict[str, Entry]:
         """The operations by name."""
@@ -142,8 +148,10 @@ class HostOperations:
         return {"lines": self._outputs.read(params.agent_id, since=params.since, limit=limit)}
 
     async def transfers(self, _caller: Caller, _params: api.NoParams) -> Any:
-        """Transfers that are under way or in doubt."""
-        return {"transfers": [*self._mover.under_way(), *self._arrivals.under_way()]}
+        """Transfers that are under way or in doubt, and paglets that wait in the outbox."""
+        waiting = [_as_transfer(each) for each in await self._dispatches.waiting()]
+        begun = [*self._leaving.under_way(), *self._mover.under_way()]
+        return {"transfers": [*begun, *self._arrivals.under_way(), *waiting]}
 
     async def drain(self, _caller: Caller, params: api.DrainParams) -> Any:
         """Begin to move every paglet away, end that, or just tell how it goes."""
@@ -163,3 +171,15 @@ class HostOperations:
     async def accept_restored(self, _caller: Caller, params: api.AcceptRestoredParams) -> Any:
         """Let a restored host go on."""
         return await self._restored.accept(force=params.force)
+
+
+def _as_transfer(waiting: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "transfer_id": "",
+        "agent_id": waiting["agent_id"],
+        "peer": waiting["host_name"] or waiting["host_url"],
+        "direction": "out",
+        "status": "queued",
+        "reason": waiting["reason"],
+        "started_at": waiting["kept_at"],
+    }

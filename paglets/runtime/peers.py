@@ -12,6 +12,7 @@ from paglets.remote.api import HOST_HELLO, HelloParams
 from paglets.remote.members import normal_url
 from paglets.remote.moved import MovedReply
 from paglets.remote.wire.addresses import HostAddress
+from paglets.remote.wire.failures import HostAwayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +81,7 @@ class Peers:
                 link = await self._pool.link(address)
         except TimeoutError:
             self.lost(address.host_id)
-            raise RemoteHostError(f"the host at {address.url} did not answer in time") from None
+            raise HostAwayError(f"the host at {address.url} did not answer in time") from None
         except RemoteHostError:
             self.lost(address.host_id)
             raise
@@ -108,17 +109,10 @@ class Peers:
 
     async def find(self, name_or_url: str) -> Target:
         """The host of that name or URL, its key known, or asked for. ``TransferError`` when there is none."""
-        if self._here.is_me(name_or_url):
-            return Target(self._here.host_id, self._here.address, self._here.name, self._here.code_version)
+        known = self.known(name_or_url)
+        if known is not None:
+            return known
         url = normal_url(name_or_url)
-        seen = self._by_url(url) if url else self._by_name(name_or_url)
-        if seen is not None and seen.facts.host_id:
-            return Target(seen.facts.host_id, seen.url, seen.facts.name, seen.facts.code_version)
-        if not url:
-            known = ", ".join(
-                sorted({self._here.name, *(each.facts.name for each in self._mesh.view.others)})
-            )
-            raise TransferError(f"no host of this mesh is called {name_or_url!r}; known: {known}")
         try:
             async with asyncio.timeout(HELLO_TIMEOUT):
                 link = await self._pool.link(HostAddress(url))
@@ -129,6 +123,32 @@ class Peers:
         except (RemoteHostError, HostError, msgspec.MsgspecError) as error:
             raise TransferError(f"the host at {url} cannot be asked who it is: {error}") from error
         return Target(link.peer.host_id, url, hello.name, hello.code_version)
+
+    async def find_key(self, host_id: str, url: str) -> Target:
+        """The host of that key, last seen at ``url``. ``TransferError`` when it is not known or not there any more."""
+        seen = next((each for each in self._mesh.view.others if each.facts.host_id == host_id), None)
+        if seen is not None:
+            return _target(seen)
+        target = await self.find(url)
+        if target.host_id != host_id:
+            raise TransferError(f"another host answers at {url} now, {target.name}")
+        return target
+
+    def known(self, name_or_url: str) -> Target | None:
+        """The host of that name or URL as the mesh knows it, online or not; None for the URL of a stranger.
+
+        ``TransferError`` for a name that nobody has.
+        """
+        if self._here.is_me(name_or_url):
+            return Target(self._here.host_id, self._here.address, self._here.name, self._here.code_version)
+        url = normal_url(name_or_url)
+        seen = self._by_url(url) if url else self._by_name(name_or_url)
+        if seen is not None and seen.facts.host_id:
+            return _target(seen)
+        if url:
+            return None
+        names = ", ".join(sorted({self._here.name, *(each.facts.name for each in self._mesh.view.others)}))
+        raise TransferError(f"no host of this mesh is called {name_or_url!r}; known: {names}")
 
     def _by_url(self, url: str) -> SeenHost | None:
         found = [seen for seen in self._mesh.view.others if url == seen.url or url in seen.urls]
@@ -141,3 +161,7 @@ class Peers:
             where = ", ".join(sorted(seen.url for seen in online))
             raise TransferError(f"several hosts are called {name!r} ({where}); use the URL, or rename one")
         return online[0] if online else None
+
+
+def _target(seen: SeenHost) -> Target:
+    return Target(seen.facts.host_id, seen.url, seen.facts.name, seen.facts.code_version)

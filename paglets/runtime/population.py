@@ -18,6 +18,7 @@ from paglets.runtime.files.leaving import LeavingFiles
 from paglets.runtime.hook_waits import HookWaits
 from paglets.runtime.lifecycle import Lifecycle
 from paglets.runtime.mailboxes import Mailboxes
+from paglets.runtime.outbox.presence import Presence
 from paglets.runtime.restored import Restored
 from paglets.runtime.services.class_offers import ClassOffers
 from paglets.runtime.services.desk import ServiceDesk
@@ -28,6 +29,8 @@ from paglets.runtime.transfers.asking import Asker
 from paglets.runtime.transfers.departures import Departures
 from paglets.runtime.transfers.first_hooks import FirstHooks
 from paglets.runtime.transfers.mover import Mover
+from paglets.runtime.transfers.packing import Packing
+from paglets.runtime.transfers.queueing import Queueing
 from paglets.runtime.wakeups import Wakeups
 from paglets.runtime.work_places import WorkPlaces
 
@@ -71,6 +74,9 @@ class Population:
         self.wakeups = Wakeups(ground.store, self.lifecycle.activate)
         self.endings = _endings(ground, self)
         self.mover = _mover(ground, neighbours, self)
+        self.presence = Presence(peers=neighbours.peers, mesh=neighbours.mesh, here=ground.here)
+        self.packing = Packing(files=self.leaving_files, work_places=self.work_places, limits=ground.limits)
+        self.queueing = _queueing(ground, self)
         self.departures = _departures(ground, neighbours, self)
         self.arrivals = _arrivals(ground, neighbours, self)
         self.restored = Restored(
@@ -251,6 +257,25 @@ def _departures(ground: Ground, neighbours: Neighbours, population: Population) 
         here=ground.here,
         limits=ground.limits,
         gate=ground.gate,
+        packing=population.packing,
+        queueing=population.queueing,
+    )
+
+
+def _queueing(ground: Ground, population: Population) -> Queueing:
+    return Queueing(
+        store=ground.store,
+        presence=population.presence,
+        states=ground.states,
+        residents=ground.residents,
+        supervisor=population.supervisor,
+        delivery=population.delivery,
+        packing=population.packing,
+        files=population.leaving_files,
+        work_places=population.work_places,
+        events=ground.events,
+        here=ground.here,
+        limits=ground.limits,
     )
 
 

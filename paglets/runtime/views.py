@@ -18,7 +18,9 @@ PAGE = 1000
 
 
 def status_of(record: PagletRecord, resident: Resident | None) -> str:
-    """``active``, ``inactive``, ``in-doubt``, ``restarting`` (after a crash) or ``failed``."""
+    """``active``, ``inactive``, ``queued`` (in the outbox), ``in-doubt``, ``restarting`` (it crashed), ``failed``."""
+    if record.queued is not None and (resident is None or resident.doubt is None):
+        return "queued"
     if record.phase is Phase.PREPARED or (resident is not None and resident.doubt is not None):
         return "in-doubt" if resident is None or resident.child is None else "active"
     if resident is not None and resident.returning:

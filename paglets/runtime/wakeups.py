@@ -100,7 +100,7 @@ class Wakeups:
 
 
 def wake_time(record: PagletRecord) -> float | None:
-    """When a parked paglet shall be woken, wall clock; None when no time was named, or it is not parked."""
-    if record.phase is not Phase.INACTIVE or not record.policy:
+    """When a parked paglet shall be woken, wall clock; None without one, or when it is not parked, or in the outbox."""
+    if record.phase is not Phase.INACTIVE or record.queued is not None or not record.policy:
         return None
     return DeactivationPolicy.from_wire(record.policy).activate_at

@@ -30,7 +30,7 @@ def test_what_waits_is_listed_and_what_died_can_be_replayed_and_dropped(site: Si
     sender = site.ask("a", "create", "outbox_samples:Sender")["agent_id"]
     site.stop("b")
     assert site.ask("a", "outbox") == []
-    assert "No message waits" in site.on("a", "outbox").out
+    assert "Nothing waits" in site.on("a", "outbox").out
     assert site.on("a", "send", sender, "send", f'{{"agent_id": "nobody", "host_url": "{there}"}}').code == 0
     (waiting,) = site.ask("a", "outbox")
     assert (waiting["agent_id"], waiting["kind"], waiting["sender"]) == ("nobody", "hello", sender)

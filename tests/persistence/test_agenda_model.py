@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from paglets.core.deactivation import DeactivationPolicy
 from paglets.core.incarnation import Incarnation
 from paglets.persistence.agenda import Matter
-from paglets.persistence.records import Forward, PagletRecord, Phase
+from paglets.persistence.records import Forward, PagletRecord, Phase, QueuedDispatch
 from paglets.persistence.store import Store
 from paglets.runtime.wakeups import wake_time
 from tests.persistence.builders import message, record
@@ -28,6 +28,7 @@ AGENTS = st.sampled_from(["a", "ab"])
 MESSAGES = st.sampled_from(["m1", "m2"])
 TIMES = st.sampled_from([0.0, 1.0, 1.5, 1e9])
 IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+QUEUED = QueuedDispatch("k", {}, "host", "https://h:1", "h", Phase.ACTIVE, since=1.0, lifetime=1.0)
 GONE = {Phase.DEPARTED, Phase.TOMBSTONE}
 
 
@@ -41,6 +42,7 @@ def records(draw: st.DrawFn) -> PagletRecord:
             activate_on_startup=draw(st.booleans()), activate_at=draw(st.none() | TIMES)
         )
         more["policy"] = draw(st.sampled_from([policy.to_wire(), {}]))
+        more["queued"] = draw(st.sampled_from([None, None, QUEUED]))
     elif phase is Phase.DEPARTED:
         more["forward"] = Forward("host", "https://h:1", "h", Incarnation(epoch=1), draw(TIMES))
     return msgspec.structs.replace(record(draw(AGENTS), phase), **more)
@@ -48,7 +50,7 @@ def records(draw: st.DrawFn) -> PagletRecord:
 
 def comes_back(one: PagletRecord) -> bool:
     woken = DeactivationPolicy.from_wire(one.policy).activate_on_startup
-    return one.phase is Phase.INACTIVE and (one.resume or woken)
+    return one.phase is Phase.INACTIVE and one.queued is None and (one.resume or woken)
 
 
 MATTERS: dict[Matter, Callable[[PagletRecord, bool], bool]] = {
@@ -56,6 +58,7 @@ MATTERS: dict[Matter, Callable[[PagletRecord, bool], bool]] = {
     Matter.MOVING: lambda one, _: one.phase is Phase.PREPARED,
     Matter.STARTUP: lambda one, _: comes_back(one),
     Matter.ALARM: lambda one, _: wake_time(one) is not None and not comes_back(one),
+    Matter.QUEUED: lambda one, _: one.queued is not None,
     Matter.ONWARD: lambda one, messages: one.phase is Phase.DEPARTED and messages,
 }
 

@@ -14,6 +14,7 @@ written, whatever message asked for the step. The whole protocol is drawn in ``d
 ``counters``   reserve_counters; the floor a source tells
 ``peers``      note_floor, note_peer_store, note_own_store
 ``queues``     enqueue, take_message, hand_on; following forwards
+``queued_dispatch``  queue_dispatch, give_back, park_queued
 ``forgetting`` forget
 =============  ==========================================================================
 """

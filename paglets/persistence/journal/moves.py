@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec.structs import replace
 
 from paglets.persistence.journal.conflict import JournalConflict, expect, expect_outgoing
+from paglets.persistence.journal.queued_dispatch import expect_queued
 from paglets.persistence.journal.starting import Started, restart
 from paglets.persistence.records import Forward, MoveKind, Phase
 
@@ -25,14 +26,18 @@ def prepare(
     state: BlobRef | None,
     at: float,
     files: tuple[FileRecord, ...] | None = None,
+    queue_key: str | None = None,
 ) -> PagletRecord:
     """Put a paglet on its way: ACTIVE or INACTIVE (``outgoing.was``) -> PREPARED.
 
     ``state`` (None: the record's own, for a parked one) replaces the checkpoint as what a restart comes back
     to. From here on only the verdict on ``outgoing.transfer_id`` decides where the paglet lives; `abort` is
     for the process that knows that no trailer has left. ``files``: as they were sent ahead; None: as recorded.
+    ``queue_key``: only if it still waits in the outbox under that key. It goes back to waiting when it does not move.
     """
     record = expect(tx, agent_id, incarnation, outgoing.was, step="move")
+    if queue_key is not None:
+        record = expect_queued(tx, agent_id, incarnation, queue_key, step="move")
     if outgoing.was not in {Phase.ACTIVE, Phase.INACTIVE} or outgoing.kind is MoveKind.CLONE:
         raise ValueError("prepare() is for a move of an active or inactive paglet")
     if outgoing.incarnation != incarnation.next():
@@ -161,6 +166,7 @@ def settle_arrived(
         policy={},
         request={},
         resume=False,
+        queued=None,
         failed="",
         files=(),
         changed_at=at,

@@ -39,6 +39,7 @@ def restart(tx: JournalTransaction, record: PagletRecord, event: dict[str, Any],
         policy={},
         request={},
         resume=False,
+        queued=None,
         failed="",
         changed_at=at,
     )

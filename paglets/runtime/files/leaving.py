@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
 import uuid
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -70,6 +71,7 @@ class LeavingFiles:
         self._here = here
         self._signer = Signer(key, here.mesh_id)
         self._floor = floor
+        self._under_way: list[dict[str, Any]] = []
 
     def path(self, record: PagletRecord, file: FileRecord) -> Path:
         """Where a file of that paglet is now."""
@@ -87,12 +89,34 @@ class LeavingFiles:
         """Send all files of a paglet; ``copy``: whatever their modes, as for a clone (``agent_id``)."""
         entries: list[FileEntry] = []
         files: list[FileRecord] = []
-        for number, file in enumerate(record.files):
-            mode = "copy" if copy else file.mode
-            sent = await self._send(record, file, number, mode, transfer_id, target, agent_id)
-            files.append(sent)
-            entries.append(FileEntry(name=sent.name, digest=sent.digest, size=sent.size))
+        with self._shown(transfer_id, agent_id, target):
+            for number, file in enumerate(record.files):
+                mode = "copy" if copy else file.mode
+                sent = await self._send(record, file, number, mode, transfer_id, target, agent_id)
+                files.append(sent)
+                entries.append(FileEntry(name=sent.name, digest=sent.digest, size=sent.size))
         return Shipment(transfer_id, entries, tuple(files))
+
+    def under_way(self) -> list[dict[str, Any]]:
+        """The transfers whose files are being sent ahead, for people."""
+        return list(self._under_way)
+
+    @contextmanager
+    def _shown(self, transfer_id: TransferId, agent_id: str, target: Target) -> Generator[None]:
+        entry: dict[str, Any] = {
+            "transfer_id": str(transfer_id),
+            "agent_id": agent_id,
+            "peer": target.name or target.host_id,
+            "direction": "out",
+            "status": "sending-files",
+            "reason": "",
+            "started_at": time.time(),
+        }
+        self._under_way.append(entry)
+        try:
+            yield
+        finally:
+            self._under_way.remove(entry)
 
     async def _send(
         self,

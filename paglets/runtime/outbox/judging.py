@@ -34,6 +34,8 @@ def judge(record: PagletRecord | None, agent_id: str, *, no_delay: bool, wakes: 
 
 def wakes_parked(record: PagletRecord, message: MessageParams) -> bool:
     """Whether a message that was put into the queue of a parked paglet wakes it."""
+    if record.queued is not None:
+        return False  # it is in the outbox: its messages go with it
     policy = DeactivationPolicy.from_wire(record.policy)
     return policy.activate_on_message and message.activate_if_inactive
 

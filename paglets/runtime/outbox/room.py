@@ -1,4 +1,4 @@
-"""The outbox of a host and its dead letters put together, and as operations."""
+"""The outbox of a host - messages and paglets - and its dead letters put together, and as operations."""
 
 from __future__ import annotations
 
@@ -7,30 +7,59 @@ from typing import TYPE_CHECKING, Any
 from paglets.remote import outbox_api as api
 from paglets.runtime.operations import MEMBERS, Entry
 from paglets.runtime.outbox.dead_letters import DeadLetters
+from paglets.runtime.outbox.dispatches import QueuedDispatches
 from paglets.runtime.outbox.outbox import Outbox
 from paglets.runtime.outbox.receiving import OutboxReceiver
 
 if TYPE_CHECKING:
     from paglets.persistence.outbox_records import DeadLetter, OutboxEntry
-    from paglets.persistence.store import Store
     from paglets.runtime.caller import Caller
-    from paglets.runtime.delivery import Delivery
-    from paglets.runtime.events import Events
-    from paglets.runtime.peers import Peers
+    from paglets.runtime.ground import Ground
+    from paglets.runtime.neighbours import Neighbours
+    from paglets.runtime.population import Population
 
 _PAGE = 1000
 
 
 class OutboxRoom:
-    """Everything about messages for hosts that are away."""
+    """Everything that is meant for hosts that are away."""
 
-    def __init__(
-        self, *, store: Store, peers: Peers, events: Events, delivery: Delivery, lifetime: float
-    ) -> None:
-        self._store = store
-        self.outbox = Outbox(store=store, peers=peers, events=events, lifetime=lifetime)
+    def __init__(self, ground: Ground, neighbours: Neighbours, population: Population) -> None:
+        self._store = store = ground.store
+        events, lifetime, delivery = ground.events, ground.limits.outbox_lifetime, population.delivery
+        self.outbox = Outbox(store=store, peers=neighbours.peers, events=events, lifetime=lifetime)
         self.dead_letters = DeadLetters(store=store, events=events, outbox=self.outbox, delivery=delivery)
+        self.dispatches = QueuedDispatches(
+            store=store,
+            presence=population.presence,
+            lifecycle=population.lifecycle,
+            residents=ground.residents,
+            carrier=population.departures,
+            gate=ground.gate,
+            events=events,
+            parked=population.wakeups.note,
+            lifetime=lifetime,
+        )
         self._receiver = OutboxReceiver(delivery)
+        population.queueing.room = self.dispatches
+        population.mover.on_parked_settled = self.dispatches.settled
+        delivery.postponer = self.outbox
+        population.mailboxes.on_fatal = self.dead_letters.crashed
+
+    async def take_up(self) -> None:
+        """Go on with what the host's earlier life has left."""
+        await self.outbox.take_up()
+        await self.dispatches.take_up()
+
+    def peer_seen(self) -> None:
+        """A host was heard from: what waits for it may be tried again at once."""
+        self.outbox.peer_seen()
+        self.dispatches.peer_seen()
+
+    async def aclose(self) -> None:
+        """Stop; what waits stays in the journal."""
+        await self.dispatches.aclose()
+        await self.outbox.aclose()
 
     def entries(self) -> dict[str, Entry]:
         """The operations by name."""
@@ -39,6 +68,7 @@ class OutboxRoom:
                 api.OutboxDeliverParams, self._receiver.deliver, MEMBERS, paglets=False
             ),
             api.OUTBOX_LIST: Entry(api.NumberedListParams, self.list_outbox, paglets=False),
+            api.OUTBOX_PAGLETS: Entry(api.PagletsWaitingParams, self.list_paglets, paglets=False),
             api.DEAD_LETTERS_LIST: Entry(api.NumberedListParams, self.list_dead, paglets=False),
             api.DEAD_LETTERS_REPLAY: Entry(api.DeadLetterParams, self.replay, paglets=False),
             api.DEAD_LETTERS_DROP: Entry(api.DeadLetterParams, self.drop, paglets=False),
@@ -52,6 +82,12 @@ class OutboxRoom:
             "messages": [_waiting(entry) for entry in found],
             "cursor": found[-1].position if len(found) == limit else None,
         }
+
+    async def list_paglets(self, _caller: Caller, params: api.PagletsWaitingParams) -> Any:
+        """A page of the paglets that wait."""
+        limit = min(params.limit, _PAGE)
+        found = await self.dispatches.waiting(params.cursor, limit)
+        return {"paglets": found, "cursor": found[-1]["agent_id"] if len(found) == limit else None}
 
     async def list_dead(self, _caller: Caller, params: api.NumberedListParams) -> Any:
         """A page of the dead letters."""

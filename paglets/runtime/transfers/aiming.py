@@ -30,14 +30,20 @@ class Aimer:
         self._peers = peers
         self._here = here
 
-    async def aim(self, ticket: TransferTicket) -> Aim:
-        """Find the host and see whether it may and can take the paglet, as often as the ticket says."""
+    async def aim(self, ticket: TransferTicket, host_id: str = "") -> Aim:
+        """Find the host and see whether it may and can take the paglet, as often as the ticket says.
+
+        ``host_id``: its key, where that is known already; then the ticket's destination is its URL.
+        """
         error: TransferError | None = None
         for attempt in range(ticket.retries + 1):
             if attempt:
                 await asyncio.sleep(ticket.retry_interval)
             try:
-                target = await self._peers.find(ticket.destination)
+                if host_id:
+                    target = await self._peers.find_key(host_id, ticket.destination)
+                else:
+                    target = await self._peers.find(ticket.destination)
                 self._check_version(target, ticket)
                 if target.host_id != self._here.host_id and (ticket.required_capabilities or ticket.retries):
                     await self._check_capabilities(target, ticket)

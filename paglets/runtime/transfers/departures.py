@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from paglets.core.errors import (
     HostError,
+    InvalidAgentError,
     LifecycleError,
     PagletError,
     TransferError,
@@ -20,19 +22,24 @@ from paglets.core.errors import (
 from paglets.core.incarnation import Incarnation, Lineage
 from paglets.persistence.records import MoveKind, PagletRecord, Phase
 from paglets.remote import api
-from paglets.runtime.child_specs import CallThread, Departure, DepartureKind
-from paglets.runtime.patience import within
+from paglets.remote.transfer import TransferTicket
+from paglets.runtime.caller import PROGRAM
+from paglets.runtime.child_specs import Departure, DepartureKind
+from paglets.runtime.outbox import waiting_move
+from paglets.runtime.residents import OPERATION_TIMEOUT
 from paglets.runtime.transfers.aiming import Aimer
 from paglets.runtime.transfers.headers import Headers, clone_event, move_event
+from paglets.runtime.transfers.movable import (
+    check_movable,
+    check_not_resident,
+    is_at_work,
+    message_it_leaves_in,
+)
 from paglets.runtime.undivided import Undivided, undivided
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    from paglets.remote.transfer import TransferTicket
+    from paglets.persistence.records import QueuedDispatch
     from paglets.runtime.caller import Caller
-    from paglets.runtime.child_specs import Snapshot
-    from paglets.runtime.children.child import Child
     from paglets.runtime.claims import Claims
     from paglets.runtime.files.leaving import LeavingFiles, Shipment
     from paglets.runtime.gate import Gate
@@ -45,6 +52,8 @@ if TYPE_CHECKING:
     from paglets.runtime.states import States
     from paglets.runtime.transfers.first_hooks import FirstHooks
     from paglets.runtime.transfers.mover import Mover
+    from paglets.runtime.transfers.packing import Packing
+    from paglets.runtime.transfers.queueing import Queueing
     from paglets.runtime.work_places import WorkPlaces
 
 _DEPARTURES = {MoveKind.DISPATCH: DepartureKind.DISPATCH, MoveKind.RETRACT: DepartureKind.RETRACT}
@@ -68,6 +77,8 @@ class Departures:
         here: Here,
         limits: Limits,
         gate: Gate,
+        packing: Packing,
+        queueing: Queueing,
     ) -> None:
         self._residents = residents
         self._states = states
@@ -80,6 +91,8 @@ class Departures:
         self._here = here
         self._limits = limits
         self._gate = gate
+        self._packing = packing
+        self.queueing = queueing
         self._aimer = Aimer(peers=peers, here=here)
         self._headers = Headers(mover=mover, here=here)
         self.undivided = Undivided()
@@ -104,20 +117,77 @@ class Departures:
         deadline = asyncio.get_running_loop().time() + ticket.timeout
         async with self._claims.take(agent_id, caller, ticket.timeout) as resident:
             record = resident.record if resident is not None else await self._lifecycle.record(agent_id)
-            _check_movable(record, expected)
+            check_movable(record, expected)
             self._gate.check_held()
+            target = await self._move_or_queue(record, resident, ticket, caller, kind)
+        if target is None:
+            return api.Place(self._here.address, agent_id, queued=True)
+        if resident is not None or (is_at_work(record) and target.host_id != self._here.host_id):
+            if record.files:  # the ticket's time is for the move, however long its files took
+                deadline = asyncio.get_running_loop().time() + ticket.timeout
+            incarnation = record.incarnation.next()
+            await self._first_hooks.returned(agent_id, target, incarnation, caller, deadline)
+        return api.Place(target.url, agent_id)
+
+    async def _move_or_queue(
+        self,
+        record: PagletRecord,
+        resident: Resident | None,
+        ticket: TransferTicket,
+        caller: Caller,
+        kind: MoveKind,
+    ) -> Target | None:
+        """Move it; None: it waits in the outbox until the host that the ticket names is back."""
+        if ticket.queue and await self.queueing.queued(record, resident, ticket, caller):
+            return None
+        try:
             if resident is None:
                 target = await self._move_parked(record, ticket, kind)
-                if target.host_id != self._here.host_id:
-                    await self._work_places.clear(agent_id, record.incarnation)
-                return api.Place(target.url, agent_id)
-            incarnation = record.incarnation.next()
-            target = await self._move_active(resident, ticket, caller, kind)
+            else:
+                target = await self._move_active(resident, ticket, caller, kind)
+        except TransferInDoubtError:
+            raise
+        except TransferError:
+            # The target may have gone away in the middle; and the paglet's process may have ended meanwhile.
+            with suppress(PagletError):
+                if ticket.queue and await self.queueing.queued(record, resident, ticket, caller):
+                    return None
+            raise
+        if resident is not None or target.host_id != self._here.host_id:
+            await self._work_places.clear(record.agent_id, record.incarnation)
+        return target
+
+    @undivided
+    async def carry(self, agent_id: str, queued: QueuedDispatch) -> waiting_move.Event:
+        """See ``Carrier``: move a paglet of the outbox, if it still waits there under that key."""
+        try:
+            return await self._carry(agent_id, queued)
+        except InvalidAgentError:
+            return waiting_move.Gone()
+        except TransferInDoubtError as error:
+            return waiting_move.InDoubt(str(error))
+        except LifecycleError as error:
+            return waiting_move.Absent(str(error))  # somebody else is at it, or the host is held
+        except PagletError as error:
+            away = await self.queueing.absent(queued)
+            return waiting_move.Absent(away) if away else waiting_move.Refused(str(error))
+
+    async def _carry(self, agent_id: str, queued: QueuedDispatch) -> waiting_move.Event:
+        async with self._claims.take(agent_id, PROGRAM, OPERATION_TIMEOUT) as resident:
+            record = await self._lifecycle.record(agent_id)
+            if record.queued is None or record.queued.key != queued.key:
+                return waiting_move.Gone()
+            if resident is not None or record.phase is not Phase.INACTIVE:
+                return waiting_move.Absent("it is being moved elsewhere")
+            self._gate.check_held()
+            ticket = TransferTicket.from_wire({**queued.ticket, "queue": False})
+            if queued.target_id:
+                ticket = dataclasses.replace(ticket, destination=queued.target_url)
+            await self._move_parked(
+                record, ticket, MoveKind.DISPATCH, host_id=queued.target_id, queue_key=queued.key
+            )
             await self._work_places.clear(agent_id, record.incarnation)
-        if record.files:  # the ticket's time is for the move, however long its files took
-            deadline = asyncio.get_running_loop().time() + ticket.timeout
-        await self._first_hooks.returned(agent_id, target, incarnation, caller, deadline)
-        return api.Place(target.url, agent_id)
+        return waiting_move.Gone()
 
     async def _move_active(
         self, resident: Resident, ticket: TransferTicket, caller: Caller, kind: MoveKind
@@ -131,12 +201,12 @@ class Departures:
         departure = Departure(
             kind=_DEPARTURES[kind], event=event, call_id=call_id, handler_wait=ticket.timeout
         )
-        snapshot = await self._pack(child, departure)
+        snapshot = await self._packing.pack(child, departure)
         payload = snapshot.state
         if aim.target is None or payload is None:
             if payload is not None:
                 payload.close()
-            await self._stay(child, event)
+            await self._packing.stay(child, event)
             raise aim.error or HostError(f"paglet {resident.agent_id} gave no state")
         if aim.target.host_id == self._here.host_id:
             await self._move_here(resident, payload, event)
@@ -153,12 +223,12 @@ class Departures:
                 payload,
                 timeout=ticket.timeout,
                 resident=resident,
-                left_in=_message_it_leaves_in(resident, caller),
+                left_in=message_it_leaves_in(resident, caller),
                 files=shipment.files if shipment else None,
             )
         except BaseException as error:
             payload.close()
-            await asyncio.shield(self._stay(child, event))
+            await asyncio.shield(self._packing.stay(child, event))
             if isinstance(error, PagletError):
                 raise TransferError(f"paglet {resident.agent_id} did not move: {error}") from error
             raise
@@ -171,35 +241,33 @@ class Departures:
             raise
         return aim.target
 
-    async def _pack(self, child: Child, departure: Departure) -> Snapshot:
-        async with within(
-            self._limits.hook_timeout,
-            f"paglet {child.agent_id} was not ready to leave",
-            so="it goes on here",
-            error=LifecycleError,
-        ):
-            return await child.begin_departure(departure)
-
-    async def _stay(self, child: Child, event: dict[str, Any]) -> None:
-        """Let a paglet that has packed go on where it is; it may have crashed, which is told by itself."""
-        with suppress(PagletError, TimeoutError):
-            async with asyncio.timeout(self._limits.hook_timeout):
-                await child.resume(event)
-
     async def _move_here(self, resident: Resident, payload: Payload, event: dict[str, Any]) -> None:
         try:
-            with payload, self._place_for_copies() as place:
+            with payload, self._packing.place_for_copies() as place:
                 files = await self._files.copy_here(resident.record, place)
                 await self._lifecycle.move_here(resident, payload, event, files)
         except PagletError as error:
-            await self._stay(resident.need_child(), event)
+            await self._packing.stay(resident.need_child(), event)
             raise TransferError(f"paglet {resident.agent_id} did not move: {error}") from error
 
-    async def _move_parked(self, record: PagletRecord, ticket: TransferTicket, kind: MoveKind) -> Target:
-        aim = await self._aimer.aim(ticket)
+    async def _move_parked(
+        self,
+        record: PagletRecord,
+        ticket: TransferTicket,
+        kind: MoveKind,
+        *,
+        host_id: str = "",
+        queue_key: str | None = None,
+    ) -> Target:
+        aim = await self._aimer.aim(ticket, host_id)
         if aim.target is None:
             raise aim.error or TransferError("there is no such host")
         if aim.target.host_id == self._here.host_id:
+            if record.queued is not None:
+                raise TransferError(
+                    f"paglet {record.agent_id} waits here for {record.queued.target_name or 'its target'}; "
+                    "activate it to have it at work here instead"
+                )
             return aim.target
         if record.state is None:
             raise HostError(f"paglet {record.agent_id} has no stored state")
@@ -208,7 +276,14 @@ class Departures:
         try:
             shipment = await self._ship(record, aim.target)
             header = await self._headers.header(
-                record, aim.target, ticket, kind, payload, parked=True, shipment=shipment
+                record,
+                aim.target,
+                ticket,
+                kind,
+                payload,
+                event=move_event(self._here, aim.target, ticket, kind) if is_at_work(record) else None,
+                parked=not is_at_work(record),
+                shipment=shipment,
             )
             move = self._mover.begin(
                 record,
@@ -218,6 +293,7 @@ class Departures:
                 timeout=ticket.timeout,
                 resident=resident,
                 files=shipment.files if shipment else None,
+                queue_key=queue_key,
             )
         except BaseException:
             payload.close()
@@ -238,7 +314,7 @@ class Departures:
             if resident is None:
                 await self._lifecycle.record(agent_id)
                 raise LifecycleError(f"paglet {agent_id} is parked; activate it before it is cloned")
-            _check_not_resident(resident.record)
+            check_not_resident(resident.record)
             child = resident.need_child()
             aim = await self._aimer.aim(ticket) if ticket else await self._aimer.here()
             if aim.target is None:
@@ -250,7 +326,7 @@ class Departures:
             departure = Departure(
                 kind=DepartureKind.CLONE, event=event, call_id=caller.own_call(resident), handler_wait=timeout
             )
-            snapshot = await self._pack(child, departure)
+            snapshot = await self._packing.pack(child, departure)
             original = resident.record
         if snapshot.state is None:
             raise HostError(f"paglet {agent_id} gave no state")
@@ -286,7 +362,7 @@ class Departures:
             changed_at=now,
         )
         if ticket is None or target.host_id == self._here.host_id:
-            with payload, self._place_for_copies() as place:
+            with payload, self._packing.place_for_copies() as place:
                 files = await self._files.copy_here(original, place, everything=True)
                 await self._lifecycle.settle_clone(replace(clone, files=files), payload, event)
             return clone.incarnation.next()
@@ -323,43 +399,3 @@ class Departures:
         except BaseException:
             self._mover.give_up(transfer_id)
             raise
-
-    @contextmanager
-    def _place_for_copies(self) -> Generator[str]:
-        """A directory for files that stay on this host; it goes again unless a record names it in the end."""
-        place = self._files.new_place()
-        places = self._work_places.files
-        with places.holding(place):
-            yield place
-        places.tidy()
-
-
-def _check_movable(record: PagletRecord, expected: Incarnation | None) -> None:
-    if expected is not None and record.incarnation != expected:
-        raise LifecycleError(
-            f"paglet {record.agent_id} is in life {record.incarnation} now, not in {expected}; look again"
-        )
-    _check_not_resident(record)
-    if record.phase is Phase.PREPARED:
-        raise LifecycleError(
-            f"paglet {record.agent_id} is in doubt: an earlier move of it is not settled yet"
-        )
-    if record.failed:
-        raise LifecycleError(
-            f"paglet {record.agent_id} has failed ({record.failed}); activate it before it is moved"
-        )
-
-
-def _check_not_resident(record: PagletRecord) -> None:
-    if record.host_scoped:
-        raise LifecycleError(
-            f"{record.agent_id} is a resident service: it is neither moved nor cloned, each host has its own"
-        )
-
-
-def _message_it_leaves_in(resident: Resident, caller: Caller) -> str | None:
-    """The id of the message, durably queued, whose handler asks for the move."""
-    letter, call = resident.mailbox.in_progress, caller.call
-    if letter is None or not letter.durable or call is None or caller.own_call(resident) is None:
-        return None
-    return letter.params.message_id if call.thread is CallThread.HANDLER else None

@@ -205,6 +205,7 @@ class Move:
             state=state,
             at=time.time(),
             files=cargo.files,
+            queue_key=cargo.queue_key,
         )
 
     async def _write_abort(self, effect: do.WriteAbort) -> None:

@@ -82,5 +82,7 @@ class Cargo:
     """The clone's record-to-be, PREPARED; for clones only."""
     files: tuple[FileRecord, ...] | None = None
     """As they were sent ahead; None: there are none, or they are a clone's."""
+    queue_key: str | None = None
+    """It waited in the outbox under that key."""
     stored: bool = False
     """The payload is the record's stored state: a parked paglet's."""

@@ -21,7 +21,7 @@ from paglets.runtime.transfers.open_ids import COUNTER_BLOCK
 from paglets.runtime.transfers.source import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from paglets.core.errors import TransferInDoubtError
     from paglets.core.incarnation import TransferId
@@ -92,6 +92,8 @@ class Mover:
         self._moves: dict[TransferId, Move] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._refilling = asyncio.Lock()
+        self.on_parked_settled: Callable[[str], None] = _nobody_waits
+        """Told of each parked paglet whose transfer was settled, whether it has moved or not; set once."""
 
     # --- beginning -------------------------------------------------------------------------------------
 
@@ -123,12 +125,13 @@ class Mover:
         clone: PagletRecord | None = None,
         left_in: str | None = None,
         files: tuple[FileRecord, ...] | None = None,
+        queue_key: str | None = None,
     ) -> Move:
         """Start a move; ``header`` holds the transfer id, which is void when this raises.
 
         The payload is the move's to close, unless this raises. The mailbox of an active paglet is held until
         it is known where it lives. ``left_in``: the queued message in whose handler it leaves, and which therefore
-        stays behind.
+        stays behind. ``queue_key``: it is moved only if it still waits in the outbox under that key.
         """
         try:
             signed = sign_header(self._key, header)
@@ -149,6 +152,7 @@ class Mover:
         )
         cargo = Cargo(target, signed, payload, stored=record.phase is Phase.INACTIVE and clone is None)
         cargo.files = files
+        cargo.queue_key = queue_key
         if clone is not None:
             cargo.clone = msgspec.structs.replace(clone, outgoing=outgoing)
             record = clone
@@ -321,6 +325,7 @@ class Mover:
         if resident is not None and move.outgoing.was is Phase.INACTIVE:
             self._residents.remove(resident)
             self._delivery.reroute(resident)
+            self.on_parked_settled(resident.agent_id)
 
     # --- tasks -----------------------------------------------------------------------------------------
 
@@ -341,6 +346,10 @@ class Mover:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _nobody_waits(agent_id: str) -> None:
+    """Until the host is put together."""
 
 
 async def _watch(move: Move, child: Child) -> None:

@@ -1,0 +1,52 @@
+"""Which paglets can be moved, and what of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from paglets.core.errors import LifecycleError
+from paglets.persistence.records import PagletRecord, Phase
+from paglets.runtime.child_specs import CallThread
+
+if TYPE_CHECKING:
+    from paglets.core.incarnation import Incarnation
+    from paglets.runtime.caller import Caller
+    from paglets.runtime.residents import Resident
+
+
+def is_at_work(record: PagletRecord) -> bool:
+    """Whether it runs, or, waiting in the outbox, goes on running where it arrives."""
+    return (record.queued.was if record.queued is not None else record.phase) is Phase.ACTIVE
+
+
+def check_movable(record: PagletRecord, expected: Incarnation | None) -> None:
+    """``LifecycleError`` when it cannot be moved now, or is not in the life that is ``expected``."""
+    if expected is not None and record.incarnation != expected:
+        raise LifecycleError(
+            f"paglet {record.agent_id} is in life {record.incarnation} now, not in {expected}; look again"
+        )
+    check_not_resident(record)
+    if record.phase is Phase.PREPARED:
+        raise LifecycleError(
+            f"paglet {record.agent_id} is in doubt: an earlier move of it is not settled yet"
+        )
+    if record.failed:
+        raise LifecycleError(
+            f"paglet {record.agent_id} has failed ({record.failed}); activate it before it is moved"
+        )
+
+
+def check_not_resident(record: PagletRecord) -> None:
+    """``LifecycleError`` for a resident service."""
+    if record.host_scoped:
+        raise LifecycleError(
+            f"{record.agent_id} is a resident service: it is neither moved nor cloned, each host has its own"
+        )
+
+
+def message_it_leaves_in(resident: Resident, caller: Caller) -> str | None:
+    """The id of the message, durably queued, whose handler asks for the move."""
+    letter, call = resident.mailbox.in_progress, caller.call
+    if letter is None or not letter.durable or call is None or caller.own_call(resident) is None:
+        return None
+    return letter.params.message_id if call.thread is CallThread.HANDLER else None
