@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 from dataclasses import is_dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from paglets.core.agent import Paglet
@@ -130,7 +130,6 @@ def _may_run(module_name: str, policy: CodePolicy) -> bool:
     if spec is None:
         return True  # the import says better what is missing
     places = [spec.origin] if spec.origin else list(spec.submodule_search_locations or ())
-    roots = [Path(root).resolve() for root in policy.roots]
-    return bool(places) and all(
-        any(Path(place).resolve().is_relative_to(root) for root in roots) for place in places
-    )
+    roots = [os.path.join(os.path.realpath(root), "") for root in policy.roots]  # noqa: PTH118 - see below
+    # os.path, and not pathlib: each child does this, before it can do anything else.
+    return bool(places) and all(os.path.realpath(place).startswith(tuple(roots)) for place in places)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import faulthandler
 import gc
-import logging
 import socket
-import sys
 from typing import Any, cast
 
 from paglets.core.agent import Paglet
@@ -24,10 +21,6 @@ from paglets.serialization.codec import qualified_name
 
 def run_child(descriptor: int) -> int:
     """Serve the host at the other end of that socket, until one of the two is done; the exit code."""
-    faulthandler.enable()
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", force=True
-    )
     link = ChildLink(socket.socket(fileno=descriptor))
     frame = next(link.frames(), None)
     match frame:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import importlib
+import logging
 import os
 import signal
 import sys
@@ -23,16 +25,32 @@ _libc = ctypes.CDLL(None)
 _HIGHEST_DESCRIPTOR = 1 << 20
 
 
+def prepare_children() -> None:
+    """What all children of a maker have alike, done once before it forks them.
+
+    Whatever a child does by itself costs it time and pages that it shares with nobody.
+    """
+    default_signals()
+    open_streams()
+    _report_to_stderr()
+    # SIGTERM and SIGHUP are the host's business (a service manager sends them to a whole group): it ends its
+    # zygote and children itself, in order. They get a handler that does nothing, and not SIG_IGN, which programs
+    # that a paglet starts would inherit.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave_it_to_the_host)
+
+
 def become_child(link: int, output: int, request: LaunchRequest, parent: int) -> NoReturn:
-    """Turn a just forked process into a child of ``parent`` and run it; never returns."""
+    """Turn a process that a prepared maker just forked into a child of it and run it; never returns."""
     code = 1
     try:
         signal.set_wakeup_fd(-1)
         os.setsid()
         die_with_parent(parent)
         _take_descriptors(link, output)
-        take_signals()
-        _see_what_the_program_sees(request)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        _go_to(request.cwd)
         hold_life(request.life_file)
         code = run_child(LINK)
     except SystemExit as leaving:
@@ -48,9 +66,7 @@ def run_spawned(link: int, parent: int, life_file: str) -> NoReturn:
     code = 1
     try:
         die_with_parent(parent)
-        default_signals()
-        take_signals()
-        open_streams()
+        prepare_children()
         hold_life(life_file)
         code = run_child(link)
     except SystemExit as leaving:
@@ -98,19 +114,6 @@ def default_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def take_signals() -> None:
-    """The dispositions of a child; what its maker has not touched is at its default already.
-
-    SIGTERM and SIGHUP are the host's business (a service manager sends them to a whole group): it ends its
-    children itself, in order. They get a handler that does nothing, and not SIG_IGN, which programs that the
-    paglet starts would inherit.
-    """
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave_it_to_the_host)
-
-
 def _leave_it_to_the_host(_number: int, _frame: object) -> None:
     return
 
@@ -135,14 +138,25 @@ def open_streams() -> None:
     )
 
 
-def _see_what_the_program_sees(request: LaunchRequest) -> None:
-    try:
-        os.chdir(request.cwd)
-    except OSError:
-        os.chdir("/")
+def _report_to_stderr() -> None:
+    faulthandler.enable()
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", force=True
+    )
+
+
+def see_what_the_program_sees(request: LaunchRequest) -> None:
+    """Take on the environment and ``sys.path`` of who asks for a child."""
     if dict(os.environ) != request.environ:
         os.environ.clear()
         os.environ.update(request.environ)
     if sys.path != request.sys_path:
         sys.path[:] = request.sys_path
         importlib.invalidate_caches()
+
+
+def _go_to(directory: str) -> None:
+    try:
+        os.chdir(directory)
+    except OSError:
+        os.chdir("/")

@@ -26,7 +26,11 @@ from paglets.runtime.launchers.control import (
     receive,
 )
 from paglets.runtime.launchers.launcher import ExitStatus, LaunchRequest
-from paglets.runtime.launchers.newborn import become_child, default_signals, open_streams
+from paglets.runtime.launchers.newborn import (
+    become_child,
+    prepare_children,
+    see_what_the_program_sees,
+)
 
 
 def run_zygote(root: socket.socket, program: int) -> NoReturn:
@@ -34,12 +38,8 @@ def run_zygote(root: socket.socket, program: int) -> NoReturn:
     try:
         with suppress(PermissionError):  # it leads a session already
             os.setsid()
-        default_signals()
-        open_streams()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(
-                number, signal.SIG_IGN
-            )  # the program ends its zygote, nobody else; children reset it
+        prepare_children()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program ends its zygote, nobody else
         gc.collect()
         gc.freeze()  # a collection in a child must not touch, and so copy, the pages shared with the others
         _Zygote(root, program).serve()
@@ -73,6 +73,7 @@ class _Zygote:
         signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
         self._poll.register(root, select.POLLIN)
         self._poll.register(self._woken, select.POLLIN)
+        self._seen: LaunchRequest | None = None
         self._program = _watch(program)
         if self._program is not None:
             # Somebody else may hold a copy of the program's end of root: a fork of it, say.
@@ -138,6 +139,10 @@ class _Zygote:
                 self._launch(channel, seq, request or read_request(descriptors[2]), descriptors)
 
     def _launch(self, channel: _Channel, seq: int, request: LaunchRequest, descriptors: list[int]) -> None:
+        if request != self._seen:
+            # Here and not in each child: it is nearly always the same, and a fork brings it along.
+            see_what_the_program_sees(request)
+            self._seen = request
         try:
             pid = os.fork()
         except OSError as error:
