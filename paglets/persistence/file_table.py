@@ -54,11 +54,17 @@ class FileTable:
 
 
 def _has_moved(before: PagletRecord, after: PagletRecord | None) -> bool:
-    """Whether the paglet has gone to another host, for what this change says."""
+    """Whether the paglet has gone to another host, for what this change says.
+
+    One that was adopted, or gave way to one that was, has not: its files are still where they were.
+    """
     outgoing = before.outgoing
     if outgoing is None or after is None:
         return False
-    return after.phase is Phase.DEPARTED or after.incarnation > outgoing.incarnation
+    known = after.forward.incarnation if after.forward is not None else after.incarnation
+    if known.lineage != outgoing.incarnation.lineage:
+        return False
+    return after.phase is Phase.DEPARTED or known > outgoing.incarnation
 
 
 def _moved(before: PagletRecord, after: PagletRecord | None) -> list[FileRecord]:

@@ -20,6 +20,8 @@ from paglets.persistence.table import id_key, number_key
 if TYPE_CHECKING:
     import lmdb
 
+    from paglets.core.incarnation import Incarnation, TransferId
+    from paglets.persistence.adoption_records import AbandonedTransfer, Notice, QuarantinedCopy
     from paglets.persistence.blob_table import BlobTable
     from paglets.persistence.damage import Damage
     from paglets.persistence.records import PagletRecord, PeerRecord, QueuedRecord, VerdictRecord
@@ -145,6 +147,41 @@ class LmdbTransaction(ReadTransaction):
         """Remember the furthest that a peer's store was seen."""
         self.dirty = True
         self._tables.peers.put(self._txn, id_key(record.host_id), record)
+
+    def put_abandoned(self, transfer: AbandonedTransfer) -> None:
+        """Remember a transfer that an adoption goes past."""
+        self.dirty = True
+        self._adoptions.put_abandoned(transfer)
+
+    def drop_abandoned(self, agent_id: str, transfer_id: TransferId) -> None:
+        """Forget one; nothing happens when it is unknown."""
+        self.dirty = self._adoptions.drop_abandoned(agent_id, transfer_id) or self.dirty
+
+    def put_notice(self, notice: Notice) -> None:
+        """Owe a host news, in the place of what it was owed of that paglet before."""
+        self.dirty = True
+        self._adoptions.put_notice(notice)
+
+    def drop_notice(self, agent_id: str, target_id: str) -> None:
+        """Owe that host nothing about that paglet any more."""
+        self.dirty = self._adoptions.drop_notice(agent_id, target_id) or self.dirty
+
+    def put_copy(self, copy: QuarantinedCopy) -> None:
+        """Keep a copy that gives way. The blob that it names stays."""
+        self.drop_copy(copy.record.agent_id, copy.record.incarnation)
+        self.dirty = True
+        self._adoptions.put_copy(copy)
+        if copy.record.state is not None:
+            self._blobs.acquire(copy.record.state)
+
+    def drop_copy(self, agent_id: str, incarnation: Incarnation) -> None:
+        """Keep it no longer; nothing happens when it is unknown."""
+        copy = self._adoptions.copy(agent_id, incarnation)
+        if copy is not None:
+            self.dirty = True
+            self._adoptions.drop_copy(agent_id, incarnation)
+            if copy.record.state is not None:
+                self._blobs.release(copy.record.state)
 
     def meta_put(self, name: str, value: bytes) -> None:
         """Keep a small setting of the host."""

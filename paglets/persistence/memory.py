@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from paglets.core.incarnation import TransferId
+from paglets.core.incarnation import Incarnation, TransferId
+from paglets.persistence.adoption_records import AbandonedTransfer, Notice, QuarantinedCopy
 from paglets.persistence.records import PagletRecord, PeerRecord, QueuedRecord, VerdictRecord
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ class Snapshot(msgspec.Struct, frozen=True):
     counter: int = 1
     queues: tuple[tuple[str, tuple[QueuedRecord, ...]], ...] = ()
     peers: tuple[PeerRecord, ...] = ()
+    abandoned: tuple[AbandonedTransfer, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    copies: tuple[QuarantinedCopy, ...] = ()
 
 
 @dataclass(slots=True)
@@ -39,6 +43,13 @@ class MemoryTransaction:
     next_counter: int = 1
     queues: dict[str, tuple[QueuedRecord, ...]] = field(default_factory=dict[str, tuple[QueuedRecord, ...]])
     peers: dict[str, PeerRecord] = field(default_factory=dict[str, PeerRecord])
+    abandoned_transfers: dict[tuple[str, TransferId], AbandonedTransfer] = field(
+        default_factory=dict[tuple[str, TransferId], AbandonedTransfer]
+    )
+    owed: dict[tuple[str, str], Notice] = field(default_factory=dict[tuple[str, str], Notice])
+    kept: dict[tuple[str, Incarnation], QuarantinedCopy] = field(
+        default_factory=dict[tuple[str, Incarnation], QuarantinedCopy]
+    )
 
     @classmethod
     def of(cls, held: Snapshot) -> MemoryTransaction:
@@ -50,6 +61,9 @@ class MemoryTransaction:
             held.counter,
             dict(held.queues),
             {peer.host_id: peer for peer in held.peers},
+            {(each.agent_id, each.outgoing.transfer_id): each for each in held.abandoned},
+            {(each.agent_id, each.target_id): each for each in held.notices},
+            {(each.record.agent_id, each.record.incarnation): each for each in held.copies},
         )
 
     def snapshot(self) -> Snapshot:
@@ -61,6 +75,9 @@ class MemoryTransaction:
             self.next_counter,
             tuple(sorted(self.queues.items())),
             tuple(sorted(self.peers.values(), key=lambda peer: peer.host_id)),
+            tuple(self.abandoned()),
+            tuple(self.notices()),
+            tuple(self.copies()),
         )
 
     def copy(self) -> MemoryTransaction:
@@ -72,6 +89,9 @@ class MemoryTransaction:
             self.next_counter,
             self.queues.copy(),
             self.peers.copy(),
+            self.abandoned_transfers.copy(),
+            self.owed.copy(),
+            self.kept.copy(),
         )
 
     def paglet(self, agent_id: str) -> PagletRecord | None:
@@ -141,6 +161,43 @@ class MemoryTransaction:
     def put_peer(self, record: PeerRecord) -> None:
         """Remember a peer's store."""
         self.peers[record.host_id] = record
+
+    def abandoned(self, agent_id: str | None = None) -> list[AbandonedTransfer]:
+        """Transfers that an adoption went past."""
+        kept = self.abandoned_transfers
+        return [kept[key] for key in sorted(kept) if agent_id in {None, key[0]}]
+
+    def put_abandoned(self, transfer: AbandonedTransfer) -> None:
+        """Remember one."""
+        self.abandoned_transfers[transfer.agent_id, transfer.outgoing.transfer_id] = transfer
+
+    def drop_abandoned(self, agent_id: str, transfer_id: TransferId) -> None:
+        """Forget one."""
+        self.abandoned_transfers.pop((agent_id, transfer_id), None)
+
+    def notices(self, agent_id: str | None = None) -> list[Notice]:
+        """What other hosts have to be told."""
+        return [self.owed[key] for key in sorted(self.owed) if agent_id in {None, key[0]}]
+
+    def put_notice(self, notice: Notice) -> None:
+        """Owe a host news."""
+        self.owed[notice.agent_id, notice.target_id] = notice
+
+    def drop_notice(self, agent_id: str, target_id: str) -> None:
+        """Owe that host nothing about that paglet any more."""
+        self.owed.pop((agent_id, target_id), None)
+
+    def copies(self, agent_id: str | None = None) -> list[QuarantinedCopy]:
+        """Copies that gave way to a higher lineage, the lowest first."""
+        return [self.kept[key] for key in sorted(self.kept) if agent_id in {None, key[0]}]
+
+    def put_copy(self, copy: QuarantinedCopy) -> None:
+        """Keep a copy."""
+        self.kept[copy.record.agent_id, copy.record.incarnation] = copy
+
+    def drop_copy(self, agent_id: str, incarnation: Incarnation) -> None:
+        """Keep it no longer."""
+        self.kept.pop((agent_id, incarnation), None)
 
 
 class MemoryJournal:

@@ -6,11 +6,12 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from paglets.persistence.adoption_table import AdoptionTable
 from paglets.persistence.agenda import Agenda
 from paglets.persistence.artifact_table import ArtifactTable
 from paglets.persistence.blob_table import BlobTable
 from paglets.persistence.errors import RecordDamagedError
-from paglets.persistence.file_table import FileTable
+from paglets.persistence.file_table import WORK, FileTable
 from paglets.persistence.message_queue import MessageQueue
 from paglets.persistence.outbox_table import OutboxTable
 from paglets.persistence.phase_counts import read_counts
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import lmdb
 
     from paglets.core.incarnation import TransferId
+    from paglets.persistence.adoption_records import AbandonedTransfer, Notice, QuarantinedCopy
     from paglets.persistence.agenda import Matter
     from paglets.persistence.records import (
         BlobRef,
@@ -119,9 +121,26 @@ class ReadTransaction:
         """What this host remembers of all peers' stores."""
         return [record for _, record in self._tables.peers.scan(self._txn)]
 
+    @property
+    def _adoptions(self) -> AdoptionTable:
+        return AdoptionTable(self._txn, self._tables)
+
+    def abandoned(self, agent_id: str | None = None) -> list[AbandonedTransfer]:
+        """Transfers of that paglet, or of all, that an adoption went past."""
+        return self._adoptions.abandoned(agent_id)
+
+    def notices(self, agent_id: str | None = None) -> list[Notice]:
+        """What other hosts have to be told of that paglet, or of all."""
+        return self._adoptions.notices(agent_id)
+
+    def copies(self, agent_id: str | None = None) -> list[QuarantinedCopy]:
+        """Copies of that paglet, or of all, that gave way to a higher lineage, the lowest first."""
+        return self._adoptions.copies(agent_id)
+
     def file_places(self) -> set[str]:
-        """The directories that hold files of paglets of this host."""
-        return FileTable(self._txn, self._tables).places()
+        """The directories that hold files of paglets of this host, and of copies in quarantine."""
+        kept = {file.place for copy in self.copies() for file in copy.record.files}
+        return FileTable(self._txn, self._tables).places() | (kept - {"", WORK})
 
     def moved_files(self) -> list[tuple[bytes, FileRecord]]:
         """Source files that are to be deleted, as they have arrived elsewhere, with what to drop them by."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
-from paglets.persistence.journal.arrivals import last_known
 from paglets.persistence.journal.conflict import expect
+from paglets.persistence.journal.meeting import last_known
 from paglets.persistence.records import Forward, PagletRecord, PeerRecord, Phase
 
 if TYPE_CHECKING:

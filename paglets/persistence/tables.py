@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from paglets.persistence.adoption_records import AbandonedTransfer, Notice, QuarantinedCopy
 from paglets.persistence.artifact_records import ArtifactRecord
 from paglets.persistence.damage import BLOB_CONTENT, Damage, DamageLog
 from paglets.persistence.outbox_records import DeadLetter, OutboxEntry, SeenRecord, SourceRecord
@@ -48,6 +49,20 @@ class QueueState(msgspec.Struct, frozen=True, array_like=True):
     next_number: int = 0
     messages: int = 0
     size: int = 0
+
+
+class AdoptionTables:
+    """The opened tables of what adoptions leave to be done."""
+
+    def __init__(
+        self, environment: lmdb.Environment, damage: DamageLog, txn: lmdb.Transaction[bytes]
+    ) -> None:
+        self.abandoned = Table(environment, "abandoned", AbandonedTransfer, damage, txn)
+        """By agent id NUL counter."""
+        self.notices = Table(environment, "notices", Notice, damage, txn)
+        """By agent id NUL target."""
+        self.copies = Table(environment, "copies", QuarantinedCopy, damage, txn)
+        """By agent id NUL lineage's number, epoch, adopter."""
 
 
 class Tables:
@@ -96,6 +111,7 @@ class Tables:
         """By source."""
         self.dead_letters = table("dead-letters", DeadLetter)
         """By number."""
+        self.adoptions = AdoptionTables(environment, damage, txn)
         self._by_name = {
             table.name: table
             for table in (
@@ -117,6 +133,9 @@ class Tables:
                 self.outbox_seen,
                 self.outbox_sources,
                 self.dead_letters,
+                self.adoptions.abandoned,
+                self.adoptions.notices,
+                self.adoptions.copies,
             )
         }
         # Bytes of blobs have their digest, and what is in quarantine is kept as it was found.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from paglets.core.incarnation import TransferId
+    from paglets.core.incarnation import Incarnation, TransferId
+    from paglets.persistence.adoption_records import AbandonedTransfer, Notice, QuarantinedCopy
     from paglets.persistence.records import PagletRecord, PeerRecord, QueuedRecord, VerdictRecord
 
 
@@ -77,4 +78,40 @@ class JournalTransaction(Protocol):
 
     def put_peer(self, record: PeerRecord) -> None:
         """Remember the furthest that a peer's store was seen."""
+        ...
+
+    def abandoned(self, agent_id: str | None = None) -> list[AbandonedTransfer]:
+        """Transfers of that paglet, or of all, that an adoption went past."""
+        ...
+
+    def put_abandoned(self, transfer: AbandonedTransfer) -> None:
+        """Remember one, by its paglet and transfer id."""
+        ...
+
+    def drop_abandoned(self, agent_id: str, transfer_id: TransferId) -> None:
+        """Forget one; nothing happens when it is unknown."""
+        ...
+
+    def notices(self, agent_id: str | None = None) -> list[Notice]:
+        """What other hosts have to be told of that paglet, or of all; one for each paglet and host at most."""
+        ...
+
+    def put_notice(self, notice: Notice) -> None:
+        """Owe a host news, in the place of what it was owed of that paglet before."""
+        ...
+
+    def drop_notice(self, agent_id: str, target_id: str) -> None:
+        """Owe that host nothing about that paglet any more."""
+        ...
+
+    def copies(self, agent_id: str | None = None) -> list[QuarantinedCopy]:
+        """Copies of that paglet, or of all, that gave way to a higher lineage, the lowest first."""
+        ...
+
+    def put_copy(self, copy: QuarantinedCopy) -> None:
+        """Keep a copy, by its paglet and incarnation. The blob that it names stays."""
+        ...
+
+    def drop_copy(self, agent_id: str, incarnation: Incarnation) -> None:
+        """Keep it no longer; nothing happens when it is unknown."""
         ...

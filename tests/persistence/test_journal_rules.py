@@ -296,12 +296,6 @@ def test_what_is_not_newer_or_not_the_same_paglet_is_fenced_and_leaves_nothing(
     assert stored(held) == standing
 
 
-def test_a_paglet_adopted_elsewhere_is_fenced_while_a_copy_of_the_older_lineage_is_here() -> None:
-    held = journal(paglet())
-    adopted = paglet(incarnation=Incarnation(Lineage(1, "x"), 2))
-    assert outcome_of(arrive(held, adopted)) is Outcome.FENCED
-
-
 def test_coming_home_before_the_receipt_closes_the_transfer_and_takes_the_messages() -> None:
     held = prepared()
     held.commit(lambda tx: queues.enqueue(tx, "p", MESSAGE))

@@ -215,7 +215,64 @@ ALL_EVENTS: list[on.Event] = [
     on.SettlementWritten(),
     on.SettlementRefused("r", overtaken=True),
     on.SettlementRefused("r", overtaken=False),
+    on.CameHome(),
+    on.AdoptionWanted(),
+    on.AdoptionWritten(),
+    on.AdoptionRefused("r"),
+    on.GaveWay(abandoned=True),
+    on.GaveWay(abandoned=False),
 ]
+
+
+def in_doubt(kind: MoveKind = MoveKind.DISPATCH, was: Phase = Phase.ACTIVE) -> Step:
+    return resume("p", leaving(kind, was))
+
+
+def test_what_is_in_doubt_can_be_adopted_and_starts_again_once_that_is_durable() -> None:
+    wanted = play(in_doubt(), on.AdoptionWanted())
+    assert wanted.effects == (do.WriteAdopted(),)
+    done = play(wanted, ARRIVED, FENCED, on.AdoptionWritten())
+    assert done.effects == (do.RestartProcess(), do.ReportAdopted())
+    assert done.move.over
+    assert not done.move.settled, "its transfer stays open, abandoned"
+    parked = play(in_doubt(was=Phase.INACTIVE), on.AdoptionWanted(), on.AdoptionWritten())
+    assert parked.effects == (do.ReportAdopted(),)
+
+
+def test_what_asking_cannot_settle_can_be_adopted_too() -> None:
+    closed = play(in_doubt(), on.ClosedReceived(9))
+    assert closed.move.stage is Stage.PARKED
+    assert play(closed, on.AdoptionWanted()).effects == (do.WriteAdopted(),)
+
+
+@pytest.mark.parametrize("first", [begun(), sent(), in_doubt(MoveKind.CLONE), play(in_doubt(), ARRIVED)])
+def test_what_is_not_in_doubt_and_clones_cannot_be_adopted(first: Step) -> None:
+    refused = play(first, on.AdoptionWanted())
+    assert [type(effect) for effect in refused.effects] == [do.RefuseAdoption]
+    assert refused.move == first.move
+
+
+def test_an_adoption_that_could_not_be_written_is_refused_and_the_target_asked_on() -> None:
+    failed = play(in_doubt(), on.AdoptionWanted(), on.AdoptionRefused("disk full"))
+    assert [type(effect) for effect in failed.effects] == [do.RefuseAdoption, do.Ask]
+    assert failed.move.stage is Stage.SENT
+
+
+@pytest.mark.parametrize("abandoned", [True, False])
+def test_a_move_whose_copy_gave_way_ends_its_process_and_keeps_an_abandoned_transfer_open(
+    abandoned: bool,
+) -> None:
+    over = play(sent(), on.GaveWay(abandoned=abandoned))
+    assert over.effects == (do.CloseStream(), do.EndProcess(0.0), do.ReportGaveWay())
+    assert over.move.over
+    assert over.move.settled is not abandoned
+
+
+def test_a_paglet_that_is_home_again_ends_an_adoption_that_comes_too_late() -> None:
+    home = play(in_doubt(), on.AdoptionWanted(), on.CameHome())
+    assert home.move.stage is Stage.MOVED
+    parked = play(in_doubt(), on.ClosedReceived(9), on.CameHome())
+    assert parked.effects == (do.WriteArrived(),)
 
 
 def test_no_event_at_any_time_makes_an_ended_move_do_anything() -> None:
@@ -229,7 +286,8 @@ def test_no_event_at_any_time_makes_an_ended_move_do_anything() -> None:
         for event in ALL_EVENTS:
             for now in (0.0, TIMEOUT):
                 after = step(move, event, now)
-                if move.settled:
-                    assert after.effects == ()
+                if move.over:
+                    assert after.effects == () or isinstance(event, on.AdoptionWanted)
+                    assert after.move.stage is move.stage
                 waiting.append(after.move)
     assert {move.stage for move in seen} == set(Stage)

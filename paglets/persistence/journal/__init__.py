@@ -11,6 +11,9 @@ written, whatever message asked for the step. The whole protocol is drawn in ``d
 ``moves``      the source of a transfer: prepare, prepare_clone, abort, settle_arrived,
                settle_fenced
 ``arrivals``   the target of a transfer: arrive, fence, answer_query, keep_receipt
+``adoption``   adopt, adopt_copy, discard_copy: an operator says that a copy counts
+``meeting``    what follows where copies meet: take_notice, notice_acknowledged,
+               settle_abandoned
 ``counters``   reserve_counters; the floor a source tells
 ``peers``      note_floor, note_peer_store, note_own_store
 ``queues``     enqueue, take_message, hand_on; following forwards

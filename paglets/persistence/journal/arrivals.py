@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
+from paglets.persistence.adoption_records import Notice, Whereabouts
 from paglets.persistence.journal.conflict import expect
+from paglets.persistence.journal.meeting import GaveWay, last_known, make_way, owe, whereabouts
 from paglets.persistence.journal.peers import is_restored
 from paglets.persistence.records import Outcome, Phase, VerdictRecord
 
@@ -35,10 +37,15 @@ class Decided(NamedTuple):
     messages: tuple[QueuedRecord, ...] = ()
     """What waits here for a paglet that has just arrived; see `starting.Started`."""
 
+    gave_way: GaveWay | None = None
+    """The record that a fresh arrival took the place of, if it is of a higher lineage."""
+    notice: Notice | None = None
+    """News of a higher lineage, for the source of a transfer that was refused because of it."""
+
     @property
     def came_home(self) -> Outgoing | None:
         """This host's own transfer of that paglet, which the arrival has closed as arrived."""
-        return self.replaced.outgoing if self.replaced else None
+        return self.replaced.outgoing if self.replaced and not self.gave_way else None
 
 
 class Closed(NamedTuple):
@@ -60,7 +67,8 @@ def arrive(
 
     ``record`` is ACTIVE with its arrival (or clone) hook pending, or INACTIVE, in the header's incarnation.
     A verdict that stands is repeated. ARRIVED, with the record written, if the paglet is newer than whatever
-    this host knows of that id, and of the same birth; otherwise FENCED, and nothing else is left behind.
+    this host knows of that id, and of the same birth; otherwise FENCED, and nothing else is left behind - but
+    a notice, owed to the source, where this host knows of a higher lineage. A copy of a lower one gives way.
     """
     if record.phase not in {Phase.ACTIVE, Phase.INACTIVE}:
         raise ValueError("a paglet arrives active or inactive")
@@ -71,17 +79,46 @@ def arrive(
     standing = tx.paglet(record.agent_id)
     reason = refusal(standing, record)
     if reason:
-        return _decide(tx, crossing, Outcome.FENCED, reason, at)
+        decided = _decide(tx, crossing, Outcome.FENCED, reason, at)
+        return decided._replace(notice=_tell_source(tx, own_id, transfer_id, standing, record))
+    gave_way = None
+    if standing is not None and last_known(standing).lineage < record.incarnation.lineage:
+        gave_way = make_way(tx, standing, Whereabouts(record.incarnation, own_id), at=at)
     tx.put_paglet(record)
     decided = _decide(tx, crossing, Outcome.ARRIVED, "", at)
-    return decided._replace(replaced=standing, messages=tuple(tx.queued(record.agent_id)))
+    messages = tuple(tx.queued(record.agent_id))
+    return decided._replace(replaced=standing, messages=messages, gave_way=gave_way)
+
+
+def _tell_source(
+    tx: JournalTransaction,
+    own_id: str,
+    transfer_id: TransferId,
+    standing: PagletRecord | None,
+    arriving: PagletRecord,
+) -> Notice | None:
+    """Owe the source news of a higher lineage, if that is what its paglet was refused for."""
+    if standing is None or not is_outdone(standing, arriving):
+        return None
+    notice = Notice(
+        arriving.agent_id, arriving.birth, transfer_id.source, "", "", whereabouts(standing, own_id)
+    )
+    owe(tx, notice)
+    return notice
+
+
+def is_outdone(standing: PagletRecord | None, arriving: PagletRecord) -> bool:
+    """Whether this host knows of a higher lineage of that very paglet."""
+    if standing is None or standing.birth != arriving.birth or standing.host_scoped:
+        return False
+    return arriving.incarnation.lineage < last_known(standing).lineage
 
 
 def refusal(standing: PagletRecord | None, arriving: PagletRecord) -> str:
     """Why ``arriving`` may not take the place of ``standing``; empty when it may.
 
-    A PREPARED record of a lower epoch may be replaced: that the paglet is here in a later life proves that
-    the transfer this record waited for has arrived, so this closes it.
+    A PREPARED record of a lower epoch of the same lineage may be replaced: that the paglet is here in a later
+    life proves that the transfer this record waited for has arrived, so this closes it.
     """
     if arriving.host_scoped or (standing is not None and standing.host_scoped):
         return "a resident service is never moved"
@@ -92,16 +129,7 @@ def refusal(standing: PagletRecord | None, arriving: PagletRecord) -> str:
     known = last_known(standing)
     if arriving.incarnation <= known:
         return f"life {arriving.incarnation} is not newer than {known}, which is known here"
-    if arriving.incarnation.lineage != known.lineage:
-        # Taking an adopted paglet in means to keep the older copy aside and to tell its peers, in this same
-        # commit. As long as a host cannot do that, refusing is what cannot double anything.
-        return f"a copy of lineage {known.lineage.number} is here, and it was adopted elsewhere"
     return ""
-
-
-def last_known(record: PagletRecord) -> Incarnation:
-    """The latest life of the paglet that the record tells of."""
-    return record.forward.incarnation if record.forward else record.incarnation
 
 
 def fence(

@@ -65,6 +65,11 @@ class WriteFenced:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteAdopted:
+    """Commit ``adoption.adopt``. Answer: `AdoptionWritten` once it is synced, else `AdoptionRefused`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """Ask the target for its verdict ``after`` seconds, with this host's floor; replaces an earlier `Ask`.
 
@@ -130,6 +135,23 @@ class ReportParked:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class ReportAdopted:
+    """It lives here again, in a lineage of its own; the transfer is abandoned, and asked about elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseAdoption:
+    """Tell the operator who wants to adopt it that it cannot be done, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportGaveWay:
+    """The copy here is in quarantine: `TransferInDoubtError` for whoever still waits."""
+
+
 Effect: TypeAlias = (
     WritePrepared
     | StartStream
@@ -148,4 +170,8 @@ Effect: TypeAlias = (
     | ReportFailed
     | ReportInDoubt
     | ReportParked
+    | WriteAdopted
+    | ReportAdopted
+    | RefuseAdoption
+    | ReportGaveWay
 )

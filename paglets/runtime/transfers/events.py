@@ -122,6 +122,36 @@ class SettlementRefused:
     overtaken: bool
 
 
+@dataclass(frozen=True, slots=True)
+class CameHome:
+    """The paglet is here in a later life of its lineage: that arrival has closed this transfer as arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptionWanted:
+    """An operator says that the other copy is lost, and wants the one that is here back."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptionWritten:
+    """`WriteAdopted` is synced."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptionRefused:
+    """`WriteAdopted` was not written."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GaveWay:
+    """A copy of a higher lineage was met: the one that is here went into quarantine, and its process is ended."""
+
+    abandoned: bool
+    """The journal holds the transfer as an abandoned one; otherwise it had not been PREPARED."""
+
+
 Event: TypeAlias = (
     PreparedWritten
     | PreparedRefused
@@ -140,4 +170,9 @@ Event: TypeAlias = (
     | ProcessEnded
     | SettlementWritten
     | SettlementRefused
+    | CameHome
+    | AdoptionWanted
+    | AdoptionWritten
+    | AdoptionRefused
+    | GaveWay
 )

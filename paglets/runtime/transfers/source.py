@@ -5,8 +5,11 @@
     begin ──▶ STREAMING ──trailer──▶ SENT ──ARRIVED──▶ ARRIVING ──synced──▶ MOVED
                  │                   ▲ │ ▲──────────────── store full ────┘
               stop│          resume ─┘ ├──FENCED───▶ FENCING ──synced──▶ FAILED
-                 ▼                     └──CLOSED───▶ PARKED
+                 ▼                     ├──CLOSED───▶ PARKED
+                 │                     └──in doubt, or PARKED: an operator adopts──▶ ADOPTING ──synced──▶ ADOPTED
               STOPPING ──PREPARED synced──▶ ABORTING ──synced──▶ FAILED
+
+    any ──a copy of a higher lineage was met──▶ GAVE_WAY
 
 The rules and their reasons are in ``docs/protocol.md``. `step` never changes a move in place and does no
 I/O; an event that a stage has no use for (it came late, or twice) leaves the move as it is.
@@ -52,9 +55,15 @@ class Stage(StrEnum):
     """The verdict was FENCED; what the paglet goes back to is being written."""
     PARKED = "parked"
     """Asking cannot settle it: one of the two stores was restored from a copy."""
+    ADOPTING = "adopting"
+    """An operator wants it back in a new lineage; that is being written."""
     MOVED = "moved"
     FAILED = "failed"
     """It did not move."""
+    ADOPTED = "adopted"
+    """It is here again in a new lineage, and the journal holds the transfer as an abandoned one."""
+    GAVE_WAY = "gave-way"
+    """The copy here is in quarantine; the transfer, if it was PREPARED, is an abandoned one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,17 @@ class SourceMove:
     @property
     def settled(self) -> bool:
         """True when the transfer is settled durably, so that the floor may pass it."""
-        return self.stage in {Stage.MOVED, Stage.FAILED}
+        return self.stage in {Stage.MOVED, Stage.FAILED} or (
+            self.stage is Stage.GAVE_WAY and not self.prepared
+        )
+
+    @property
+    def over(self) -> bool:
+        """True when nothing more follows here; the transfer may still be open, abandoned by an adoption."""
+        return self.stage in _OVER
+
+
+_OVER = {Stage.MOVED, Stage.FAILED, Stage.ADOPTED, Stage.GAVE_WAY}
 
 
 class Step(NamedTuple):
@@ -142,6 +161,12 @@ def step(move: SourceMove, event: on.Event, now: float) -> Step:
     """What ``event``, at ``now``, makes of ``move``, and what is to be done about it."""
     if isinstance(event, on.ProcessEnded):
         return Step(replace(move, has_process=False))
+    if isinstance(event, on.AdoptionWanted):
+        return _adopt(move)
+    if isinstance(event, on.GaveWay):
+        return _gave_way(move, event)
+    if isinstance(event, on.CameHome):
+        return _came_home(move)
     handler = _HANDLERS.get(move.stage)
     return handler(move, event, now) if handler else Step(move)
 
@@ -324,6 +349,48 @@ def _fencing(move: SourceMove, event: on.Event, now: float) -> Step:
             return Step(move)
 
 
+def _adopt(move: SourceMove) -> Step:
+    if move.stage is not Stage.PARKED and not (move.stage is Stage.SENT and move.in_doubt):
+        return Step(move, (do.RefuseAdoption("its move is not in doubt"),))
+    if move.kind is MoveKind.CLONE:
+        return Step(move, (do.RefuseAdoption("it is a clone that may never have existed"),))
+    return Step(replace(move, stage=Stage.ADOPTING), (do.WriteAdopted(),))
+
+
+def _adopting(move: SourceMove, event: on.Event, now: float) -> Step:
+    match event:
+        case on.AdoptionWritten():
+            adopted = replace(move, stage=Stage.ADOPTED)
+            restart = (do.RestartProcess(),) if move.restarts else ()
+            return Step(adopted, (*restart, do.ReportAdopted()))
+        case on.AdoptionRefused(reason):
+            # One that was parked is told CLOSED again.
+            refused = do.RefuseAdoption(reason)
+            asking = _ask_again(replace(move, reason=reason), now)
+            return Step(asking.move, (refused, *asking.effects))
+        case _:
+            return Step(move)
+
+
+def _gave_way(move: SourceMove, event: on.GaveWay) -> Step:
+    if move.over:
+        return Step(move)
+    end = (do.EndProcess(grace=0.0),) if move.has_process else ()
+    over = replace(move, stage=Stage.GAVE_WAY, has_process=False, prepared=event.abandoned)
+    return Step(over, (do.CloseStream(), *end, do.ReportGaveWay()))
+
+
+def _came_home(move: SourceMove) -> Step:
+    # To ask would be too late: the floor may pass the transfer now. The write finds itself overtaken.
+    match move.stage:
+        case Stage.SENT | Stage.PARKED:
+            return Step(replace(move, stage=Stage.ARRIVING), (do.WriteArrived(),))
+        case Stage.ADOPTING:
+            return _moved(move, ())
+        case _:
+            return Step(move)
+
+
 _HANDLERS: dict[Stage, Callable[[SourceMove, on.Event, float], Step]] = {
     Stage.STREAMING: _streaming,
     Stage.STOPPING: _stopping,
@@ -331,4 +398,5 @@ _HANDLERS: dict[Stage, Callable[[SourceMove, on.Event, float], Step]] = {
     Stage.SENT: _sent,
     Stage.ARRIVING: _arriving,
     Stage.FENCING: _fencing,
+    Stage.ADOPTING: _adopting,
 }

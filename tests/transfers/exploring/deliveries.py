@@ -8,6 +8,7 @@ from paglets.persistence.journal.arrivals import Closed, Crossing, Decided
 from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.records import HookKind, MoveKind, Outcome, PagletRecord, PendingHook, Phase
 from paglets.runtime.transfers import events as on
+from tests.transfers.exploring.adopting import of_news, of_news_taken, settle
 from tests.transfers.exploring.choices import NotNowError, duty, will
 from tests.transfers.exploring.living import STORE
 from tests.transfers.exploring.messages import (
@@ -16,6 +17,8 @@ from tests.transfers.exploring.messages import (
     Envelope,
     FloorTold,
     Letter,
+    News,
+    NewsTaken,
     Question,
     Recall,
 )
@@ -98,7 +101,9 @@ def _arrived(draft: Draft, sent: Envelope, record: PagletRecord, decided: Decide
     draft.note("lives", sent.agent_id)
     if draft.known("recalled", transfer_id):
         draft.note("came on recall", transfer_id)
-    if decided.replaced is not None:
+    if decided.gave_way is not None:
+        draft.met(name, decided.gave_way)
+    elif decided.replaced is not None:
         draft.end_child(name, Life(record.agent_id, decided.replaced.incarnation))
     if record.phase is Phase.ACTIVE:
         draft.start_child(name, record)
@@ -159,6 +164,7 @@ def hear(draft: Draft, said: Answer) -> str:
     if said.outcome is None or said.incarnation is None:
         draft.tell(name, said.transfer_id, on.ClosedReceived(0))
         return f"{name} hears that {said.transfer_id} is closed"
+    settle(draft, name, said)
     verdict = on.VerdictReceived(said.outcome, said.incarnation, "as the target says")
     draft.tell(name, said.transfer_id, verdict)
     return f"{name} hears {said.outcome.value} on {said.transfer_id}"
@@ -226,6 +232,8 @@ DELIVERIES: dict[type[Any], Callable[[Maker, Any], Iterator[Choice]]] = {
     FloorTold: _floor,
     Answer: _answer,
     Recall: _recall,
+    News: of_news,
+    NewsTaken: of_news_taken,
     Letter: _letter,
     Accepted: _accepted,
 }

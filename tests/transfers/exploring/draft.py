@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from paglets.core.incarnation import Incarnation, TransferId
 from paglets.persistence.journal.conflict import JournalConflict
+from paglets.persistence.journal.meeting import last_known
 from paglets.persistence.records import MoveKind, Outgoing, Phase
 from paglets.runtime.transfers import effects as do
+from paglets.runtime.transfers import events as on
 from tests.transfers.exploring.messages import Envelope
 from tests.transfers.exploring.stores import records, tables
 from tests.transfers.exploring.world import POSITION, BrokenPromiseError, HostState, Life, Running, World
@@ -16,14 +18,15 @@ from tests.transfers.exploring.world import POSITION, BrokenPromiseError, HostSt
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from paglets.persistence.journal.meeting import GaveWay
     from paglets.persistence.records import PagletRecord
-    from paglets.runtime.transfers import events as on
     from paglets.runtime.transfers.source import SourceMove
     from tests.transfers.exploring.scope import Scope
     from tests.transfers.exploring.stores import Store
     from tests.transfers.exploring.world import View
 
 DEADLINE = 10.0
+_HELD = {Phase.ACTIVE, Phase.INACTIVE, Phase.PREPARED}
 
 
 class Draft:
@@ -84,7 +87,23 @@ class Draft:
             self.scope.exercised.add(rule)
             self.put(name, store=after)
             self._states_go_forward(name, before, after)
+            self._copies_are_kept(name, rule, before, after)
         return result
+
+    def _copies_are_kept(self, name: str, rule: str, before: Store, after: Store) -> None:
+        """What gives way to a higher lineage goes into quarantine, and nothing leaves it by itself."""
+        if rule in {"adopt", "adopt_copy", "discard_copy"}:
+            return
+        kept, now = tables(after).kept, records(after)
+        expected = set(tables(before).kept)
+        for agent_id, record in records(before).items():
+            later = now.get(agent_id)
+            if later is record or later is None or record.phase not in _HELD:
+                continue
+            if last_known(later).lineage > record.incarnation.lineage:
+                expected.add((agent_id, record.incarnation))
+        if expected - kept.keys():
+            raise BrokenPromiseError(f"I7 a copy that gave way at {name} is gone: {expected - kept.keys()}")
 
     def _states_go_forward(self, name: str, before: Store, after: Store) -> None:
         """The size of a state is, in these worlds, the epoch that wrote it."""
@@ -154,9 +173,9 @@ class Draft:
                 return
 
     def retire(self, name: str, running: Running) -> None:
-        """Write a changed move back; one that is settled, with no write queued, is gone from memory."""
+        """Write a changed move back; one that is over, with no write queued, is gone from memory."""
         transfer_id = running.move.transfer_id
-        over = running.move.settled and running.write is None
+        over = running.move.over and running.write is None
         moves = tuple(
             running if other.move.transfer_id == transfer_id else other
             for other in self.host(name).moves
@@ -169,7 +188,13 @@ class Draft:
         life = Life(move.agent_id, running.life)
         for effect in effects:
             match effect:
-                case do.WritePrepared() | do.WriteAbort() | do.WriteArrived() | do.WriteFenced():
+                case (
+                    do.WritePrepared()
+                    | do.WriteAbort()
+                    | do.WriteArrived()
+                    | do.WriteFenced()
+                    | do.WriteAdopted()
+                ):
                     if running.write is not None:
                         raise BrokenPromiseError(f"{name} queues {effect} while {running.write} is queued")
                     running = running._replace(write=effect)
@@ -190,6 +215,16 @@ class Draft:
                 case _:
                     self.believe(name, move, effect)
         self.retire(name, running)
+
+    # --- copies that meet
+
+    def met(self, name: str, gave_way: GaveWay) -> None:
+        """A copy has given way: its process ends, and so does its move."""
+        record = gave_way.record
+        self.end_child(name, Life(record.agent_id, record.incarnation))
+        for running in self.host(name).moves:
+            if running.move.agent_id == record.agent_id:
+                self.tell(name, running.move.transfer_id, on.GaveWay(gave_way.abandoned is not None))
 
     def must_be_alive(self, name: str, life: Life) -> None:
         record = self.record(name, life.agent_id)

@@ -49,7 +49,8 @@ def check_paglet(agent_id: str, hosts: Sequence[HostState], scope: Scope, *, liv
         if (record := records(host.store).get(agent_id)) is not None
     }
     live = [name for name, record in places.items() if record.phase in LIVE]
-    if len(live) > 1:
+    # Without an adoption there is but one lineage.
+    if len(live) > len({places[name].incarnation.lineage for name in live}):
         raise BrokenPromiseError(f"I1 {agent_id} is doubled, at {' and '.join(live)}")
     if lives and not live and not any(record.phase is Phase.PREPARED for record in places.values()):
         raise BrokenPromiseError(f"I2 {agent_id} is lost")
@@ -81,12 +82,15 @@ def at_rest(hosts: Sequence[HostState], alive: set[str], scope: Scope) -> bool:
     """Nothing is open: each living paglet is in one place, active or parked, and forwards lead to it."""
     where: dict[str, str] = {}
     for name, host in zip(scope.host_ids, hosts, strict=True):
-        if host.moves or host.ending:
+        held = tables(host.store)
+        if host.moves or host.ending or held.abandoned_transfers or held.owed:
             return False
         for agent_id, record in records(host.store).items():
             if record.phase is Phase.PREPARED:
                 return False
             if record.phase in LIVE:
+                if agent_id in where:
+                    return False
                 where[agent_id] = name
             running = Life(agent_id, record.incarnation) in host.children
             if (record.phase is Phase.ACTIVE) is not running or record.failed:

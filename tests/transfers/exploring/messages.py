@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from paglets.core.incarnation import Incarnation, TransferId
+    from paglets.persistence.adoption_records import Whereabouts
     from paglets.persistence.records import BlobRef, MoveKind, Outcome
 
 
@@ -48,6 +49,22 @@ class Recall(NamedTuple):
     holder: str
     agent_id: str
     incarnation: Incarnation
+
+
+class News(NamedTuple):
+    """A notice of a higher lineage."""
+
+    owed_by: str
+    target: str
+    agent_id: str
+    birth: str
+    higher: Whereabouts
+
+
+class NewsTaken(NamedTuple):
+    """Its acknowledgement."""
+
+    news: News
 
 
 class Letter(NamedTuple):

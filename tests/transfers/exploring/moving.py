@@ -76,6 +76,9 @@ def _commit(draft: Draft, name: str, running: Running) -> on.Event:
         case do.WriteFenced(alive):
             arguments = (agent_id, transfer_id, move.incarnation)
             draft.commit(name, "settle_fenced", *arguments, process_alive=alive, event=EVENT, at=0.0)
+        case do.WriteAdopted():
+            draft.commit(name, "adopt", name, agent_id, transfer_id, event=EVENT, at=0.0)
+            return on.AdoptionWritten()
         case effect:
             raise AssertionError(effect)
     return on.SettlementWritten()
@@ -92,6 +95,8 @@ def _refused(effect: do.Effect | None, reason: str, *, overtaken: bool = False) 
         return on.PreparedRefused(reason)
     if isinstance(effect, do.WriteAbort):
         return on.AbortRefused(reason)
+    if isinstance(effect, do.WriteAdopted):
+        return on.AdoptionRefused(reason)
     return on.SettlementRefused(reason, overtaken)
 
 
@@ -144,4 +149,7 @@ def floor_of(scope: Scope, host: HostState, name: str, target: str) -> int:
     ]
     if scope.rules.floors_of_memory:
         unsettled += [(each.outgoing.target_id, each.move.transfer_id) for each in host.moves]
+    if scope.rules.floors_of_abandoned:
+        abandoned = tables(host.store).abandoned()
+        unsettled += [(each.outgoing.target_id, each.outgoing.transfer_id) for each in abandoned]
     return OpenTransfers(name, tables(host.store).counter(), unsettled).floor(target)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from paglets.persistence import restoring
 from paglets.persistence.journal import (
+    adoption,
     arrivals,
     counters,
     forgetting,
     lifecycle,
+    meeting,
     moves,
     peers,
     queues,
@@ -54,6 +56,10 @@ class Budget(NamedTuple):
     """A copy of a store is made, to be put back."""
     discoveries: int = 0
     """A peer shows a host that it was restored from a copy."""
+    adoptions: int = 0
+    """An operator says that a copy counts: one in doubt, or one in quarantine."""
+    discards: int = 0
+    """An operator drops a copy from quarantine."""
 
 
 class Rules:
@@ -90,12 +96,22 @@ class Rules:
     park = staticmethod(restoring.park)
     give_way = staticmethod(restoring.give_way)
     accept = staticmethod(restoring.accept)
+    adopt = staticmethod(adoption.adopt)
+    adopt_copy = staticmethod(adoption.adopt_copy)
+    discard_copy = staticmethod(adoption.discard_copy)
+    take_notice = staticmethod(meeting.take_notice)
+    notice_acknowledged = staticmethod(meeting.notice_acknowledged)
+    settle_abandoned = staticmethod(meeting.settle_abandoned)
     begin = staticmethod(source.begin)
     resume = staticmethod(source.resume)
     step = staticmethod(source.step)
 
     floors_of_memory = True
     """A floor counts the transfers that exist in memory only."""
+    floors_of_abandoned = True
+    """A floor counts the transfers that were abandoned by an adoption."""
+    notices_wait = True
+    """A notice is owed until it is acknowledged."""
     recalls_any_life = False
     """A retract is obeyed whatever life it names."""
     says_what_is_synced = True
