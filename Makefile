@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ROOT := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 
-.PHONY: demo demo-binary test test-all lint format docs binary smoke lock clean
+.PHONY: demo demo-binary test test-all bench bench-quick lint format docs binary smoke lock clean
 
 # The runtime environment is enough for the demo; the development one holds it too.
 $(VENV)/.runtime: requirements/runtime.lock pyproject.toml
@@ -29,6 +29,13 @@ demo-binary: binary
 
 test: $(VENV)/.dev
 	$(BIN)/python -X dev -m pytest -n 2 -m "not slow"
+
+# Timings: on a machine that does nothing else, and to be compared within one run only.
+bench: binary
+	$(BIN)/python -m tests.bench
+
+bench-quick: binary
+	$(BIN)/python -m tests.bench --quick
 
 test-all: $(VENV)/.dev
 	$(BIN)/python -X dev -m pytest -n 2

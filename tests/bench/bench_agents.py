@@ -14,11 +14,11 @@ class LoadState(PagletState):
 
     count: int = 0
     ballast: bytes = b""
-    table: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
+    table: dict[str, dict[str, list[int]]] = field(default_factory=dict[str, dict[str, list[int]]])
 
 
 class Load(Paglet[LoadState]):
-    """Answers ``add``; ``ping`` measures round trips to another paglet; ``fill`` makes its state larger."""
+    """Answers ``add``; ``ping`` measures round trips to another paglet; ``fill`` and ``nest`` make its state larger."""
 
     State = LoadState
 
@@ -28,7 +28,12 @@ class Load(Paglet[LoadState]):
             return self.state.count
         if message.kind == "fill":
             self.state.ballast = bytes(message.get_arg("size"))
+            self.state.table = {}
             return len(self.state.ballast)
+        if message.kind == "nest":
+            self.state.ballast = b""
+            self.state.table = nested(message.get_arg("size"))
+            return len(self.state.table)
         if message.kind == "ping":
             return self._ping(
                 message.get_arg("host_url"), message.get_arg("agent_id"), message.get_arg("times")
@@ -45,3 +50,12 @@ class Load(Paglet[LoadState]):
             proxy.send(Message("add"))
             taken.append(time.perf_counter() - begun)
         return taken
+
+
+def nested(size: int) -> dict[str, dict[str, list[int]]]:
+    """A dict of dicts of lists, about so many bytes as a pickle."""
+    row = 100  # numbers, of five bytes each, under a key of about ten
+    return {
+        f"group-{group}": {f"row-{number}": [70_000 + number] * row for number in range(10)}
+        for group in range(size // (10 * (row * 5 + 20)))
+    }
