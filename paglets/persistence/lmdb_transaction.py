@@ -133,8 +133,8 @@ class LmdbTransaction(ReadTransaction):
         self.dirty = replaced or self.dirty
         return replaced
 
-    def drop_queued(self, agent_id: str, message_id: str | None = None) -> None:
-        """Take one message, or all of them, off a paglet's queue."""
+    def drop_queued(self, agent_id: str, message_id: str | None = None) -> bool:
+        """Take one message, or all of them, off a paglet's queue; whether there was any."""
         dropped = (
             self._queue.drop_all(agent_id) if message_id is None else self._queue.drop(agent_id, message_id)
         )
@@ -142,6 +142,7 @@ class LmdbTransaction(ReadTransaction):
             self.dirty = True
             if not self._queue.has_messages(agent_id):
                 self._messages_changed(agent_id, has_messages=False)
+        return dropped
 
     def put_peer(self, record: PeerRecord) -> None:
         """Remember the furthest that a peer's store was seen."""

@@ -147,12 +147,13 @@ class MemoryTransaction:
         self.queues[agent_id] = (*waiting, message)
         return True
 
-    def drop_queued(self, agent_id: str, message_id: str | None = None) -> None:
-        """Take one message, or all of them, off a paglet's queue."""
+    def drop_queued(self, agent_id: str, message_id: str | None = None) -> bool:
+        """Take one message, or all of them, off a paglet's queue; whether there was any."""
         waiting = self.queues.pop(agent_id, ())
         kept = tuple(m for m in waiting if message_id is not None and m.message_id != message_id)
         if kept:
             self.queues[agent_id] = kept
+        return len(kept) < len(waiting)
 
     def peer(self, host_id: str) -> PeerRecord | None:
         """What is remembered of a peer's store."""

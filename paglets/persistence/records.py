@@ -86,6 +86,8 @@ class Outgoing(msgspec.Struct, frozen=True):
     """Wall clock, for people."""
     timeout: float
     """The ticket's timeout, in seconds."""
+    left_in: str = ""
+    """Id of the durably queued message in whose handler the paglet leaves; if it moves, it has handled that."""
 
 
 class QueuedDispatch(msgspec.Struct, frozen=True):

@@ -68,8 +68,8 @@ class JournalTransaction(Protocol):
         """Queue a message; False, and nothing written, when one with that message id already waits."""
         ...
 
-    def drop_queued(self, agent_id: str, message_id: str | None = None) -> None:
-        """Take one message, or all of them, off a paglet's queue."""
+    def drop_queued(self, agent_id: str, message_id: str | None = None) -> bool:
+        """Take one message, or all of them, off a paglet's queue; whether there was any."""
         ...
 
     def peer(self, host_id: str) -> PeerRecord | None:

@@ -109,6 +109,50 @@ def test_the_message_that_made_it_leave_does_not_follow(site: Site) -> None:
     assert left_behind(site, "a", agent_id) == 0
 
 
+@pytest.mark.parametrize("point", ["before:departed", "after:departed"])
+def test_the_message_that_made_it_leave_does_not_follow_over_a_power_cut(site: Site, point: str) -> None:
+    agent_id = parked_with_messages(site, Message("go", {"to": site["b"].url}), *additions(3))
+    before = count_of(site, "a", agent_id)
+    site["a"].hold(point)
+    site.proxy("a", agent_id).activate()
+    site["a"].reached(point)
+    site["a"].restart()
+    assert site.settled(agent_id).host == "b"
+    all_are_sent_on(site, agent_id)
+    assert site.tell("b", agent_id, "look")["count"] == before + 111
+    assert site.tell("b", agent_id, "look")["log"].count("arrival@b") == 1
+
+
+def test_once_when_the_source_is_killed_between_their_acceptance_and_its_note_of_that(site: Site) -> None:
+    agent_id = parked_with_messages(site, *additions(4))
+    before = count_of(site, "a", agent_id)
+    site["a"].hold("after:departed")
+    send_off(site, agent_id)
+    site["a"].reached("after:departed")
+    site["a"].hold("before:commit")
+    site["a"].let_go("after:departed")
+    site["a"].reached("before:commit")
+    site.proxy("b", agent_id).activate()
+    assert before <= site.tell("b", agent_id, "look")["count"] <= before + 1111
+    site["a"].restart()
+    all_are_sent_on(site, agent_id)
+    assert site.tell("b", agent_id, "look")["count"] == before + 1111
+
+
+def all_are_sent_on(site: Site, agent_id: str) -> None:
+    """Stop a until nothing waits there any more, and start it."""
+
+    def nothing_waits() -> bool:
+        site["a"].order("stop")
+        site["a"].wait_stopped()
+        with Store(site["a"].data_dir / "store") as store:
+            waiting = store.read_sync(lambda tx: [*tx.queued(agent_id), *tx.outbox.entries(0, 10)])
+        site["a"].start()
+        return not waiting
+
+    eventually(nothing_waits)
+
+
 def test_home_again_before_they_were_sent_on(site: Site) -> None:
     """They are in the queue of the very host that it came back to, and must stay there."""
     agent_id = parked_with_messages(site, *additions(4))

@@ -10,6 +10,7 @@ from paglets.persistence.adoption_records import Notice, Whereabouts
 from paglets.persistence.journal.conflict import expect
 from paglets.persistence.journal.meeting import GaveWay, last_known, make_way, owe, whereabouts
 from paglets.persistence.journal.peers import is_restored
+from paglets.persistence.journal.queues import take_message
 from paglets.persistence.records import Outcome, Phase, VerdictRecord
 
 if TYPE_CHECKING:
@@ -85,6 +86,10 @@ def arrive(
     if standing is not None and last_known(standing).lineage < record.incarnation.lineage:
         gave_way = make_way(tx, standing, Whereabouts(record.incarnation, own_id), at=at)
     tx.put_paglet(record)
+    if standing and standing.outgoing and standing.outgoing.left_in:
+        take_message(
+            tx, record.agent_id, standing.outgoing.left_in
+        )  # the paglet that is here again has handled it
     decided = _decide(tx, crossing, Outcome.ARRIVED, "", at)
     messages = tuple(tx.queued(record.agent_id))
     return decided._replace(replaced=standing, messages=messages, gave_way=gave_way)

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from paglets.persistence.journal.conflict import JournalConflict, expect, expect_outgoing
 from paglets.persistence.journal.queued_dispatch import expect_queued
+from paglets.persistence.journal.queues import take_message
 from paglets.persistence.journal.starting import Started, restart
 from paglets.persistence.records import Forward, MoveKind, Phase
 
@@ -172,6 +173,10 @@ def settle_arrived(
         changed_at=at,
     )
     tx.put_paglet(record)
+    if (
+        outgoing.left_in
+    ):  # here and not later: whoever is killed in between would send it on, to be handled again
+        take_message(tx, agent_id, outgoing.left_in)
     return Departed(record, tuple(tx.queued(agent_id)))
 
 

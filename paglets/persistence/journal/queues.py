@@ -32,16 +32,17 @@ def take_message(tx: JournalTransaction, agent_id: str, message_id: str) -> None
     tx.drop_queued(agent_id, message_id)
 
 
-def hand_on(tx: JournalTransaction, agent_id: str, forwarded_to: Incarnation, message_id: str) -> None:
-    """Take a message off the queue: it went along the forward to ``forwarded_to`` and was durably accepted.
+def hand_on(tx: JournalTransaction, agent_id: str, forwarded_to: Incarnation, message_id: str) -> bool:
+    """Take a message off the queue, to go along the forward to ``forwarded_to``; whether it was there.
 
-    Only while that forward stands. When the paglet has come back meanwhile, the message may have followed it
-    back, and the queue that accepted it is this very one: then it has to stay.
+    Only while that forward stands (`JournalConflict`): a paglet that has come back meanwhile has been given what
+    waits in the queue, and would handle it once more when it came back along the forwards. In the same commit it
+    is put into the outbox, so that it is always in one of the two.
     """
     record = tx.paglet(agent_id)
     if record is None or record.forward is None or record.forward.incarnation != forwarded_to:
         raise JournalConflict(agent_id, f"it is no longer away as life {forwarded_to}", record)
-    tx.drop_queued(agent_id, message_id)
+    return tx.drop_queued(agent_id, message_id)
 
 
 def follow(record: PagletRecord | None, followed: Incarnation | None) -> Forward | None:

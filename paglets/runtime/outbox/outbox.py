@@ -83,8 +83,21 @@ class Outbox:
 
     async def keep(self, host_id: str, url: str, params: MessageParams) -> bytes:
         """Accept a one-way message for later. ``QueueFullError`` when too many wait."""
+        entry = self.entry(host_id, url, params)
+        key = LaneKey(entry.sender, entry.agent_id)
+        self._keeping[key] = self._keeping.get(key, 0) + 1
+        try:
+            self.kept(await self._store.commit(lambda tx: outbox_rules.keep(tx, entry)))
+        finally:
+            self._keeping[key] -= 1
+            if not self._keeping[key]:
+                del self._keeping[key]
+        return ACCEPTED
+
+    def entry(self, host_id: str, url: str, params: MessageParams) -> OutboxEntry:
+        """A message as it is written into the outbox, without its position there."""
         message = plain(params)
-        entry = OutboxEntry(
+        return OutboxEntry(
             sender=message.sender or "",
             agent_id=message.agent_id,
             message_id=message.message_id,
@@ -95,15 +108,6 @@ class Outbox:
             lifetime=self.lifetime,
             host_id=host_id or self._peers.address("", url).host_id or "",
         )
-        key = _key(message)
-        self._keeping[key] = self._keeping.get(key, 0) + 1
-        try:
-            self.kept(await self._store.commit(lambda tx: outbox_rules.keep(tx, entry)))
-        finally:
-            self._keeping[key] -= 1
-            if not self._keeping[key]:
-                del self._keeping[key]
-        return ACCEPTED
 
     def kept(self, entry: OutboxEntry) -> None:
         """A message is in the outbox; its lane goes on with it."""

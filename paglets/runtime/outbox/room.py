@@ -43,6 +43,7 @@ class OutboxRoom:
         self._receiver = OutboxReceiver(delivery)
         population.queueing.room = self.dispatches
         population.mover.on_parked_settled = self.dispatches.settled
+        population.mover.onward.carrier = self.outbox
         delivery.postponer = self.outbox
         population.mailboxes.on_fatal = self.dead_letters.crashed
 

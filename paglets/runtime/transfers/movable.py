@@ -44,9 +44,9 @@ def check_not_resident(record: PagletRecord) -> None:
         )
 
 
-def message_it_leaves_in(resident: Resident, caller: Caller) -> str | None:
-    """The id of the message, durably queued, whose handler asks for the move."""
+def message_it_leaves_in(resident: Resident, caller: Caller) -> str:
+    """The id of the message, durably queued, whose handler asks for the move; empty: there is none."""
     letter, call = resident.mailbox.in_progress, caller.call
     if letter is None or not letter.durable or call is None or caller.own_call(resident) is None:
-        return None
-    return letter.params.message_id if call.thread is CallThread.HANDLER else None
+        return ""
+    return letter.params.message_id if call.thread is CallThread.HANDLER else ""

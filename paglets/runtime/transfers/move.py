@@ -51,13 +51,10 @@ class Move:
         *,
         cargo: Cargo | None,
         resident: Resident | None,
-        left_in: str | None = None,
     ) -> None:
         self.record = record
         self.outgoing = outgoing
         self.resident = resident
-        self.left_in = left_in
-        """The queued message in whose handler it leaves."""
         self.result: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.result.add_done_callback(_retrieve)
         self._parts = parts

@@ -88,7 +88,7 @@ class Mover:
             events=events,
             aftermath=self,
         )
-        self._onward = Onward(store=store, delivery=delivery, events=events)
+        self.onward = Onward(store=store)
         self._moves: dict[TransferId, Move] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._refilling = asyncio.Lock()
@@ -123,14 +123,14 @@ class Mover:
         timeout: float,
         resident: Resident | None = None,
         clone: PagletRecord | None = None,
-        left_in: str | None = None,
+        left_in: str = "",
         files: tuple[FileRecord, ...] | None = None,
         queue_key: str | None = None,
     ) -> Move:
         """Start a move; ``header`` holds the transfer id, which is void when this raises.
 
         The payload is the move's to close, unless this raises. The mailbox of an active paglet is held until
-        it is known where it lives. ``left_in``: the queued message in whose handler it leaves, and which therefore
+        it is known where it lives. ``left_in``: the queued message in whose handler it leaves, if there is one; it
         stays behind. ``queue_key``: it is moved only if it still waits in the outbox under that key.
         """
         try:
@@ -149,6 +149,7 @@ class Mover:
             header=signed.encode(),
             started_at=time.time(),
             timeout=timeout,
+            left_in=left_in,
         )
         cargo = Cargo(target, signed, payload, stored=record.phase is Phase.INACTIVE and clone is None)
         cargo.files = files
@@ -156,7 +157,7 @@ class Mover:
         if clone is not None:
             cargo.clone = msgspec.structs.replace(clone, outgoing=outgoing)
             record = clone
-        move = Move(self._parts, record, outgoing, cargo=cargo, resident=resident, left_in=left_in)
+        move = Move(self._parts, record, outgoing, cargo=cargo, resident=resident)
         child = resident.child if resident is not None else None
         if resident is not None and child is not None:
             resident.moving = True
@@ -181,7 +182,7 @@ class Mover:
 
     async def take_up_messages(self) -> None:
         """Go on sending after departed paglets what waited for them."""
-        await self._onward.take_up()
+        await self.onward.take_up()
 
     def _start(self, move: Move, child: Child | None = None) -> None:
         self._moves[move.outgoing.transfer_id] = move
@@ -204,11 +205,10 @@ class Mover:
         for move in self._moves.values():
             if move.outgoing.target_id == host_id:
                 move.tell(TargetSeen())
-        self._onward.wake()
 
     def follow_on(self, agent_id: str) -> None:
         """A message was queued for a paglet that has left."""
-        self._onward.more(agent_id)
+        self.onward.begin(agent_id)
 
     def came_home(self, transfer_id: TransferId) -> None:
         """A paglet is here again in a later life, which has settled its earlier transfer as arrived."""
@@ -302,7 +302,7 @@ class Mover:
         if move.state.in_doubt:  # otherwise who waits for the move sees to it
             self._own(self._work_places.clear(move.record.agent_id, move.record.incarnation))
         if departed is not None and departed.messages:
-            self._onward.begin(move.record.agent_id, move.left_in)
+            self.onward.begin(move.record.agent_id)
 
     def ends_process(self, move: Move, grace: float) -> None:
         """See ``Aftermath``."""
@@ -341,7 +341,7 @@ class Mover:
 
     async def aclose(self) -> None:
         """Let go of every move; the journal says what to ask about after the next start."""
-        await self._onward.aclose()
+        await self.onward.aclose()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
