@@ -71,13 +71,94 @@ async def test_many_are_launched_at_once(host: TestHost) -> None:
 async def test_launches_leave_no_descriptor_behind(zygote_host: TestHost, keeper: ZygoteKeeper) -> None:
     await (await zygote_host.created()).kill()
     zygote_host.outcomes.clear()
+    await spare_of(keeper)
     before, before_zygote = open_descriptors(), open_descriptors(keeper.pid)
     for _ in range(200):
         child = await zygote_host.launch()
         await child.kill()
         zygote_host.outcomes.clear()
     assert open_descriptors() == before
-    assert open_descriptors(keeper.pid) == before_zygote
+    await until(lambda: open_descriptors(keeper.pid) == before_zygote)
+
+
+def forked_by(keeper: ZygoteKeeper) -> list[int]:
+    tasks = Path(f"/proc/{keeper.pid}/task/{keeper.pid}/children")
+    return [pid for pid in map(int, tasks.read_text().split()) if is_running(pid)]
+
+
+def waits(pid: int) -> bool:
+    """Whether it has made itself ready: it holds its three streams and its orders, and sleeps on those."""
+    return (
+        open_descriptors(pid) == 4 and Path(f"/proc/{pid}/wchan").read_text() == "__skb_wait_for_more_packets"
+    )
+
+
+async def spare_of(keeper: ZygoteKeeper, but: tuple[int, ...] = ()) -> int:
+    """The child that the zygote keeps ready; ``but``: those that are somebody's."""
+    await until(lambda: len([pid for pid in forked_by(keeper) if pid not in but]) == 1)
+    (pid,) = (pid for pid in forked_by(keeper) if pid not in but)
+    await until(lambda: waits(pid))
+    return pid
+
+
+async def test_the_next_child_is_there_before_it_is_asked_for(
+    zygote_host: TestHost, keeper: ZygoteKeeper, tmp_path: Path
+) -> None:
+    first = await zygote_host.created(agent_id="first")
+    spare = await spare_of(keeper, (first.pid,))
+    second = await zygote_host.launch("second", cwd=str(tmp_path))
+    assert second.pid == spare
+    await second.admit(zygote_host.spec(agent_id="second"))
+    seen = await send(second, "surroundings")
+    assert (seen["cwd"], seen["session"], seen["parent"]) == (str(tmp_path), spare, keeper.pid)
+    assert await send(second, "count") == 1, "nothing is left of the rehearsal"
+    assert await spare_of(keeper, (first.pid, second.pid)) != spare
+
+
+async def test_a_spare_child_belongs_to_nobody_and_ends_with_its_zygote(tmp_path: Path) -> None:
+    keeper = ZygoteKeeper()
+    launcher = ZygoteLauncher(keeper)
+    host = TestHost(launcher, tmp_path)
+    for end in ("clean", "killed"):
+        child = await host.created(agent_id=end)
+        spare = await spare_of(keeper, (child.pid,))
+        life = tmp_path / "life"
+        assert end_orphans(life) == []
+        if end == "killed":
+            assert keeper.pid is not None
+            os.kill(keeper.pid, signal.SIGKILL)
+        else:
+            await host.aclose()
+            await launcher.aclose()
+            launcher = ZygoteLauncher(keeper)
+            host = TestHost(launcher, tmp_path)
+        await until(lambda pid=spare: not is_running(pid))
+    await host.aclose()
+    await launcher.aclose()
+
+
+async def test_a_spare_child_that_was_killed_is_not_missed(
+    zygote_host: TestHost, keeper: ZygoteKeeper
+) -> None:
+    first = await zygote_host.created(agent_id="first")
+    spare = await spare_of(keeper, (first.pid,))
+    os.kill(spare, signal.SIGKILL)
+    await until(lambda: not is_running(spare))
+    second = await zygote_host.created(agent_id="second")
+    assert second.pid != spare
+    assert await send(second, "echo", 1) == 1
+
+
+async def test_a_spare_child_is_not_used_for_other_surroundings(
+    zygote_host: TestHost, keeper: ZygoteKeeper
+) -> None:
+    first = await zygote_host.created(agent_id="first")
+    spare = await spare_of(keeper, (first.pid,))
+    second = await zygote_host.launch("second", environ={"ONLY": "this"})
+    assert second.pid != spare
+    await second.admit(zygote_host.spec(agent_id="second"))
+    assert (await send(second, "surroundings"))["environ"] == {"ONLY": "this"}
+    await until(lambda: not is_running(spare))
 
 
 def nobody_holds(life_file: Path) -> bool:

@@ -27,7 +27,7 @@ def run_child(descriptor: int) -> int:
         case None:
             return 0
         case Admit():
-            session = _admit(link, frame)
+            session = admitted(link, frame)
             return 0 if session is None else session.serve()
         case Inspect():
             _inspect(link, frame)
@@ -39,13 +39,14 @@ def run_child(descriptor: int) -> int:
             raise HostError("a child is first told what it is for")
 
 
-def _admit(link: ChildLink, frame: Admit) -> Session | None:
+def admitted(link: ChildLink, frame: Admit) -> Session | None:
+    """The session of the paglet that the frame speaks of, the host told of it; None when it cannot run here."""
     payload = link.payload_of(frame)
     try:
         paglet = admit(frame.spec, payload)
         paglet_class = type(paglet)
         session = Session(link, paglet, frame.spec)
-        admitted = Admitted(
+        facts = Admitted(
             class_name=qualified_name(paglet),
             state_class_name=qualified_name(paglet.state),
             checkpoint=paglet_class.CHECKPOINT.to_wire(),
@@ -60,7 +61,7 @@ def _admit(link: ChildLink, frame: Admit) -> Session | None:
         if payload is not None:
             payload.close()
     gc.freeze()  # modules and classes of the paglet live as long as the process does
-    link.send(AdmittedAnswer(frame.seq, admitted))
+    link.send(AdmittedAnswer(frame.seq, facts))
     return session
 
 

@@ -50,7 +50,7 @@ from paglets.serialization.codec import dataclass_to_wire
 from paglets.serialization.values import from_json, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from paglets.runtime import child_specs as specs
     from paglets.runtime.child.link import ChildLink
@@ -90,12 +90,23 @@ class Session:
         """Work until the host says that it is done; the exit code. To be called on the main thread."""
         self._calls.name_thread(CallThread.HANDLER)
         threading.Thread(target=self._read, name="paglets-link", daemon=True).start()
-        while (job := self._jobs.get()) is not None:
-            with self._handling:
-                job()
+        self._work()
         if self._run is not None:
             self._run.join()
         return 0
+
+    def rehearse(self, frames: Iterable[HostFrame]) -> None:
+        """Do what these frames ask for, as if the host had sent them, on the calling thread alone."""
+        self._calls.name_thread(CallThread.HANDLER)
+        for frame in frames:
+            self._take(frame)
+        self._jobs.put(None)
+        self._work()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            with self._handling:
+                job()
 
     def _read(self) -> None:
         try:

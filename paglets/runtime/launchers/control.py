@@ -50,6 +50,13 @@ class Ended(msgspec.Struct, frozen=True, tag=True):
     status: ExitStatus
 
 
+class Birth(msgspec.Struct, frozen=True, array_like=True):
+    """What a child has to know of its launch beyond its descriptors: the rest is there when it is forked."""
+
+    cwd: str
+    life_file: str
+
+
 Order = Launch | Kill
 Report = Launched | Refused | Ended
 
@@ -57,6 +64,8 @@ encode = msgspec.msgpack.Encoder().encode
 _decode_order = msgspec.msgpack.Decoder(Order).decode
 _decode_report = msgspec.msgpack.Decoder(Report).decode
 _decode_request = msgspec.msgpack.Decoder(LaunchRequest).decode
+
+decode_birth = msgspec.msgpack.Decoder(Birth).decode
 
 
 def decode_order(packet: bytes) -> Order:

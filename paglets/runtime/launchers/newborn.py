@@ -16,6 +16,9 @@ from paglets.runtime.child.main import run_child
 from paglets.runtime.launchers.orphans import hold_life
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paglets.runtime.launchers.control import Birth
     from paglets.runtime.launchers.launcher import LaunchRequest
 
 LINK = 3
@@ -40,35 +43,50 @@ def prepare_children() -> None:
         signal.signal(number, _leave_it_to_the_host)
 
 
-def become_child(link: int, output: int, request: LaunchRequest, parent: int) -> NoReturn:
+def become_child(link: int, output: int, birth: Birth, parent: int) -> NoReturn:
     """Turn a process that a prepared maker just forked into a child of it and run it; never returns."""
-    code = 1
-    try:
-        signal.set_wakeup_fd(-1)
-        os.setsid()
-        die_with_parent(parent)
-        _take_descriptors(link, output)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        _go_to(request.cwd)
-        hold_life(request.life_file)
-        code = run_child(LINK)
-    except SystemExit as leaving:
-        code = _exit_code(leaving)
-    except BaseException:  # noqa: BLE001 - the last frame of the process: whatever it is, it is shown
-        traceback.print_exc()
-    finally:
-        leave(code)
+
+    def begin() -> int:
+        detach(parent)
+        return live(link, output, birth)
+
+    guarded(begin)
+
+
+def detach(parent: int) -> None:
+    """Let a process that was just forked lead a session of its own, and die with ``parent``."""
+    signal.set_wakeup_fd(-1)
+    os.setsid()
+    die_with_parent(parent)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def live(link: int, output: int, birth: Birth) -> int:
+    """Live the life of the child that these descriptors were made for; the exit code."""
+    _take_descriptors(link, output)
+    _go_to(birth.cwd)
+    hold_life(birth.life_file)
+    return run_child(LINK)
 
 
 def run_spawned(link: int, parent: int, life_file: str) -> NoReturn:
     """Run a child in an interpreter of its own, which has its streams, paths and session already."""
-    code = 1
-    try:
+
+    def begin() -> int:
         die_with_parent(parent)
         prepare_children()
         hold_life(life_file)
-        code = run_child(link)
+        return run_child(link)
+
+    guarded(begin)
+
+
+def guarded(work: Callable[[], int]) -> NoReturn:
+    """Do the work of a process to its end, and end it with the exit code that this gives."""
+    code = 1
+    try:
+        code = work()
     except SystemExit as leaving:
         code = _exit_code(leaving)
     except BaseException:  # noqa: BLE001 - the last frame of the process: whatever it is, it is shown
@@ -120,11 +138,17 @@ def _leave_it_to_the_host(_number: int, _frame: object) -> None:
 
 def _take_descriptors(link: int, output: int) -> None:
     # The three standard descriptors are always open in the maker, so link and output are above them.
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    os.dup2(link, LINK, inheritable=False)
+    keep_only(link)
+
+
+def keep_only(descriptor: int) -> None:
+    """Have that descriptor where a child has its link, the null device as stdin, and no other but the streams."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    if descriptor != LINK:
+        os.dup2(descriptor, LINK, inheritable=False)
     os.set_inheritable(LINK, False)  # noqa: FBT003 - the standard library's signature
     os.closerange(LINK + 1, _HIGHEST_DESCRIPTOR)
 

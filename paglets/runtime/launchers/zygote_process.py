@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from paglets.runtime.launchers.control import (
+    Birth,
     Ended,
     Kill,
     Launch,
@@ -31,6 +32,7 @@ from paglets.runtime.launchers.newborn import (
     prepare_children,
     see_what_the_program_sees,
 )
+from paglets.runtime.launchers.spare import Spare
 
 
 def run_zygote(root: socket.socket, program: int) -> NoReturn:
@@ -73,7 +75,9 @@ class _Zygote:
         signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
         self._poll.register(root, select.POLLIN)
         self._poll.register(self._woken, select.POLLIN)
-        self._seen: LaunchRequest | None = None
+        self._seen: tuple[list[str], dict[str, str]] | None = None
+        self._spare: Spare | None = None
+        self._wants_spare = False
         self._program = _watch(program)
         if self._program is not None:
             # Somebody else may hold a copy of the program's end of root: a fork of it, say.
@@ -81,7 +85,10 @@ class _Zygote:
 
     def serve(self) -> None:
         while True:
-            for descriptor, events in self._poll.poll():
+            ready = self._poll.poll(0 if self._wants_spare else None)
+            if not ready:
+                self._make_spare()  # nobody waits for anything
+            for descriptor, events in ready:
                 if descriptor == self._program:
                     return self._kill_all()
                 if descriptor == self._root.fileno():
@@ -139,20 +146,40 @@ class _Zygote:
                 self._launch(channel, seq, request or read_request(descriptors[2]), descriptors)
 
     def _launch(self, channel: _Channel, seq: int, request: LaunchRequest, descriptors: list[int]) -> None:
-        if request != self._seen:
-            # Here and not in each child: it is nearly always the same, and a fork brings it along.
+        surroundings = request.sys_path, request.environ
+        if surroundings != self._seen:
+            # Here and not in each child: they are nearly always the same, and a fork brings them along.
             see_what_the_program_sees(request)
-            self._seen = request
+            self._seen = surroundings
+            self._drop_spare()
         try:
-            pid = os.fork()
+            pid = self._new_child(descriptors[0], descriptors[1], Birth(request.cwd, request.life_file))
         except OSError as error:
             self._tell(channel, Refused(seq, f"cannot fork: {error.strerror}"))
             return
-        if not pid:
-            become_child(descriptors[0], descriptors[1], request, self._pid)
         channel.children.add(pid)
         self._owners[pid] = channel
         self._tell(channel, Launched(seq, pid))
+        self._wants_spare = True
+
+    def _new_child(self, link: int, output: int, birth: Birth) -> int:
+        spare, self._spare = self._spare, None
+        if spare is not None and spare.take(link, output, birth):
+            return spare.pid
+        if not (pid := os.fork()):
+            become_child(link, output, birth, self._pid)
+        return pid
+
+    def _make_spare(self) -> None:
+        """For the next launch. Only one for each: what kills spares would have new ones made for ever."""
+        self._wants_spare = False
+        if self._spare is None:
+            self._spare = Spare.fork(self._pid)
+
+    def _drop_spare(self) -> None:
+        if self._spare is not None:
+            self._spare.end()
+            self._spare = None
 
     def _reap(self) -> None:
         while True:
@@ -167,6 +194,9 @@ class _Zygote:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
             code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            if self._spare is not None and self._spare.pid == pid:
+                self._spare.ended()
+                self._spare = None
             channel = self._owners.pop(pid, None)
             if channel is not None:
                 channel.children.discard(pid)
@@ -200,6 +230,7 @@ class _Zygote:
             os.kill(pid, signal.SIGKILL)
 
     def _kill_all(self) -> None:
+        self._drop_spare()
         for pid in self._owners:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)

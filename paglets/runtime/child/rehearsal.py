@@ -1,0 +1,70 @@
+"""A rehearsal: a child that waits for its paglet admits one of its own first, and handles a message with it.
+
+A process that was forked gets a page of its own, for some microseconds, when it first touches one, and it touches
+nearly all that a paglet needs between its first frame and its first message. Having rehearsed, it touches no page
+for the first time while somebody waits.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+import threading
+from io import BytesIO
+
+from paglets.core.incarnation import Incarnation
+from paglets.persistence.records import HookKind
+from paglets.runtime.child.link import ChildLink
+from paglets.runtime.child.main import admitted
+from paglets.runtime.child_specs import AdmitSpec, Departure, DepartureKind, Message
+from paglets.runtime.frames import Admit, Deliver, Depart, PayloadHead, RunHook, encode_frame
+from paglets.serialization.state_pickle import dump_state
+
+_SAMPLE = "paglets.runtime.child.sample:Sample"
+_UNUSED = "this"
+"""A module of the standard library that nobody imports, and that is found before authors' code is searched."""
+
+
+def rehearse() -> None:
+    """Live through the beginning of a life, and leave nothing behind but what is in memory."""
+    host, child = socket.socketpair()
+    with host, child:
+        link = ChildLink(child)
+        host.sendall(encode_frame(_admit()))
+        frame = next(link.frames())
+        if not isinstance(frame, Admit):
+            raise TypeError("a rehearsal begins with an admission")
+        importlib.util.find_spec(_UNUSED)
+        session = admitted(link, frame)
+        if session is None:
+            raise RuntimeError("the sample paglet was not admitted")
+        session.rehearse(
+            (
+                RunHook(1, HookKind.CREATION, {}, b"null"),
+                Depart(2, Departure(kind=DepartureKind.CHECKPOINT)),
+                Deliver(3, Message(kind="count", message_id="rehearsal")),
+            )
+        )
+    # What a thread needs of its own stays with the process for the next one.
+    thread = threading.Thread(target=_nothing, daemon=True)
+    thread.start()
+    thread.join()
+
+
+def _nothing() -> None:
+    return
+
+
+def _admit() -> Admit:
+    spec = AdmitSpec(
+        agent_id="rehearsal",
+        incarnation=Incarnation(),
+        class_name=_SAMPLE,
+        host_name="",
+        host_address="",
+        work_dir="",
+        storage_dir="",
+    )
+    state = BytesIO()
+    dump_state({"count": 1}, state)
+    return Admit(0, spec, PayloadHead(state.getvalue(), len(state.getvalue())))
