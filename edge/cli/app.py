@@ -19,6 +19,7 @@ from edge.cli import (
     messaging,
     options,
     serving,
+    travelling,
     watching,
 )
 from edge.cli.failures import DONE, FAILED, INTERRUPTED, CommandError, sentence
@@ -45,7 +46,7 @@ _PANELS = {
     "Run": (hosting.host, serving.launch_config),
     "Look": (
         looking.status, looking.hosts, looking.ps, looking.info, looking.state, looking.transfers,
-        watching.events, watching.logs, serving.services, finding.classes,
+        travelling.passport, watching.events, watching.logs, serving.services, finding.classes,
     ),
     "Act": (
         living.create, messaging.send, living.dispatch, living.clone, living.retract, living.deactivate,

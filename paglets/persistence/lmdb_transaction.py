@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from paglets.persistence.adoption_records import AbandonedTransfer, Notice, QuarantinedCopy
     from paglets.persistence.blob_table import BlobTable
     from paglets.persistence.damage import Damage
-    from paglets.persistence.records import PagletRecord, PeerRecord, QueuedRecord, VerdictRecord
+    from paglets.persistence.records import BlobRef, PagletRecord, PeerRecord, QueuedRecord, VerdictRecord
     from paglets.persistence.settings import StoreSettings
     from paglets.persistence.tables import Tables
 
@@ -220,14 +220,13 @@ class LmdbTransaction(ReadTransaction):
     def _replaced(self, agent_id: str, before: PagletRecord | None, after: PagletRecord | None) -> None:
         self._agenda.replace(before, after, lambda: self._queue.has_messages(agent_id))
         self._file_table.replace(before, after)
-        old_state = before.state if before is not None else None
-        new_state = after.state if after is not None else None
-        if old_state != new_state:
-            # The new one first: a blob that both name must not go in between.
-            if new_state is not None:
-                self._blobs.acquire(new_state)
-            if old_state is not None:
-                self._blobs.release(old_state)
+        old_blobs, new_blobs = _blobs_of(before), _blobs_of(after)
+        if old_blobs != new_blobs:
+            # The new ones first: a blob that both name must not go in between.
+            for blob in new_blobs:
+                self._blobs.acquire(blob)
+            for blob in old_blobs:
+                self._blobs.release(blob)
         old_phase = before.phase if before is not None else None
         new_phase = after.phase if after is not None else None
         if old_phase != new_phase:
@@ -235,3 +234,8 @@ class LmdbTransaction(ReadTransaction):
                 change_count(self._txn, self._tables, new_phase, 1)
             if old_phase is not None:
                 change_count(self._txn, self._tables, old_phase, -1)
+
+
+def _blobs_of(record: PagletRecord | None) -> list[BlobRef]:
+    """What a record names."""
+    return [] if record is None else [blob for blob in (record.state, record.passport) if blob is not None]

@@ -165,6 +165,8 @@ class PagletRecord(msgspec.Struct, frozen=True):
     """Set exactly when DEPARTED."""
     receipt: bytes = b""
     """The signed receipt by which it came here; the next header names its digest."""
+    passport: BlobRef | None = None
+    """Where it has been, as the hosts signed it; kept when it is DEPARTED. None: it never moved."""
     policy: dict[str, Any] = {}
     """Wire form of the deactivation policy, when INACTIVE."""
     request: dict[str, Any] = {}

@@ -13,6 +13,7 @@ from paglets.runtime.locating import Locator
 from paglets.runtime.mesh_operations import MeshOperations
 from paglets.runtime.operations import Operations
 from paglets.runtime.paglet_operations import PagletOperations
+from paglets.runtime.passport_operations import PassportOperations
 from paglets.runtime.reads import Reads
 
 if TYPE_CHECKING:
@@ -93,7 +94,10 @@ class Doors:
             work_dirs=ground.work_dirs,
             here=ground.here,
         )
-        self.operations.add({**artifacts.entries(), **files.entries(), **outbox.entries()})
+        passports = PassportOperations(store=ground.store, peers=neighbours.peers, here=ground.here)
+        self.operations.add(
+            {**artifacts.entries(), **files.entries(), **outbox.entries(), **passports.entries()}
+        )
         self.operations.add(
             {**paglets.entries(), **host.entries(), **between.entries(), **services.entries()}
         )

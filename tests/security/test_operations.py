@@ -62,6 +62,7 @@ OPERATIONS: dict[str, type[msgspec.Struct]] = {
     api.PAGLETS_LIST: api.PagletsListParams,
     api.PAGLETS_INFO: api.PagletParams,
     api.PAGLETS_STATE: api.PagletParams,
+    api.PAGLETS_PASSPORT: api.PagletParams,
     api.PAGLETS_LOCATE: api.LocateParams,
     api.PAGLETS_CREATE: api.CreateParams,
     api.PAGLETS_DISPATCH: api.DispatchParams,

@@ -147,9 +147,18 @@ class Departed(NamedTuple):
 
 
 def settle_arrived(
-    tx: JournalTransaction, agent_id: str, transfer_id: TransferId, incarnation: Incarnation, *, at: float
+    tx: JournalTransaction,
+    agent_id: str,
+    transfer_id: TransferId,
+    incarnation: Incarnation,
+    *,
+    at: float,
+    passport: BlobRef | None = None,
 ) -> Departed:
-    """The target signed ARRIVED for that incarnation: PREPARED -> DEPARTED, with a forward to it."""
+    """The target signed ARRIVED for that incarnation: PREPARED -> DEPARTED, with a forward to it.
+
+    ``passport``: with this move in it; None keeps the one that there is.
+    """
     record, outgoing = expect_outgoing(tx, agent_id, transfer_id, step="settle as arrived")
     _expect_same_life(record, outgoing, incarnation)
     if outgoing.kind is MoveKind.CLONE:
@@ -164,6 +173,7 @@ def settle_arrived(
         outgoing=None,
         forward=forward,
         receipt=b"",
+        passport=passport or record.passport,
         policy={},
         request={},
         resume=False,

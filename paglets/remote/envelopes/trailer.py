@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from paglets.core.incarnation import TransferId
 from paglets.remote.envelopes.fields import Digest, Size
+from paglets.remote.envelopes.stops import MAX_STOPS, Stop
 from paglets.remote.trust.errors import MisdirectedFrameError, PayloadMismatchError
 from paglets.remote.trust.signed_frames import SignedFrame, open_frame, seal_frame
 from paglets.remote.trust.strict_json import read_strict, write_strict
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from paglets.remote.envelopes.header import SignedHeader
     from paglets.remote.trust.keys import HostKey
 
 TRAILER_LABEL = b"paglets-envelope-trailer-v1\0"
-MAX_TRAILER_BYTES = 1024
+MAX_TRAILER_BYTES = 64 * 1024
+"""Most of it may be the passport, whose frames are texts within the text."""
 
 
 class EnvelopeTrailer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -27,10 +31,17 @@ class EnvelopeTrailer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     header_digest: Digest
     payload_size: Size
     payload_digest: Digest
+    passport: Annotated[list[Stop], msgspec.Meta(max_length=MAX_STOPS)] = []
+    """How the paglet came to the source, the oldest stop first. Not verified here: who looks at it does that."""
 
 
 def sign_trailer(
-    key: HostKey, signed: SignedHeader, *, payload_size: int, payload_digest: bytes
+    key: HostKey,
+    signed: SignedHeader,
+    *,
+    payload_size: int,
+    payload_digest: bytes,
+    passport: Sequence[Stop] = (),
 ) -> SignedFrame:
     """The trailer frame for a payload of that size and SHA-256 (32 bytes), under that header."""
     trailer = EnvelopeTrailer(
@@ -38,6 +49,7 @@ def sign_trailer(
         header_digest=signed.digest,
         payload_size=payload_size,
         payload_digest=payload_digest.hex(),
+        passport=list(passport),
     )
     return seal_frame(key, TRAILER_LABEL, write_strict(trailer))
 

@@ -7,9 +7,8 @@ import base64
 import contextlib
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from paglets.core.deactivation import DeactivationPolicy
 from paglets.core.errors import (
     AuthenticationError,
     ForbiddenError,
@@ -18,24 +17,27 @@ from paglets.core.errors import (
     TransferError,
 )
 from paglets.core.incarnation import TransferId
-from paglets.core.runtime_values import ArrivalMode
 from paglets.persistence.journal import arrivals
 from paglets.persistence.journal.peers import note_floor
-from paglets.persistence.records import FileRecord, Outcome, PagletRecord, PendingHook, Phase, VerdictRecord
+from paglets.persistence.records import FileRecord, Outcome, PagletRecord, VerdictRecord
 from paglets.remote.envelopes.header import EnvelopeHeader, SignedHeader, verify_header
 from paglets.remote.envelopes.trailer import verify_trailer
 from paglets.remote.envelopes.verdicts import VerdictAnswer, sign_verdict
 from paglets.remote.wire.peer import PeerKind
 from paglets.runtime.transfers.advice import Advice
+from paglets.runtime.transfers.arriving_records import arrives_parked, arriving_record, crossing
 from paglets.runtime.transfers.asking import VerdictReply
 from paglets.runtime.transfers.incoming_payload import IncomingPayload
+from paglets.runtime.transfers.passports import Passports
 from paglets.runtime.undivided import Undivided
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from paglets.persistence.store import StagedBlob, Store
     from paglets.remote.api import VerdictAskParams
+    from paglets.remote.envelopes.stops import Stop
+    from paglets.remote.envelopes.trailer import EnvelopeTrailer
     from paglets.remote.trust.keys import HostKey
     from paglets.remote.wire.peer import Peer
     from paglets.remote.wire.stream_server import IncomingStream
@@ -94,6 +96,7 @@ class Arrivals:
         self._tasks: set[asyncio.Task[None]] = set()
         self._undivided = Undivided()
         self._advice = Advice()
+        self._passports = Passports(store)
 
     # --- one transfer ----------------------------------------------------------------------------------
 
@@ -156,7 +159,7 @@ class Arrivals:
             async for chunk in stream:
                 await incoming.write(chunk)
             try:
-                verify_trailer(
+                trailer = verify_trailer(
                     stream.trailer, signed, payload_size=incoming.size, payload_digest=incoming.digest
                 )
             except (AuthenticationError, ForbiddenError) as error:
@@ -165,7 +168,7 @@ class Arrivals:
             # From here on the envelope is genuine and complete: whatever happens, it gets a verdict.
             shown["status"] = _DECIDING
             try:
-                decided = await self._decide(header, incoming)
+                decided = await self._decide(signed, trailer, incoming)
             finally:
                 self._files.decided(header.transfer_id)
         return await self._answer(decided)
@@ -193,17 +196,20 @@ class Arrivals:
                 "disk, or choose another host"
             )
         standing = await self._store.read(lambda tx: tx.paglet(header.agent_id))
-        reason = arrivals.refusal(standing, _record(header, b"", None))
+        reason = arrivals.refusal(standing, arriving_record(header))
         if reason:
             raise TransferError(reason)
 
-    async def _decide(self, header: EnvelopeHeader, incoming: IncomingPayload) -> _Decided:
+    async def _decide(
+        self, signed: SignedHeader, trailer: EnvelopeTrailer, incoming: IncomingPayload
+    ) -> _Decided:
+        header = signed.header
         try:
             files = await self._files.of(header)
         except TransferError as error:
             return await self._fence(header, str(error))
         child: Child | None = None
-        if not _arrives_parked(header):
+        if not arrives_parked(header):
             try:
                 child, _ = await self._supervisor.start(
                     agent_id=header.agent_id,
@@ -222,41 +228,32 @@ class Arrivals:
         # Whoever is cancelled while it is being written: what was decided has to be acted on.
         keeping = contextlib.ExitStack()
         keeping.enter_context(self._files.keeping(header))
-        return await self._undivided.run(self._commit(header, staged, child, files, keeping))
+        cargo = _Cargo(signed, trailer.passport, files)
+        return await self._undivided.run(self._commit(cargo, staged, child, keeping))
 
     async def _commit(
-        self,
-        header: EnvelopeHeader,
-        staged: StagedBlob,
-        child: Child | None,
-        files: tuple[FileRecord, ...],
-        keeping: contextlib.ExitStack,
+        self, cargo: _Cargo, staged: StagedBlob, child: Child | None, keeping: contextlib.ExitStack
     ) -> _Decided:
         """Decide, and give the child to the paglet that has arrived, or end it. ``keeping``: its files, so long."""
         with keeping:
-            return await self._commit_keeping(header, staged, child, files)
+            return await self._commit_keeping(cargo, staged, child)
 
-    async def _commit_keeping(
-        self,
-        header: EnvelopeHeader,
-        staged: StagedBlob,
-        child: Child | None,
-        files: tuple[FileRecord, ...],
-    ) -> _Decided:
-        at = time.time()
+    async def _commit_keeping(self, cargo: _Cargo, staged: StagedBlob, child: Child | None) -> _Decided:
+        header, at = cargo.signed.header, time.time()
         verdict = VerdictRecord(
             header.transfer_id, header.agent_id, header.incarnation, Outcome.ARRIVED, "", at
         )
         try:
             receipt = sign_verdict(self._key, self._here.mesh_id, verdict).encode()
-            record = _record(header, receipt, staged.ref, files)
+            passport = await self._passports.stage(cargo.stops, cargo.signed.encode(), receipt)
+            record = arriving_record(header, receipt, staged.ref, passport.ref, cargo.files)
 
             def rule(tx: Any) -> _Decided:
                 if why := self._refusal(header):
-                    return arrivals.fence(tx, self._here.host_id, _crossing(header), why, at=at)
+                    return arrivals.fence(tx, self._here.host_id, crossing(header), why, at=at)
                 return arrivals.arrive(tx, self._here.host_id, header.transfer_id, record, at=at)
 
-            decided = await self._store.commit(rule, blobs=[staged])
+            decided = await self._store.commit(rule, blobs=[staged, passport])
         except BaseException:
             self._drop(child)
             raise
@@ -282,7 +279,7 @@ class Arrivals:
 
     async def _fence(self, header: EnvelopeHeader, reason: str) -> _Decided:
         return await self._store.commit(
-            lambda tx: arrivals.fence(tx, self._here.host_id, _crossing(header), reason, at=time.time())
+            lambda tx: arrivals.fence(tx, self._here.host_id, crossing(header), reason, at=time.time())
         )
 
     def _arrived(self, record: PagletRecord, decided: arrivals.Decided, child: Child | None) -> None:
@@ -337,12 +334,12 @@ class Arrivals:
         if str(transfer_id) in deciding:
             return VerdictReply(unsure="the envelope is being looked at right now; ask again")
 
-        crossing = arrivals.Crossing(transfer_id, params.agent_id, params.incarnation)
+        asked = arrivals.Crossing(transfer_id, params.agent_id, params.incarnation)
 
         def rule(tx: Any) -> _Decided:
             note_floor(tx, params.source, params.floor)
             advice = self._advice.of(transfer_id)
-            return arrivals.answer_query(tx, self._here.host_id, crossing, at=time.time(), advice=advice)
+            return arrivals.answer_query(tx, self._here.host_id, asked, at=time.time(), advice=advice)
 
         decided = await self._store.commit(rule)
         self._advice.forget(transfer_id)
@@ -381,40 +378,13 @@ class Arrivals:
 _Decided = arrivals.Decided | arrivals.Closed | arrivals.Unsure
 
 
-def _crossing(header: EnvelopeHeader) -> arrivals.Crossing:
-    return arrivals.Crossing(header.transfer_id, header.agent_id, header.incarnation)
+class _Cargo(NamedTuple):
+    """What came with a payload."""
+
+    signed: SignedHeader
+    stops: Sequence[Stop]
+    files: tuple[FileRecord, ...]
 
 
 def _transfer_id(params: VerdictAskParams) -> TransferId:
     return TransferId(params.source, params.counter)
-
-
-def _arrives_parked(header: EnvelopeHeader) -> bool:
-    return header.inactive is not None or header.ticket.get("arrival_mode") == ArrivalMode.INACTIVE
-
-
-def _record(
-    header: EnvelopeHeader, receipt: bytes, state: Any, files: tuple[FileRecord, ...] = ()
-) -> PagletRecord:
-    """What the paglet will be here, as its envelope says."""
-    now = time.time()
-    parked = _arrives_parked(header)
-    pending = None if header.inactive is not None else PendingHook(header.hook, header.event)
-    policy = header.inactive.policy if header.inactive else DeactivationPolicy().to_wire()
-    return PagletRecord(
-        agent_id=header.agent_id,
-        birth=header.birth,
-        phase=Phase.INACTIVE if parked else Phase.ACTIVE,
-        incarnation=header.incarnation,
-        class_name=header.class_name,
-        state_class_name=header.state_class_name,
-        code_version=header.code_version,
-        state=state,
-        pending=pending,
-        receipt=receipt,
-        policy=policy if parked else {},
-        request=header.inactive.request if header.inactive else {},
-        files=files,
-        created_at=now,
-        changed_at=now,
-    )

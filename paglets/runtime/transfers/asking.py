@@ -43,6 +43,8 @@ class Heard(NamedTuple):
     event: on.Event
     store: PeerRecord | None = None
     """How far the target's store was when it spoke; to be noted with what settles the transfer."""
+    verdict: bytes = b""
+    """What it signed."""
 
 
 class Asker:
@@ -97,4 +99,5 @@ class Asker:
             return Heard(on.AskFailed(str(error)))
         verdict = signed.verdict
         store = PeerRecord(outgoing.target_id, outer.store_id, outer.commit)
-        return Heard(on.VerdictReceived(verdict.outcome, verdict.incarnation, verdict.reason), store)
+        event = on.VerdictReceived(verdict.outcome, verdict.incarnation, verdict.reason)
+        return Heard(event, store, signed.encode())

@@ -367,6 +367,7 @@ class Departures:
                 await self._lifecycle.settle_clone(replace(clone, files=files), payload, event)
             return clone.incarnation.next()
         try:
+            clone = replace(clone, receipt=original.receipt, passport=original.passport)
             shipment = await self._ship(original, target, clone_id=clone_id)
             header = await self._headers.header(
                 clone,

@@ -67,6 +67,7 @@ class Move:
         self._stream: asyncio.Task[None] | None = None
         self._payload_digest = record.state.digest if record.state else b""
         self._target_store: PeerRecord | None = None
+        self._verdict = b""
         self._refusal = ""
         self._started: Started | None = None
         self._departed: Departed | None = None
@@ -224,14 +225,21 @@ class Move:
             self.tell(on.AbortWritten())
 
     async def _write_arrived(self, _: do.WriteArrived) -> None:
+        passport = await self._parts.passports.leaving(self.record, self.outgoing, self._verdict)
+
         def rule(tx: Any) -> Departed:
             self._note_target_store(tx)
             return moves.settle_arrived(
-                tx, self._agent_id, self.outgoing.transfer_id, self.outgoing.incarnation, at=time.time()
+                tx,
+                self._agent_id,
+                self.outgoing.transfer_id,
+                self.outgoing.incarnation,
+                at=time.time(),
+                passport=passport[0].ref if passport else None,
             )
 
         try:
-            self._departed = await self._parts.store.commit(rule)
+            self._departed = await self._parts.store.commit(rule, blobs=passport)
         except PagletError as error:
             self.tell(on.SettlementRefused(str(error), overtaken=isinstance(error, JournalConflict)))
         else:
@@ -277,6 +285,8 @@ class Move:
         self._sending = Sending(
             peers=self._parts.peers,
             key=self._parts.key,
+            passports=self._parts.passports,
+            record=self.record,
             cargo=self._need_cargo(),
             patience=self.outgoing.timeout,
             tell=self.tell,
@@ -298,6 +308,7 @@ class Move:
 
     def _heard(self, heard: Heard) -> on.Event:
         self._target_store = heard.store or self._target_store
+        self._verdict = heard.verdict or self._verdict
         return heard.event
 
     # --- asking

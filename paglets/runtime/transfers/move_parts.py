@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from paglets.runtime.transfers.asking import Asker
     from paglets.runtime.transfers.move import Move
     from paglets.runtime.transfers.open_ids import OpenTransfers
+    from paglets.runtime.transfers.passports import Passports
 
 
 class Aftermath(Protocol):
@@ -69,6 +70,7 @@ class MoveParts:
     open_transfers: OpenTransfers
     events: Events
     aftermath: Aftermath
+    passports: Passports
 
 
 @dataclass(slots=True)

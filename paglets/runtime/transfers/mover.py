@@ -18,6 +18,7 @@ from paglets.runtime.transfers.move import Move
 from paglets.runtime.transfers.move_parts import Cargo, MoveParts
 from paglets.runtime.transfers.onward import Onward
 from paglets.runtime.transfers.open_ids import COUNTER_BLOCK
+from paglets.runtime.transfers.passports import Passports
 from paglets.runtime.transfers.source import Stage
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class Mover:
             open_transfers=open_transfers,
             events=events,
             aftermath=self,
+            passports=Passports(store),
         )
         self.onward = Onward(store=store)
         self._moves: dict[TransferId, Move] = {}

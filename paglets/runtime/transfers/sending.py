@@ -15,10 +15,12 @@ from paglets.runtime.transfers import events as on
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from paglets.persistence.records import PagletRecord
     from paglets.remote.trust.keys import HostKey
     from paglets.remote.wire.stream_client import OutgoingStream
     from paglets.runtime.peers import Peers
     from paglets.runtime.transfers.move_parts import Cargo
+    from paglets.runtime.transfers.passports import Passports
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +37,8 @@ class Sending:
         *,
         peers: Peers,
         key: HostKey,
+        passports: Passports,
+        record: PagletRecord,
         cargo: Cargo,
         patience: float,
         tell: Callable[[on.Event], None],
@@ -42,6 +46,8 @@ class Sending:
     ) -> None:
         self._peers = peers
         self._key = key
+        self._passports = passports
+        self._record = record
         self._cargo = cargo
         self._patience = patience
         self._tell = tell
@@ -83,6 +89,7 @@ class Sending:
             chunk = self._cargo.payload.pread(CHUNK_BYTES, offset)
             await stream.send_chunk(chunk)
             offset += len(chunk)
+        passport = await self._passports.stops(self._record)
         self._tell(on.PayloadSent())
         # A refusal that comes before the trailer may leave is told at once: the move can still be taken back.
         await asyncio.wait({answer, self._digest}, return_when=asyncio.FIRST_COMPLETED)
@@ -93,6 +100,7 @@ class Sending:
             self._cargo.header,
             payload_size=self._cargo.payload.size,
             payload_digest=self._digest.result(),
+            passport=passport,
         )
         await stream.send_trailer(trailer.encode())
         await asyncio.wait({answer}, timeout=self._patience)
