@@ -186,6 +186,13 @@ class PagletRecord(msgspec.Struct, frozen=True):
     """Wall clock, for people; nothing decides by them."""
 
 
+def is_at_work(record: PagletRecord) -> bool:
+    """Whether it runs, or is to run again where a move of it, under way or waited for, ends."""
+    if record.queued is not None:
+        return record.queued.was is Phase.ACTIVE
+    return (record.outgoing.was if record.outgoing is not None else record.phase) is Phase.ACTIVE
+
+
 class VerdictRecord(msgspec.Struct, frozen=True):
     """A target's stored verdict; kept until the source's floor passes it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,3 +56,32 @@ def test_numbers_belong_to_replay_and_drop(site: Site, words: tuple[str, ...]) -
     done = site.on("a", "dead-letters", *words)
     assert done.code == 2
     assert "NUMBER" in done.err
+
+
+def test_a_paglet_is_queued_for_a_host_that_is_away_and_moves_when_it_is_back(site: Site) -> None:
+    site.start("a", "--code-path", AGENTS)
+    address = site.wait_ready("a")
+    site.start("b", "--peer", address, "--code-path", AGENTS)
+    there = site.wait_ready("b")
+    sender = site.ask("a", "create", "outbox_samples:Sender")["agent_id"]
+    site.stop("b", signal.SIGKILL)
+    refused = site.on("a", "dispatch", sender, there)
+    assert refused.code == 1
+    queued = site.ask("a", "dispatch", sender, there, "--queue")
+    assert queued == {"agent_id": sender, "host_url": address, "queued": True}
+    assert "moves when" in site.on("a", "dispatch", sender, there, "--queue").out
+    (waiting,) = site.ask("a", "outbox")
+    assert (waiting["what"], waiting["agent_id"], waiting["host_url"]) == ("paglet", sender, there)
+    assert sender in site.on("a", "outbox").out
+    assert [each["status"] for each in site.ask("a", "ps")] == ["queued"]
+    assert [each["status"] for each in site.ask("a", "transfers")] == ["queued"]
+    site.stop("a", signal.SIGKILL)
+    site.start("a", "--code-path", AGENTS, "--port", address.rpartition(":")[2])
+    site.wait_ready("a")
+    assert [each["status"] for each in site.ask("a", "ps")] == ["queued"]
+    site.start("b", "--peer", address, "--port", there.rpartition(":")[2], "--code-path", AGENTS)
+    site.wait_ready("b")
+    site.until(lambda: [each["agent_id"] for each in site.ask("b", "ps")] == [sender], "it is at b")
+    assert site.ask("a", "ps") == []
+    assert site.ask("a", "outbox") == []
+    assert site.ask("b", "info", sender)["status"] == "active"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from paglets.persistence.journal import arrivals, moves
+from paglets.persistence.journal import arrivals, lifecycle, moves
 from paglets.persistence.journal.arrivals import Crossing, Decided
+from paglets.persistence.journal.starting import restart
 from paglets.persistence.records import Forward, Outcome, Phase, VerdictRecord
 from paglets.runtime.transfers import effects as do
 from paglets.runtime.transfers import events as on
@@ -204,6 +205,57 @@ class QueueLeftBehind(Rules):
         return decided
 
 
+class GivenBackWhateverIsThere(Rules):
+    """A paglet whose time in the outbox is over is put back to work, whatever became of it meanwhile."""
+
+    @staticmethod
+    def give_back(
+        tx: JournalTransaction, agent_id: str, incarnation: Incarnation, key: str, *, event: Any, at: float
+    ) -> Any:
+        record = tx.paglet(agent_id)
+        assert record is not None
+        return restart(tx, changed(record, forward=None), event, at)
+
+
+class MovedWithoutALook(Rules):
+    """A paglet is moved for a wait that was ended meanwhile."""
+
+    looks_before_it_moves = False
+
+    @staticmethod
+    def prepare(*args: Any, queue_key: str | None = None, **kwargs: Any) -> Any:
+        return moves.prepare(*args, **kwargs)
+
+
+class QueueNotTakenUp(Rules):
+    """A host that starts does not see to those that wait."""
+
+    takes_up_queue = False
+
+
+class WaitsWhenWoken(Rules):
+    """A paglet that is woken still counts as waiting."""
+
+    @staticmethod
+    def activate(tx: JournalTransaction, agent_id: str, *args: Any, **kwargs: Any) -> Any:
+        before = tx.paglet(agent_id)
+        started = lifecycle.activate(tx, agent_id, *args, **kwargs)
+        assert before is not None
+        tx.put_paglet(changed(started.record, queued=before.queued))
+        return started
+
+
+class WaitEndsWithATry(Rules):
+    """A paglet whose move out of the outbox was fenced waits no more, and nobody puts it back to work."""
+
+    @staticmethod
+    def settle_fenced(tx: JournalTransaction, agent_id: str, *args: Any, **kwargs: Any) -> Any:
+        started = moves.settle_fenced(tx, agent_id, *args, **kwargs)
+        if started is not None:
+            tx.put_paglet(changed(started.record, queued=None))
+        return started
+
+
 SMALL = Budget(moves=2, crashes=1, refusals=1)
 
 CONTROLS: dict[type[Rules], tuple[str, Scope]] = {
@@ -223,6 +275,11 @@ CONTROLS: dict[type[Rules], tuple[str, Scope]] = {
     FloorOfJournalOnly: ("I3", Scope(Budget(moves=1), floors=True)),
     RetractOfAnyLife: ("retracted more often", Scope(Budget(moves=3, retracts=1))),
     HandOnWhereverItIs: ("message", Scope(Budget(moves=2, parks=1, messages=1), settles=False)),
+    GivenBackWhateverIsThere: ("I1", Scope(Budget(queues=1, moves=1, expiries=1))),
+    MovedWithoutALook: ("Q2", Scope(Budget(queues=2, parks=1))),
+    QueueNotTakenUp: ("I3", Scope(Budget(queues=1, crashes=1))),
+    WaitsWhenWoken: ("Q1", Scope(Budget(queues=1))),
+    WaitEndsWithATry: ("I3", Scope(Budget(queues=1, refusals=1))),
     QueueLeftBehind: ("message", Scope(Budget(moves=2, messages=1))),
 }
 

@@ -20,6 +20,7 @@ from paglets.persistence.journal import (
     meeting,
     moves,
     peers,
+    queued_dispatch,
     queues,
 )
 from tests.transfers.exploring.explorer import explore
@@ -45,6 +46,14 @@ FAST = {
     "disposal": Scope(Budget(moves=2, disposals=1, crashes=1)),
     "hooks cut short": Scope(Budget(moves=1, crashes=1, failures=1), hooks=True, receipts=True),
     "forgetting": Scope(Budget(moves=2, crashes=1, forgets=1), floors=True),
+    "waiting for a host": Scope(Budget(queues=1, absences=1, crashes=1, expiries=1, refusals=1)),
+    "waiting, and moved": Scope(Budget(queues=1, moves=1, crashes=1)),
+    "waiting, losses, deadlines, full disks": Scope(
+        Budget(queues=1, losses=1, deadlines=1, full=1, expiries=1)
+    ),
+    "waiting, taken out": Scope(Budget(queues=1, parks=1, disposals=1, expiries=1)),
+    "waiting, refused twice": Scope(Budget(queues=1, refusals=1, crashes=1), patience=2),
+    "messages for one that waits": Scope(Budget(queues=1, messages=1, crashes=1, expiries=1)),
     "a ring of three hosts": replace(RING, budget=Budget(moves=3)),
     "an adoption": Scope(Budget(moves=2, crashes=1, adoptions=1)),
     "an adoption, refused": Scope(Budget(moves=1, crashes=1, deadlines=1, adoptions=1, refusals=1)),
@@ -79,6 +88,15 @@ SLOW = {
         route=frozenset({"AB"}),
         floors=True,
     ),
+    "waiting, two crashes": Scope(Budget(queues=1, crashes=2, expiries=1, refusals=1, absences=1)),
+    "waiting, and moves": Scope(Budget(queues=1, moves=2, crashes=1, expiries=1)),
+    "waiting twice, a crash": Scope(Budget(queues=2, moves=1, crashes=1, expiries=1)),
+    "waiting among three hosts": Scope(Budget(queues=2, expiries=1, refusals=1), hosts="A B C"),
+    "waiting, parked, messages": Scope(Budget(queues=1, parks=1, messages=1, crashes=1, expiries=1)),
+    "waiting, refused twice, moves": Scope(Budget(queues=1, moves=1, refusals=1, crashes=1), patience=2),
+    "waiting twice, taken out": Scope(Budget(queues=2, parks=1, disposals=1, expiries=1)),
+    "waiting, retracted": Scope(Budget(queues=1, moves=1, retracts=1, crashes=1)),
+    "waiting, floors": Scope(Budget(queues=1, moves=1, crashes=1, forgets=1), floors=True),
     "a ring, one crash": replace(RING, budget=Budget(moves=3, crashes=1)),
     "an adoption and three moves": Scope(Budget(moves=3, deadlines=1, adoptions=1)),
     "an adoption and messages": Scope(Budget(moves=2, crashes=1, adoptions=1, messages=1, refusals=1)),
@@ -126,13 +144,14 @@ SMALL = [
     Scope(Budget(here=1, failures=1, discoveries=1, crashes=1), hooks=True, checkpoints=True, settles=False),
     Scope(Budget(moves=1, messages=1), receipts=True, settles=False),
     Scope(Budget(moves=1, deadlines=1, adoptions=2, discards=1), settles=False),
+    Scope(Budget(queues=1, parks=1, expiries=1), settles=False),
 ]
 
 
 def journal_steps() -> set[str]:
     """Every public function of the journal's rooms that works on a transaction."""
     rooms: list[ModuleType] = [
-        lifecycle, moves, arrivals, counters, peers, queues, forgetting, adoption, meeting,
+        lifecycle, moves, arrivals, counters, peers, queues, queued_dispatch, forgetting, adoption, meeting,
     ]  # fmt: skip
     return {
         name

@@ -11,7 +11,7 @@ from paglets.persistence.adoption_records import AbandonedTransfer, QuarantinedC
 from paglets.persistence.journal.conflict import JournalConflict, expect_outgoing
 from paglets.persistence.journal.meeting import GaveWay, last_known, make_way
 from paglets.persistence.journal.starting import Started
-from paglets.persistence.records import HookKind, MoveKind, PendingHook, Phase
+from paglets.persistence.records import HookKind, MoveKind, PendingHook, Phase, is_at_work
 
 if TYPE_CHECKING:
     from paglets.core.incarnation import TransferId
@@ -47,7 +47,7 @@ def adopt(
     record, outgoing = expect_outgoing(tx, agent_id, transfer_id, step="adopt")
     if outgoing.kind is MoveKind.CLONE:
         raise JournalConflict(agent_id, "it is a clone that may never have existed", record)
-    adopted = _adopted(tx, own_id, record, outgoing.was, event, at)
+    adopted = _adopted(tx, own_id, record, event, at)
     abandoned = AbandonedTransfer(agent_id, record.birth, outgoing, Whereabouts(adopted.incarnation, own_id))
     tx.put_abandoned(abandoned)
     tx.put_paglet(adopted)
@@ -68,8 +68,7 @@ def adopt_copy(
     copy = _expect_copy(tx, agent_id, incarnation, standing)
     if standing is not None and standing.phase not in {Phase.DEPARTED, Phase.TOMBSTONE}:
         raise JournalConflict(agent_id, "another copy of it is on this host", standing)
-    was = copy.record.outgoing.was if copy.record.outgoing else copy.record.phase
-    adopted = _adopted(tx, own_id, copy.record, was, event, at)
+    adopted = _adopted(tx, own_id, copy.record, event, at)
     gave_way = None
     if standing is not None:
         gave_way = make_way(tx, standing, Whereabouts(adopted.incarnation, own_id), at=at)
@@ -95,19 +94,20 @@ def _expect_copy(
 
 
 def _adopted(
-    tx: JournalTransaction, own_id: str, record: PagletRecord, was: Phase, event: dict[str, Any], at: float
+    tx: JournalTransaction, own_id: str, record: PagletRecord, event: dict[str, Any], at: float
 ) -> PagletRecord:
     """The record in a lineage above all that this host has seen; its epoch goes on from the copy's."""
     highest = max(_lineages(tx, record))
     adopted = replace(
         record,
-        phase=was,
+        phase=Phase.ACTIVE if is_at_work(record) else Phase.INACTIVE,
         incarnation=Incarnation(Lineage(highest + 1, own_id), record.incarnation.epoch + 1),
         outgoing=None,
+        queued=None,
         failed="",
         changed_at=at,
     )
-    if was is not Phase.ACTIVE:
+    if adopted.phase is not Phase.ACTIVE:
         return adopted
     # A hook that asked for a move got as far as the snapshot, so it is not run again.
     pending = None if record.outgoing is not None else record.pending

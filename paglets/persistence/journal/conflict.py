@@ -54,3 +54,13 @@ def expect_outgoing(
     if record.outgoing.transfer_id != transfer_id:
         raise JournalConflict(agent_id, f"cannot {step} {transfer_id}, another one is under way", record)
     return record, record.outgoing
+
+
+def expect_queued(
+    tx: JournalTransaction, agent_id: str, incarnation: Incarnation, key: str, *, step: str
+) -> PagletRecord:
+    """The INACTIVE record that waits under that very key; `JournalConflict` otherwise."""
+    record = expect(tx, agent_id, incarnation, Phase.INACTIVE, step=step)
+    if record.queued is None or record.queued.key != key:
+        raise JournalConflict(agent_id, f"cannot {step} it, that dispatch does not wait any more", record)
+    return record

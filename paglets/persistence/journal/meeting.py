@@ -155,6 +155,7 @@ def _forwarding(record: PagletRecord, higher: Whereabouts, at: float) -> PagletR
         policy={},
         request={},
         resume=False,
+        queued=None,
         failed="",
         files=(),
         changed_at=at,

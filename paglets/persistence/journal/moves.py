@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
-from paglets.persistence.journal.conflict import JournalConflict, expect, expect_outgoing
-from paglets.persistence.journal.queued_dispatch import expect_queued
+from paglets.persistence.journal.conflict import JournalConflict, expect, expect_outgoing, expect_queued
 from paglets.persistence.journal.queues import take_message
 from paglets.persistence.journal.starting import Started, restart
 from paglets.persistence.records import Forward, MoveKind, Phase

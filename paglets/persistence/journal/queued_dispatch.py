@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from paglets.persistence.journal.conflict import JournalConflict, expect
+from paglets.persistence.journal.conflict import JournalConflict, expect, expect_queued
 from paglets.persistence.journal.starting import Started, restart
 from paglets.persistence.records import Phase
 
@@ -87,14 +87,4 @@ def park_queued(
     record = expect_queued(tx, agent_id, incarnation, key, step="park")
     record = replace(record, queued=None, policy=policy, request=request, changed_at=at)
     tx.put_paglet(record)
-    return record
-
-
-def expect_queued(
-    tx: JournalTransaction, agent_id: str, incarnation: Incarnation, key: str, *, step: str
-) -> PagletRecord:
-    """The INACTIVE record that waits under that very key; `JournalConflict` otherwise."""
-    record = expect(tx, agent_id, incarnation, Phase.INACTIVE, step=step)
-    if record.queued is None or record.queued.key != key:
-        raise JournalConflict(agent_id, f"cannot {step} it, that dispatch does not wait any more", record)
     return record

@@ -55,6 +55,7 @@ class WaitingMove:
     stage: Stage = Stage.REACHING
     pause: float = FIRST_PAUSE
     """How long the next pause is."""
+    patience: int = MAX_REFUSALS
     refusals: int = 0
     reason: str = ""
     """Why it is still here."""
@@ -162,9 +163,9 @@ class Step(NamedTuple):
     effect: Effect | None = None
 
 
-def begin(expires: float, now: float) -> Step:
+def begin(expires: float, now: float, *, patience: int = MAX_REFUSALS) -> Step:
     """It has just been put into the outbox, or is found there after a restart."""
-    return _try(WaitingMove(expires), now)
+    return _try(WaitingMove(expires, patience=patience), now)
 
 
 def step(move: WaitingMove, event: Event, now: float) -> Step:
@@ -198,13 +199,13 @@ def step(move: WaitingMove, event: Event, now: float) -> Step:
 def _try(move: WaitingMove, now: float) -> Step:
     if move.expires <= now:
         return _give_back(move, f"{EXPIRED}: {move.reason}" if move.reason else EXPIRED)
-    if move.refusals >= MAX_REFUSALS:  # the store did not take it at first
+    if move.refusals >= move.patience:  # the store did not take it at first
         return _give_back(move, move.reason)
     return Step(replace(move, stage=Stage.REACHING), Reach())
 
 
 def _refused(move: WaitingMove, now: float) -> Step:
-    return _give_back(move, move.reason) if move.refusals >= MAX_REFUSALS else _pause(move, now)
+    return _give_back(move, move.reason) if move.refusals >= move.patience else _pause(move, now)
 
 
 def _give_back(move: WaitingMove, reason: str) -> Step:

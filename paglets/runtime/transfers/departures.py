@@ -20,7 +20,7 @@ from paglets.core.errors import (
     TransferInDoubtError,
 )
 from paglets.core.incarnation import Incarnation, Lineage
-from paglets.persistence.records import MoveKind, PagletRecord, Phase
+from paglets.persistence.records import MoveKind, PagletRecord, Phase, is_at_work
 from paglets.remote import api
 from paglets.remote.transfer import TransferTicket
 from paglets.runtime.caller import PROGRAM
@@ -32,7 +32,6 @@ from paglets.runtime.transfers.headers import Headers, clone_event, move_event
 from paglets.runtime.transfers.movable import (
     check_movable,
     check_not_resident,
-    is_at_work,
     message_it_leaves_in,
 )
 from paglets.runtime.undivided import Undivided, undivided

@@ -14,11 +14,6 @@ if TYPE_CHECKING:
     from paglets.runtime.residents import Resident
 
 
-def is_at_work(record: PagletRecord) -> bool:
-    """Whether it runs, or, waiting in the outbox, goes on running where it arrives."""
-    return (record.queued.was if record.queued is not None else record.phase) is Phase.ACTIVE
-
-
 def check_movable(record: PagletRecord, expected: Incarnation | None) -> None:
     """``LifecycleError`` when it cannot be moved now, or is not in the life that is ``expected``."""
     if expected is not None and record.incarnation != expected:

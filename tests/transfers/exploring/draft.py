@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from paglets.core.incarnation import Incarnation, TransferId
 from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.journal.meeting import last_known
-from paglets.persistence.records import MoveKind, Outgoing, Phase
+from paglets.persistence.records import MoveKind, Outgoing, Phase, is_at_work
 from paglets.runtime.transfers import effects as do
 from paglets.runtime.transfers import events as on
 from tests.transfers.exploring.messages import Envelope
@@ -133,7 +133,9 @@ class Draft:
 
     # --- the machine of one move
 
-    def begin(self, name: str, agent_id: str, target: str, kind: MoveKind) -> None:
+    def begin(
+        self, name: str, agent_id: str, target: str, kind: MoveKind, *, queue_key: str | None = None
+    ) -> None:
         host = self.host(name)
         record = records(host.store)[agent_id]
         counter = self.commit(name, "reserve_counters", 1)[0]
@@ -154,7 +156,7 @@ class Draft:
             timeout=DEADLINE,
         )
         begun = self.rules.begin(moving, outgoing, now=0.0)
-        running = Running(begun.move, outgoing, life)
+        running = Running(begun.move, outgoing, life, queue_key=queue_key)
         self.put(name, moves=(*host.moves, running))
         if kind is MoveKind.RETRACT:
             self.note("recalled", outgoing.transfer_id)
@@ -244,7 +246,7 @@ class Draft:
     def envelope(self, name: str, running: Running) -> Envelope:
         record = self.record(name, running.move.agent_id)
         outgoing = running.outgoing
-        parked = outgoing.was is Phase.INACTIVE and outgoing.kind is not MoveKind.CLONE
+        parked = outgoing.kind is not MoveKind.CLONE and record is not None and not is_at_work(record)
         return Envelope(
             outgoing.transfer_id,
             outgoing.target_id,
@@ -260,7 +262,7 @@ class Draft:
 
     def stop(self, name: str) -> None:
         """The host dies: memory and children are gone."""
-        self.put(name, moves=(), children=frozenset[Life](), ending=frozenset[Life]())
+        self.put(name, moves=(), waits=(), children=frozenset[Life](), ending=frozenset[Life]())
 
     def take_up(self, name: str) -> None:
         """The host has started: transfers that its journal holds open are asked about."""

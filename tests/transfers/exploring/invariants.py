@@ -48,6 +48,12 @@ def check_paglet(agent_id: str, hosts: Sequence[HostState], scope: Scope, *, liv
         for name, host in zip(scope.host_ids, hosts, strict=True)
         if (record := records(host.store).get(agent_id)) is not None
     }
+    for name, record in places.items():
+        waits = record.phase is Phase.INACTIVE or (
+            record.outgoing is not None and record.outgoing.was is Phase.INACTIVE
+        )
+        if record.queued is not None and not waits:
+            raise BrokenPromiseError(f"Q1 {agent_id} is {record.phase} at {name}, and waits to be moved")
     live = [name for name, record in places.items() if record.phase in LIVE]
     # Without an adoption there is but one lineage.
     if len(live) > len({places[name].incarnation.lineage for name in live}):
@@ -83,11 +89,13 @@ def at_rest(hosts: Sequence[HostState], alive: set[str], scope: Scope) -> bool:
     where: dict[str, str] = {}
     for name, host in zip(scope.host_ids, hosts, strict=True):
         held = tables(host.store)
-        if host.moves or host.ending or held.abandoned_transfers or held.owed:
+        if host.moves or host.ending or host.waits or held.abandoned_transfers or held.owed:
             return False
         for agent_id, record in records(host.store).items():
-            if record.phase is Phase.PREPARED:
+            if record.phase is Phase.PREPARED or record.queued is not None:
                 return False
+            if record.phase is Phase.INACTIVE and scope.budget.queues and not scope.budget.parks:
+                return False  # nobody has parked it
             if record.phase in LIVE:
                 if agent_id in where:
                     return False

@@ -13,6 +13,7 @@ from paglets.runtime.transfers.source import Stage
 from tests.transfers.exploring.choices import duty, will
 from tests.transfers.exploring.messages import Question
 from tests.transfers.exploring.stores import records, tables
+from tests.transfers.exploring.world import BrokenPromiseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +67,11 @@ def _commit(draft: Draft, name: str, running: Running) -> on.Event:
         case do.WritePrepared():
             state = BlobRef(b"", running.life.epoch)
             kept = state if running.outgoing.was is Phase.ACTIVE else None
-            draft.commit(name, "prepare", agent_id, running.life, running.outgoing, state=kept, at=0.0)
+            compared = {} if running.queue_key is None else {"queue_key": running.queue_key}
+            arguments = (agent_id, running.life, running.outgoing)
+            written = draft.commit(name, "prepare", *arguments, state=kept, at=0.0, **compared)
+            if compared and (written.queued is None or written.queued.key != running.queue_key):
+                raise BrokenPromiseError(f"Q2 {agent_id} is moved, though it does not wait any more")
             return on.PreparedWritten()
         case do.WriteAbort(alive):
             draft.commit(name, "abort", agent_id, transfer_id, process_alive=alive, event=EVENT, at=0.0)

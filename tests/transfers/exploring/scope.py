@@ -16,6 +16,7 @@ from paglets.persistence.journal import (
     meeting,
     moves,
     peers,
+    queued_dispatch,
     queues,
 )
 from paglets.runtime.transfers import source
@@ -60,6 +61,12 @@ class Budget(NamedTuple):
     """An operator says that a copy counts: one in doubt, or one in quarantine."""
     discards: int = 0
     """An operator drops a copy from quarantine."""
+    queues: int = 0
+    """A paglet is let wait in the outbox for another host."""
+    absences: int = 0
+    """A host that is waited for is not reached."""
+    expiries: int = 0
+    """The time of one that waits is over."""
 
 
 class Rules:
@@ -102,6 +109,9 @@ class Rules:
     take_notice = staticmethod(meeting.take_notice)
     notice_acknowledged = staticmethod(meeting.notice_acknowledged)
     settle_abandoned = staticmethod(meeting.settle_abandoned)
+    queue_dispatch = staticmethod(queued_dispatch.queue_dispatch)
+    give_back = staticmethod(queued_dispatch.give_back)
+    park_queued = staticmethod(queued_dispatch.park_queued)
     begin = staticmethod(source.begin)
     resume = staticmethod(source.resume)
     step = staticmethod(source.step)
@@ -116,6 +126,10 @@ class Rules:
     """A retract is obeyed whatever life it names."""
     says_what_is_synced = True
     """A verdict leaves after its commit; switched off, the commit may be lost after the verdict left."""
+    takes_up_queue = True
+    """A host that starts sees to the paglets that wait in its outbox."""
+    looks_before_it_moves = True
+    """A paglet is moved out of the outbox only while it waits there under the key that it was seen under."""
 
 
 @dataclass
@@ -132,6 +146,8 @@ class Scope:
     checkpoints: bool = False
     hooks: bool = False
     receipts: bool = False
+    patience: int = 1
+    """So often a paglet that waits may be refused."""
     rules: Any = Rules
     settles: bool = True
     """Also look for states from which the protocol never comes to rest."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.transfers.exploring import adopting, living, moving, waiting, wanting
+from tests.transfers.exploring import adopting, living, moving, queueing, waiting, wanting
 from tests.transfers.exploring.choices import Maker
 from tests.transfers.exploring.deliveries import delivery
 from tests.transfers.exploring.stores import records
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 OF_A_MOVE = [moving.of_a_move]
 """At its source, by what it holds in memory."""
-OF_A_RECORD = [wanting.wills, living.of_a_life, waiting.of_what_waits]
-OF_A_HOST = [living.of_a_host, living.floors, adopting.of_adoptions]
+OF_A_RECORD = [wanting.wills, living.of_a_life, waiting.of_what_waits, queueing.wishes, queueing.taking_up]
+OF_A_HOST = [living.of_a_host, living.floors, adopting.of_adoptions, queueing.of_waits]
 
 
 def steps_at(maker: Maker, name: str) -> Iterator[Choice]:

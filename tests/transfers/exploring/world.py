@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from paglets.core.incarnation import Incarnation
     from paglets.persistence.records import Outgoing
+    from paglets.runtime.outbox.waiting_move import Effect as QueueEffect
+    from paglets.runtime.outbox.waiting_move import WaitingMove
     from paglets.runtime.transfers import effects as do
     from paglets.runtime.transfers.source import SourceMove
     from paglets.testing.network.traffic import Traffic
@@ -38,6 +40,21 @@ class Running(NamedTuple):
     streaming: bool = False
     late: bool = False
     """Its deadline has passed."""
+    queue_key: str | None = None
+    """It waited in the outbox under that key."""
+
+
+class Waiting(NamedTuple):
+    """A paglet in the outbox, in a host's memory."""
+
+    agent_id: str
+    key: str
+    target: str
+    move: WaitingMove
+    effect: QueueEffect | None
+    """What is to be done for it now."""
+    begun: bool = False
+    """Its transfer has been begun."""
 
 
 class HostState(NamedTuple):
@@ -48,6 +65,7 @@ class HostState(NamedTuple):
     children: frozenset[Life] = frozenset()
     ending: frozenset[Life] = frozenset()
     """Children that were told to end and have not yet; they may still try to write."""
+    waits: tuple[Waiting, ...] = ()
 
     def is_moving(self, agent_id: str) -> bool:
         """True while a move of that paglet is under way."""
