@@ -61,6 +61,7 @@ FAST = {
         Budget(moves=1, deadlines=1, crashes=1, adoptions=1), checkpoints=True
     ),
     "an adoption of what was parked": Scope(Budget(moves=1, parks=1, crashes=1, adoptions=1)),
+    "an adoption of one that waited": Scope(Budget(queues=1, crashes=1, adoptions=1)),
     "an adoption, forgetting": Scope(Budget(moves=1, crashes=1, adoptions=1), floors=True),
     "two adoptions": Scope(Budget(moves=2, crashes=1, adoptions=2)),
     "copies adopted and dropped": Scope(Budget(moves=1, deadlines=1, adoptions=2, discards=1)),
@@ -90,8 +91,8 @@ SLOW = {
     ),
     "waiting, two crashes": Scope(Budget(queues=1, crashes=2, expiries=1, refusals=1, absences=1)),
     "waiting, and moves": Scope(Budget(queues=1, moves=2, crashes=1, expiries=1)),
-    "waiting twice, a crash": Scope(Budget(queues=2, moves=1, crashes=1, expiries=1)),
-    "waiting among three hosts": Scope(Budget(queues=2, expiries=1, refusals=1), hosts="A B C"),
+    "waiting twice, a crash": Scope(Budget(queues=2, crashes=1, expiries=1)),
+    "waiting among three hosts": Scope(Budget(queues=2, expiries=1), hosts="A B C"),
     "waiting, parked, messages": Scope(Budget(queues=1, parks=1, messages=1, crashes=1, expiries=1)),
     "waiting, refused twice, moves": Scope(Budget(queues=1, moves=1, refusals=1, crashes=1), patience=2),
     "waiting twice, taken out": Scope(Budget(queues=2, parks=1, disposals=1, expiries=1)),
