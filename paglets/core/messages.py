@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import itertools
 import os
 import time
 from dataclasses import dataclass, field
@@ -40,8 +41,25 @@ REVERT = "_revert"
 """Kinds that the runtime itself handles."""
 
 
-def _fresh_id() -> str:
-    return os.urandom(16).hex()
+class _Ids:
+    """Ids that are never used again: random in each process, and counted from there.
+
+    They tell messages apart and are no secret; drawing each from the system would cost more than the message.
+    """
+
+    def __init__(self) -> None:
+        self.renew()
+        os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self) -> None:
+        self._process = os.urandom(10).hex()
+        self._numbers = itertools.count()
+
+    def fresh(self) -> str:
+        return f"{self._process}{next(self._numbers):012x}"
+
+
+_fresh_id = _Ids().fresh
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import os
 from typing import Any
 
 import pytest
@@ -124,3 +125,22 @@ def test_replies_come_as_the_type_asked_for():
     assert ready("x").get_string_reply() == "x"
     with pytest.raises(ValueError, match="invalid literal"):
         ready("x").get_int_reply()
+
+
+def test_ids_are_fresh_in_every_process() -> None:
+    """A forked process goes on from the same memory, and must not go on with the same ids."""
+    ids = {Message("a").message_id for _ in range(1000)}
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.write(theirs, "".join(Message("a").message_id for _ in range(100)).encode())
+        os._exit(0)
+    os.close(theirs)
+    with os.fdopen(ours, "rb") as pipe:
+        told = pipe.read().decode()
+    os.waitpid(pid, 0)
+    ids |= {told[each : each + 32] for each in range(0, len(told), 32)} | {
+        Message("a").message_id for _ in range(100)
+    }
+    assert len(ids) == 1200
+    assert {len(each) for each in ids} == {32}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from paglets.core.errors import HostError, PagletError
 from paglets.remote.wire.addresses import HostAddress
@@ -71,6 +72,17 @@ class ClientTransport(Protocol):
         ...
 
 
+class _Call(NamedTuple):
+    """A call on its way to the loop."""
+
+    address: HostAddress
+    method: str
+    params: msgspec.Struct
+    encoded: bytes
+    timeout: float | None
+    answer: concurrent.futures.Future[bytes]
+
+
 class PoolTransport:
     """A transport over a pool whose loop somebody else runs (a host)."""
 
@@ -88,29 +100,40 @@ class PoolTransport:
         self._pool = pool
         self._thread_id = thread_id
         self._resolve = resolve
+        self._submitted: deque[_Call] = deque()
+        self._woken = False
 
     def submit(
         self, host_url: str, method: str, params: msgspec.Struct, *, timeout: float | None
     ) -> concurrent.futures.Future[bytes]:
         """Call an operation of a host: the raw JSON result."""
         answer: concurrent.futures.Future[bytes] = concurrent.futures.Future()
-        address, encoded = self._resolve(host_url), encode_value(params)
-        try:
-            self._loop.call_soon_threadsafe(self._begin, address, method, params, encoded, timeout, answer)
-        except RuntimeError:
-            raise HostError("this client is closed") from None
+        call = _Call(self._resolve(host_url), method, params, encode_value(params), timeout, answer)
+        self._submitted.append(call)
+        if not self._woken:  # waking a loop costs more than a call; one that is woken takes whatever is there
+            self._woken = True
+            try:
+                self._loop.call_soon_threadsafe(self._begin_submitted)
+            except RuntimeError:
+                raise HostError("this client is closed") from None
         return answer
 
-    def _begin(
-        self,
-        address: HostAddress,
-        method: str,
-        params: msgspec.Struct,
-        encoded: bytes,
-        timeout: float | None,
-        answer: concurrent.futures.Future[bytes],
-    ) -> None:
+    def _begin_submitted(self) -> None:
+        self._woken = False  # first: who submits from here on wakes the loop anew
+        while self._submitted:
+            self._begin(self._submitted.popleft())
+
+    def give_up(self) -> None:
+        """Cancel what was submitted and will not be begun any more: the loop ends."""
+        self._woken = False
+        while self._submitted:
+            answer = self._submitted.popleft().answer
+            answer.cancel()
+            answer.set_running_or_notify_cancel()
+
+    def _begin(self, call: _Call) -> None:
         """On the loop: over an open link without a task, otherwise with one that dials first."""
+        address, method, params, encoded, timeout, answer = call
         link = self._pool.open_link(address)
         work: asyncio.Future[bytes]
         try:
@@ -245,11 +268,13 @@ class ThreadTransport:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         pool = self._make_pool()
-        started.set_result(PoolTransport(self._loop, pool, thread_id=threading.get_ident()))
+        transport = PoolTransport(self._loop, pool, thread_id=threading.get_ident())
+        started.set_result(transport)
         try:
             await self._stop.wait()
         finally:
             await pool.close()
+            transport.give_up()
 
 
 def _pass_on(work: asyncio.Future[bytes], answer: concurrent.futures.Future[bytes]) -> None:
