@@ -112,11 +112,11 @@ def _discoveries(settings: ApplianceSettings, on_network_change: Callable[[], No
 
         return [AddressWatch(on_network_change=on_network_change)]
     from edge.discovery.zeroconf_discovery import ZeroconfDiscovery
-    from paglets.remote.rendezvous import Rendezvous
+    from paglets.remote.rendezvous import RENDEZVOUS_FOLDER, Rendezvous
 
     return [
         ZeroconfDiscovery(on_network_change=on_network_change),
-        Rendezvous(settings.mesh_dir / "rendezvous"),
+        Rendezvous(settings.mesh_dir / RENDEZVOUS_FOLDER),
     ]
 
 

@@ -243,6 +243,16 @@ class MeshService:
         if lead.error:
             raise HostError(f"{url} cannot be reached: {lead.error}")
 
+    async def meet(self, *, timeout: float) -> None:
+        """Wait until whoever was found so far is known, or did not answer; at most ``timeout`` seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while any(
+                    not lead.error and not self._machine.knows(lead)
+                    for lead in self._machine.hints.leads.values()
+                ):
+                    await self._next_news()
+
     async def seed(self, url: str) -> None:
         """``add_seed``, for another thread."""
         self.add_seed(url)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+RENDEZVOUS_FOLDER = "rendezvous"
+"""Its name in a mesh directory."""
 LOOK = 2.0
 """Seconds between two looks at whether the folder changed: one system call each."""
 REPEAT = 15
@@ -51,6 +53,9 @@ class Rendezvous:
         if fcntl is None or self._task is not None:
             return
         await self.update(advertisement)
+        await self._tell(
+            advertisement, on_hint
+        )  # of two that start at once, the second to write sees the first
         self._task = asyncio.create_task(self._watch(advertisement, on_hint), name="rendezvous")
 
     async def update(self, advertisement: Advertisement) -> None:
@@ -71,16 +76,25 @@ class Rendezvous:
     async def _watch(self, own: Advertisement, on_hint: Callable[[AddressHint], None]) -> None:
         seen, looks = -1, 0
         while True:
+            await asyncio.sleep(LOOK)
+            looks += 1
             try:
                 changed = (await asyncio.to_thread(self._folder.stat)).st_mtime_ns
-                if changed != seen or looks % REPEAT == 0:
-                    seen = changed
-                    for hint in await asyncio.to_thread(self._look, own):
-                        on_hint(hint)
             except OSError:
                 logger.debug("the rendezvous folder cannot be read", exc_info=True)
-            looks += 1
-            await asyncio.sleep(LOOK)
+                continue
+            if changed != seen or looks % REPEAT == 0:
+                seen = changed
+                await self._tell(own, on_hint)
+
+    async def _tell(self, own: Advertisement, on_hint: Callable[[AddressHint], None]) -> None:
+        try:
+            hints = await asyncio.to_thread(self._look, own)
+        except OSError:
+            logger.debug("the rendezvous folder cannot be read", exc_info=True)
+            return
+        for hint in hints:
+            on_hint(hint)
 
     # --- on a worker thread -------------------------------------------------------------------------------
 

@@ -55,8 +55,9 @@ class Host:
     """One host in this program. Its methods may be called from any thread but its own loop's.
 
     Without ``persistence_dir`` its store is in a temporary directory that goes when it stops. Hosts of one
-    ``mesh_dir`` (default: this user's) trust each other. ``connect_to`` and ``peers`` are URLs of hosts to
-    meet; the others are found through them. A target is a host's URL or its name in the mesh.
+    ``mesh_dir`` (default: this user's) trust each other, and meet when they start, unless
+    ``mesh_lan_discovery=False``. ``connect_to`` and ``peers`` are URLs of hosts elsewhere; the others are found
+    through them. ``mesh=False``: it meets nobody. A target is a host's URL or its name in the mesh.
     """
 
     def __init__(
@@ -110,8 +111,9 @@ class Host:
             artifact_quota_bytes=artifact_storage_quota_bytes,
         )
         found = tuple(discoveries) if mesh_multicast or mesh_lan_discovery else ()
+        near = mesh and mesh_lan_discovery
         temporary = persistence_dir is None
-        self._begin(settings, Provided(client, mesh_dir, launcher, found, store, temporary))
+        self._begin(settings, Provided(client, mesh_dir, launcher, found, store, near, temporary))
 
     @classmethod
     def from_settings(

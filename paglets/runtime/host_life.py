@@ -15,6 +15,7 @@ from paglets.core.version import VERSION
 from paglets.persistence.store import Store
 from paglets.remote.client import HostClient
 from paglets.remote.mesh_location import default_mesh_path
+from paglets.remote.rendezvous import RENDEZVOUS_FOLDER, Rendezvous
 from paglets.remote.trust.credentials import MeshCredentials
 from paglets.remote.trust.keys import HostKey
 from paglets.remote.trust.mesh_directory import MeshDirectory
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from paglets.runtime.settings import HostSettings
 
 _STOP_TIMEOUT = 60.0
+_MEET_TIMEOUT = 0.5
+"""Seconds that a start waits, at most, for hosts that were found and do not answer. Those that do take some 20 ms."""
 
 
 class HostLife:
@@ -72,8 +75,14 @@ class HostLife:
 
     def _load_credentials(self) -> MeshCredentials:
         key = HostKey.load_or_create(self.settings.data_dir / "host.key")
-        directory = MeshDirectory(Path(self._provided.mesh_dir or default_mesh_path()))
+        directory = MeshDirectory(self._mesh_dir())
         return MeshCredentials.for_host(directory, key, self.settings.name)
+
+    def _mesh_dir(self) -> Path:
+        return Path(self._provided.mesh_dir or default_mesh_path())
+
+    def _rendezvous(self) -> tuple[Rendezvous, ...]:
+        return (Rendezvous(self._mesh_dir() / RENDEZVOUS_FOLDER),) if self._provided.rendezvous else ()
 
     @property
     def last_address(self) -> str:
@@ -139,11 +148,13 @@ class HostLife:
             launcher=provided.launcher if provided.launcher is not None else shared_launcher(),
             runner=self.thread,
             version=VERSION,
-            discoveries=provided.discoveries,
+            discoveries=(*provided.discoveries, *self._rendezvous()),
         )
         core = HostCore(self.settings, means, log=self.log, properties=self.properties)
         try:
             await core.start()
+            if provided.rendezvous:
+                await core.neighbours.mesh.meet(timeout=_MEET_TIMEOUT)
         except BaseException:
             await core.stop()
             raise

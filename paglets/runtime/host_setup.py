@@ -35,6 +35,8 @@ class Provided:
     launcher: Launcher | None = None
     discoveries: Sequence[Discovery] = ()
     store: Store | None = None
+    rendezvous: bool = False
+    """Whether to meet the running hosts of the same mesh directory, through a folder in it."""
     temporary: bool = False
     """Whether the data directory is made, below the one of the settings, and goes with the host."""
 

@@ -185,7 +185,14 @@ class LocalMesh:
 
     def _make(self, name: str, points: Points | None, options: HostOptions) -> Host:
         directory = self.directory(name)
-        make = functools.partial(Host, name, mesh_dir=self.mesh_dir, persistence_dir=directory, **options)
+        make = functools.partial(
+            Host,
+            name,
+            mesh_dir=self.mesh_dir,
+            persistence_dir=directory,
+            mesh_lan_discovery=False,  # a test says who knows whom
+            **options,
+        )
         if points is None:
             return make()
         directory.mkdir(parents=True, exist_ok=True)

@@ -26,8 +26,9 @@ class Pair(NamedTuple):
 
 
 def start_host(name: str, root: Path, **options: Any) -> Host:
-    """A started host with its store under ``root / name`` and the mesh of ``root / "mesh"``."""
-    options = {"mesh_dir": root / "mesh", "persistence_dir": root / name, **options}
+    """A started host with its store under ``root / name`` and the mesh of ``root / "mesh"``; it finds nobody itself."""
+    own = {"mesh_dir": root / "mesh", "persistence_dir": root / name, "mesh_lan_discovery": False}
+    options = {**own, **options}
     host = Host(name, **options)
     host.start_background()
     return host
