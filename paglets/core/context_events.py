@@ -41,6 +41,8 @@ class EventKind(StrEnum):
     TRANSFER_FAILED = "transfer-failed"
     TRANSFER_IN_DOUBT = "transfer-in-doubt"
     TRANSFER_SETTLED = "transfer-settled"
+    ADOPTED = "adopted"
+    QUARANTINED = "quarantined"
     PAGLET_CRASHED = "paglet-crashed"
     CHECKPOINT = "checkpoint"
     RECOVERED = "recovered"

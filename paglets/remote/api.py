@@ -442,6 +442,8 @@ HOST_HELLO = "host.hello"
 """``HelloParams`` -> ``HelloParams`` of the answering host. The first call on a link between hosts."""
 VERDICT_ASK = "verdict.ask"
 """``VerdictAskParams`` -> ``{"verdict": base64 of the signed verdict}`` or ``{"closed": true}``."""
+ADOPTION_NOTICE = "adoption.notice"
+"""``NoticeParams`` -> ``{}``: the receiver has done what follows from it, durably."""
 MESH_PING = "mesh.ping"
 """Membership traffic: an opaque bounded JSON payload -> the same, see ``paglets.remote.membership``."""
 MESH_PROBE = "mesh.probe"
@@ -485,6 +487,19 @@ class VerdictAskParams(Params, frozen=True):
     agent_id: str
     incarnation: Incarnation
     floor: Count = 0
+
+
+class NoticeParams(Params, frozen=True):
+    """A paglet lives in a higher lineage: where, and in which life."""
+
+    agent_id: str
+    birth: Text
+    """Host id of the host where it was created: another paglet may have the same id."""
+    incarnation: Incarnation
+    host_id: Text
+    """Of the host where it is, or was, in that life."""
+    url: Text = ""
+    name: Text = ""
 
 
 class GoodbyeParams(Params, frozen=True):

@@ -12,6 +12,7 @@ from paglets.core.errors import PagletError
 from paglets.persistence.agenda import Matter
 from paglets.persistence.journal.counters import open_transfers
 from paglets.remote.discovery import Advertisement
+from paglets.runtime.adoption.room import AdoptionRoom
 from paglets.runtime.artifacts.sweeping import ArtifactSweeper
 from paglets.runtime.bind_addresses import network_state, reachable_addresses, reachable_urls
 from paglets.runtime.doors import Doors
@@ -52,8 +53,11 @@ class HostCore:
         self.population = Population(self.ground, self.neighbours)
         self.services = ServiceRoom(self.ground, self.neighbours, self.population)
         self.outbox_room = OutboxRoom(self.ground, self.neighbours, self.population)
+        self.adoption_room = AdoptionRoom(self.ground, self.population)
         self.population.delivery.follow_on = self.population.mover.follow_on
-        self.doors = Doors(self.ground, self.neighbours, self.population, self.services, self.outbox_room)
+        self.doors = Doors(
+            self.ground, self.neighbours, self.population, self.services, self.outbox_room, self.adoption_room
+        )
         self._forgetter = Forgetter(self.ground.store)
         self._artifact_sweeper = ArtifactSweeper(
             self.ground.artifacts, self.population.arriving_files, self.ground.files, self.ground.workers
@@ -78,6 +82,7 @@ class HostCore:
         interrupted = await self._interrupted()
         for target, transfer_id in open_transfers(interrupted.moving):
             self.ground.open_transfers.reopen(transfer_id, target)
+        self.population.duties.hold_open(await self.ground.store.read(lambda tx: tx.abandoned()))
         await self.ground.means.launcher.start()
         if not self.ground.gate.held:
             await self.outbox_room.take_up()
@@ -148,7 +153,7 @@ class HostCore:
         """Ask about what was on its way, and bring back what was running."""
         mover, lifecycle = self.population.mover, self.population.lifecycle
         asking = asyncio.gather(
-            *(() if self.ground.gate.held else (mover.take_up_messages(),)),
+            *(() if self.ground.gate.held else (mover.take_up_messages(), self.population.duties.take_up())),
             *(mover.take_up(record) for record in interrupted.moving),
             self._set_alarms(interrupted.alarms),
             return_exceptions=True,
@@ -230,6 +235,7 @@ class HostCore:
     def _on_met(self, host_id: str) -> None:
         """Another host was heard from: what is in doubt with it can be asked about."""
         self.population.mover.peer_seen(host_id)
+        self.population.duties.wake()
         self.outbox_room.peer_seen()
 
     def _on_struck(self, host_ids: set[str]) -> None:

@@ -17,6 +17,7 @@ from paglets.runtime.passport_operations import PassportOperations
 from paglets.runtime.reads import Reads
 
 if TYPE_CHECKING:
+    from paglets.runtime.adoption.room import AdoptionRoom
     from paglets.runtime.ground import Ground
     from paglets.runtime.neighbours import Neighbours
     from paglets.runtime.outbox.room import OutboxRoom
@@ -34,6 +35,7 @@ class Doors:
         population: Population,
         services: ServiceRoom,
         outbox: OutboxRoom,
+        adoptions: AdoptionRoom,
     ) -> None:
         self.operations = Operations(here=ground.here, peers=neighbours.peers, circles=population.circles)
         self.operations.post = outbox.outbox.post
@@ -63,6 +65,7 @@ class Doors:
             events=ground.events,
             outputs=ground.outputs,
             mover=population.mover,
+            duties=population.duties,
             arrivals=population.arrivals,
             draining=population.draining,
             backups=ground.backups,
@@ -98,6 +101,7 @@ class Doors:
         self.operations.add(
             {**artifacts.entries(), **files.entries(), **outbox.entries(), **passports.entries()}
         )
+        self.operations.add(adoptions.entries())
         self.operations.add(
             {**paglets.entries(), **host.entries(), **between.entries(), **services.entries()}
         )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from paglets.remote.mesh import MeshRegistry
     from paglets.remote.wire.peer import Peer
     from paglets.remote.wire.subscriptions import Push
+    from paglets.runtime.adoption.duties import Duties
     from paglets.runtime.backups import Backups
     from paglets.runtime.caller import Caller
     from paglets.runtime.draining import Draining
@@ -48,6 +49,7 @@ class HostOperations:
         events: Events,
         outputs: Outputs,
         mover: Mover,
+        duties: Duties,
         arrivals: Arrivals,
         draining: Draining,
         backups: Backups,
@@ -61,6 +63,7 @@ class HostOperations:
         self._events = events
         self._outputs = outputs
         self._mover = mover
+        self._duties = duties
         self._arrivals = arrivals
         self._draining = draining
         self._backups = backups
@@ -148,9 +151,9 @@ class HostOperations:
         return {"lines": self._outputs.read(params.agent_id, since=params.since, limit=limit)}
 
     async def transfers(self, _caller: Caller, _params: api.NoParams) -> Any:
-        """Transfers that are under way or in doubt, and paglets that wait in the outbox."""
+        """Transfers that are under way, in doubt or abandoned by an adoption, and paglets that wait in the outbox."""
         waiting = [_as_transfer(each) for each in await self._dispatches.waiting()]
-        begun = [*self._leaving.under_way(), *self._mover.under_way()]
+        begun = [*self._leaving.under_way(), *self._mover.under_way(), *self._duties.abandoned()]
         return {"transfers": [*begun, *self._arrivals.under_way(), *waiting]}
 
     async def drain(self, _caller: Caller, params: api.DrainParams) -> Any:

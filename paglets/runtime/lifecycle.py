@@ -196,6 +196,10 @@ class Lifecycle:
                 resident.settled.set_exception(LifecycleError(str(error)))
             self._supervision.not_begun(resident, str(error), error)
             return
+        if self._residents.get(record.agent_id) is not resident:
+            # It gave way to a copy of a higher lineage while its process was being made.
+            self._supervisor.end(resident.child, grace=0)
+            return
         try:
             await self._beginnings.begin(resident, started.messages)
         except PagletError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from paglets.core.errors import HostError
+from paglets.runtime.adoption.duties import Duties
+from paglets.runtime.adoption.meetings import Meetings
 from paglets.runtime.beginnings import Beginnings
 from paglets.runtime.births import Births
 from paglets.runtime.checkpoints import Checkpoints
@@ -73,7 +75,17 @@ class Population:
         self.lifecycle = _lifecycle(ground, self)
         self.wakeups = Wakeups(ground.store, self.lifecycle.activate)
         self.endings = _endings(ground, self)
+        self.asker = Asker(peers=neighbours.peers, here=ground.here, open_transfers=ground.open_transfers)
         self.mover = _mover(ground, neighbours, self)
+        self.duties = Duties(
+            store=ground.store,
+            peers=neighbours.peers,
+            asker=self.asker,
+            open_transfers=ground.open_transfers,
+            events=ground.events,
+            here=ground.here,
+        )
+        self.meetings = _meetings(ground, self)
         self.presence = Presence(peers=neighbours.peers, mesh=neighbours.mesh, here=ground.here)
         self.packing = Packing(files=self.leaving_files, work_places=self.work_places, limits=ground.limits)
         self.queueing = _queueing(ground, self)
@@ -108,6 +120,8 @@ class Population:
         await self.wakeups.aclose()
         for resident in self._residents:
             self.mailboxes.abandon(resident, HostError(f"host {self._name} stopped before it was answered"))
+        await self.duties.aclose()
+        await self.meetings.aclose()
         await self.mover.aclose()
         await self.departures.undivided.aclose()
         await self.arrivals.aclose()
@@ -293,13 +307,27 @@ def _arrivals(ground: Ground, neighbours: Neighbours, population: Population) ->
         files=population.arriving_files,
         is_revoked=neighbours.revoked.is_revoked,
         came_home=population.mover.came_home,
+        meetings=population.meetings,
         parked=population.wakeups.note,
         gate=ground.gate,
     )
 
 
+def _meetings(ground: Ground, population: Population) -> Meetings:
+    return Meetings(
+        store=ground.store,
+        residents=ground.residents,
+        supervisor=population.supervisor,
+        delivery=population.delivery,
+        mover=population.mover,
+        duties=population.duties,
+        events=ground.events,
+        here=ground.here,
+        gate=ground.gate,
+    )
+
+
 def _mover(ground: Ground, neighbours: Neighbours, population: Population) -> Mover:
-    asker = Asker(peers=neighbours.peers, here=ground.here, open_transfers=ground.open_transfers)
     return Mover(
         store=ground.store,
         states=ground.states,
@@ -312,7 +340,7 @@ def _mover(ground: Ground, neighbours: Neighbours, population: Population) -> Mo
         peers=neighbours.peers,
         events=ground.events,
         key=ground.means.credentials.key,
-        asker=asker,
+        asker=population.asker,
         open_transfers=ground.open_transfers,
         limits=ground.limits,
     )

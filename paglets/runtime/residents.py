@@ -163,6 +163,8 @@ class Residents:
         resident = Resident(record, mailbox)
         resident.mailbox.hold()
         earlier = self._residents.get(record.agent_id)
+        if earlier is not None and earlier.incarnation.lineage > record.incarnation.lineage:
+            return resident  # it gave way before it was put here; its process is being ended
         self._residents[record.agent_id] = resident
         if earlier is not None:
             self._end(earlier)

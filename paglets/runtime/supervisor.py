@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
+    from paglets.core.incarnation import Lineage
     from paglets.runtime.child_specs import Admitted, Call, ClassFacts
     from paglets.runtime.children.outcomes import ChildOutcome
     from paglets.runtime.events import Events
@@ -197,6 +198,12 @@ class Supervisor:
         task = asyncio.create_task(child.finish(grace) if grace else child.kill())
         self._ending.add(task)
         task.add_done_callback(self._ended)
+
+    def end_lower(self, agent_id: str, lineage: Lineage) -> None:
+        """Kill every child that runs that paglet in a lower lineage, whatever it is doing."""
+        for child in self._children:
+            if child.agent_id == agent_id and child.incarnation.lineage < lineage:
+                self.end(child, grace=0)
 
     def _ended(self, task: asyncio.Task[ChildOutcome]) -> None:
         self._ending.discard(task)

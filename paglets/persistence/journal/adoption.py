@@ -96,7 +96,14 @@ def _expect_copy(
 def _adopted(
     tx: JournalTransaction, own_id: str, record: PagletRecord, event: dict[str, Any], at: float
 ) -> PagletRecord:
-    """The record in a lineage above all that this host has seen; its epoch goes on from the copy's."""
+    """The record in a lineage above all that this host has seen; its epoch goes on from the copy's.
+
+    At work or parked as it was; one that waited in the outbox for its target waits no longer.
+    """
+    if record.queued is not None:
+        was = record.queued.was
+    else:
+        was = record.outgoing.was if record.outgoing is not None else record.phase
     highest = max(_lineages(tx, record))
     adopted = replace(
         record,

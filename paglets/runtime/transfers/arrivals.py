@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from paglets.remote.trust.keys import HostKey
     from paglets.remote.wire.peer import Peer
     from paglets.remote.wire.stream_server import IncomingStream
+    from paglets.runtime.adoption.meetings import Meetings
     from paglets.runtime.beginnings import Beginnings
     from paglets.runtime.children.child import Child
     from paglets.runtime.delivery import Delivery
@@ -77,6 +78,7 @@ class Arrivals:
         came_home: Callable[[TransferId], None],
         parked: Callable[[PagletRecord], None],
         gate: Gate,
+        meetings: Meetings,
     ) -> None:
         self._store = store
         self._residents = residents
@@ -92,6 +94,7 @@ class Arrivals:
         self._came_home = came_home
         self._parked = parked
         self._gate = gate
+        self._meetings = meetings
         self._under_way: list[dict[str, Any]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._undivided = Undivided()
@@ -196,8 +199,10 @@ class Arrivals:
                 "disk, or choose another host"
             )
         standing = await self._store.read(lambda tx: tx.paglet(header.agent_id))
-        reason = arrivals.refusal(standing, arriving_record(header))
-        if reason:
+        arriving = arriving_record(header)
+        reason = arrivals.refusal(standing, arriving)
+        # One that an adoption has outdone is decided on, so that its source is told.
+        if reason and not arrivals.is_outdone(standing, arriving):
             raise TransferError(reason)
 
     async def _decide(
@@ -257,14 +262,12 @@ class Arrivals:
         except BaseException:
             self._drop(child)
             raise
-        if (
-            isinstance(decided, arrivals.Decided)
-            and decided.fresh
-            and decided.verdict.outcome is Outcome.ARRIVED
-        ):
-            self._arrived(record, decided, child)
-        else:
-            self._drop(child)
+        if isinstance(decided, arrivals.Decided) and decided.fresh:
+            self._meetings.decided(decided, header.source_name or header.source)
+            if decided.verdict.outcome is Outcome.ARRIVED:
+                self._arrived(record, decided, child)
+                return decided
+        self._drop(child)
         return decided
 
     def _refusal(self, header: EnvelopeHeader) -> str:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from paglets.core.errors import PagletError, TransferError, TransferInDoubtError
+from paglets.core.errors import HostError, PagletError, TransferError, TransferInDoubtError
 from paglets.persistence.errors import StoreError, StoreFailedError
-from paglets.persistence.journal import moves
+from paglets.persistence.journal import adoption, moves
 from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.journal.peers import note_peer_store
 from paglets.persistence.records import MoveKind
@@ -23,6 +23,7 @@ from paglets.runtime.transfers.sending import Sending
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
+    from paglets.persistence.journal.adoption import Adopted
     from paglets.persistence.journal.lifecycle import Started
     from paglets.persistence.journal.moves import Departed
     from paglets.persistence.records import Outgoing, PagletRecord, PeerRecord
@@ -71,6 +72,9 @@ class Move:
         self._refusal = ""
         self._started: Started | None = None
         self._departed: Departed | None = None
+        self._adopted: Adopted | None = None
+        self._adoption: asyncio.Future[Adopted] | None = None
+        """What an operator waits for, who wants it back."""
         now = self._loop.time()
         first = (
             source.begin(record.agent_id, outgoing, now=now)
@@ -97,6 +101,10 @@ class Move:
             do.ReportFailed: self._report_failed,
             do.ReportInDoubt: self._report_in_doubt,
             do.ReportParked: self._report_parked,
+            do.WriteAdopted: self._write_adopted,
+            do.ReportAdopted: self._report_adopted,
+            do.RefuseAdoption: self._refuse_adoption,
+            do.ReportGaveWay: self._report_gave_way,
         }
 
     @property
@@ -114,7 +122,7 @@ class Move:
         self._events.put_nowait(event)
 
     async def run(self) -> None:
-        """Carry the move out until it is settled or parked. Cancelled only when the host stops."""
+        """Carry the move out until it is over; one that is parked waits. Cancelled only when the host stops."""
         deadline = None
         if self._state.deadline != float("inf"):
             deadline = self._loop.call_at(self._state.deadline, self.tell, on.DeadlinePassed())
@@ -123,7 +131,7 @@ class Move:
             while True:
                 for effect in effects:
                     await self._do(effect)
-                if self._state.settled or self._state.stage is source.Stage.PARKED:
+                if self._state.over:
                     return
                 event = await self._events.get()
                 if isinstance(event, on.Refused):
@@ -155,8 +163,10 @@ class Move:
         if self._cargo is not None:
             self._cargo.payload.close()
         self.result.cancel()
+        self._not_adopted("it has just been settled")
         if self._state.settled:
             self._parts.open_transfers.settle(self.outgoing.transfer_id)
+        if self._state.over:
             self._parts.aftermath.settled(self)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -344,6 +354,53 @@ class Move:
     async def _forward_messages(self, _: do.ForwardMessages) -> None:
         self._parts.aftermath.left(self, self._departed)
 
+    # --- adoption
+
+    def adopt(self) -> asyncio.Future[Adopted]:
+        """Take the paglet back, as an operator wants; ``HostError`` with why not, and nothing changed."""
+        if self._adoption is None or self._adoption.done():
+            self._adoption = self._loop.create_future()
+            self._adoption.add_done_callback(_retrieve)
+            self.tell(on.AdoptionWanted())
+        if self._state.over:
+            self._not_adopted("it has just been settled")
+        return self._adoption
+
+    async def _write_adopted(self, _: do.WriteAdopted) -> None:
+        own_id = self.outgoing.transfer_id.source
+
+        def rule(tx: Any) -> Adopted:
+            return adoption.adopt(
+                tx, own_id, self._agent_id, self.outgoing.transfer_id, event=_RECOVERED, at=time.time()
+            )
+
+        try:
+            self._adopted = await self._parts.store.commit(rule)
+        except PagletError as error:
+            self.tell(on.AdoptionRefused(str(error)))
+        else:
+            self._started = self._adopted.started
+            self.tell(on.AdoptionWritten())
+
+    async def _report_adopted(self, _: do.ReportAdopted) -> None:
+        if self._adopted is None:
+            raise AssertionError("the journal gave no adopted copy")
+        self._say("adopted")
+        self._parts.aftermath.adopted(self, self._adopted)
+        if self._adoption is not None and not self._adoption.done():
+            self._adoption.set_result(self._adopted)
+
+    async def _refuse_adoption(self, effect: do.RefuseAdoption) -> None:
+        self._not_adopted(effect.reason)
+
+    def _not_adopted(self, reason: str) -> None:
+        if self._adoption is not None and not self._adoption.done():
+            transfer_id = self.outgoing.transfer_id
+            self._adoption.set_exception(HostError(f"transfer {transfer_id} cannot be adopted: {reason}"))
+
+    async def _report_gave_way(self, _: do.ReportGaveWay) -> None:
+        self._fail(self._doubt("it was adopted at another host, and the copy here is in quarantine"))
+
     # --- what it says
 
     async def _report_moved(self, _: do.ReportMoved) -> None:
@@ -396,6 +453,6 @@ class Move:
         )
 
 
-def _retrieve(future: asyncio.Future[None]) -> None:
+def _retrieve(future: asyncio.Future[Any]) -> None:
     if not future.cancelled():
         future.exception()  # in doubt after a restart, nobody waits

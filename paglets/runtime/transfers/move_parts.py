@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from paglets.core.errors import TransferInDoubtError
+    from paglets.persistence.journal.adoption import Adopted
     from paglets.persistence.journal.lifecycle import Started
     from paglets.persistence.journal.moves import Departed
     from paglets.persistence.records import FileRecord, PagletRecord
@@ -53,8 +54,12 @@ class Aftermath(Protocol):
         """Nobody here knows whether it moved; its process has been ended."""
         ...
 
+    def adopted(self, move: Move, adopted: Adopted) -> None:
+        """An operator has taken it back; a process, if it was active, is begun by ``restarts``."""
+        ...
+
     def settled(self, move: Move) -> None:
-        """The transfer is settled, one way or the other."""
+        """Nothing more follows here."""
         ...
 
 

@@ -11,21 +11,21 @@ import msgspec
 
 from paglets.core.errors import PagletCrashedError, PagletError
 from paglets.persistence.journal.counters import reserve_counters
-from paglets.persistence.records import FileRecord, MoveKind, Outcome, Outgoing, PagletRecord, Phase
+from paglets.persistence.records import FileRecord, MoveKind, Outgoing, PagletRecord, Phase
 from paglets.remote.envelopes.header import EnvelopeHeader, sign_header
-from paglets.runtime.transfers.events import ProcessEnded, TargetSeen, VerdictReceived
+from paglets.runtime.transfers.events import CameHome, GaveWay, ProcessEnded, TargetSeen
 from paglets.runtime.transfers.move import Move
 from paglets.runtime.transfers.move_parts import Cargo, MoveParts
 from paglets.runtime.transfers.onward import Onward
 from paglets.runtime.transfers.open_ids import COUNTER_BLOCK
 from paglets.runtime.transfers.passports import Passports
-from paglets.runtime.transfers.source import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from paglets.core.errors import TransferInDoubtError
     from paglets.core.incarnation import TransferId
+    from paglets.persistence.journal.adoption import Adopted
     from paglets.persistence.journal.lifecycle import Started
     from paglets.persistence.journal.moves import Departed
     from paglets.persistence.store import Store
@@ -94,6 +94,8 @@ class Mover:
         self._moves: dict[TransferId, Move] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._refilling = asyncio.Lock()
+        self.on_adopted: Callable[[Adopted], None] = _nobody_asks
+        """Told of each paglet that was adopted, so that its target is asked on; set once."""
         self.on_parked_settled: Callable[[str], None] = _nobody_waits
         """Told of each parked paglet whose transfer was settled, whether it has moved or not; set once."""
 
@@ -197,7 +199,7 @@ class Mover:
         finally:
             if watch is not None:
                 watch.cancel()
-            if move.state.settled:
+            if move.state.over:
                 self._moves.pop(move.outgoing.transfer_id, None)
 
     # --- news ------------------------------------------------------------------------------------------
@@ -215,12 +217,26 @@ class Mover:
     def came_home(self, transfer_id: TransferId) -> None:
         """A paglet is here again in a later life, which has settled its earlier transfer as arrived."""
         move = self._moves.get(transfer_id)
-        if move is not None and move.state.stage is not Stage.PARKED:
-            # To ask would be too late: the floor may pass it now.
-            move.tell(VerdictReceived(Outcome.ARRIVED, move.outgoing.incarnation))
-            return
-        self._moves.pop(transfer_id, None)
-        self._open_transfers.settle(transfer_id)
+        if move is not None:
+            move.tell(CameHome())
+        else:
+            self._open_transfers.settle(transfer_id)
+
+    def gave_way(self, agent_id: str, *, abandoned: bool) -> None:
+        """The copy here went into quarantine; ``abandoned``: the journal holds its transfer on."""
+        for move in self._moves.values():
+            if move.state.agent_id == agent_id:
+                move.tell(GaveWay(abandoned))
+
+    def find(self, transfer: str) -> list[Move]:
+        """The moves of that transfer id, or of paglets whose id is that or begins so."""
+        found = {str(transfer_id): move for transfer_id, move in self._moves.items()}
+        if transfer in found:
+            return [found[transfer]]
+        named = [move for move in self._moves.values() if move.state.agent_id == transfer]
+        return named or [
+            move for move in self._moves.values() if transfer and move.state.agent_id.startswith(transfer)
+        ]
 
     def is_moving(self, agent_id: str) -> bool:
         """Whether a move of that paglet (not of a clone of it) is under way or in doubt."""
@@ -238,7 +254,7 @@ class Mover:
                 "peer": move.outgoing.target_name or move.outgoing.target_id,
                 "direction": "out",
                 "status": "in-doubt"
-                if move.state.in_doubt and not move.state.settled
+                if move.state.in_doubt and not move.state.over
                 else move.state.stage.value,
                 "reason": move.state.reason,
                 "started_at": move.outgoing.started_at,
@@ -321,6 +337,12 @@ class Mover:
         if not resident.settled.done():
             resident.settled.set_exception(error)
 
+    def adopted(self, move: Move, adopted: Adopted) -> None:
+        """See ``Aftermath``."""
+        if adopted.started.record.phase is Phase.ACTIVE and not move.state.restarts:
+            self._own(self._lifecycle.start_life(adopted.started))  # it had waited in the outbox, parked
+        self.on_adopted(adopted)
+
     def settled(self, move: Move) -> None:
         """See ``Aftermath``."""
         resident = move.resident
@@ -348,6 +370,10 @@ class Mover:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _nobody_asks(adopted: Adopted) -> None:
+    """Until the host is put together."""
 
 
 def _nobody_waits(agent_id: str) -> None:

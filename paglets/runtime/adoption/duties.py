@@ -1,0 +1,237 @@
+"""What is left to do after an adoption: targets to be asked, and hosts to be told, until they have answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from paglets.core.errors import PagletError
+from paglets.persistence.journal import meeting
+from paglets.persistence.journal.conflict import JournalConflict
+from paglets.persistence.journal.peers import note_peer_store
+from paglets.remote import api
+from paglets.runtime.transfers import events as on
+from paglets.runtime.transfers.source import ask_delay
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
+    from paglets.persistence.adoption_records import AbandonedTransfer, Notice
+    from paglets.persistence.store import Store
+    from paglets.runtime.events import Events
+    from paglets.runtime.here import Here
+    from paglets.runtime.peers import Peers
+    from paglets.runtime.transfers.asking import Asker, Heard
+    from paglets.runtime.transfers.open_ids import OpenTransfers
+
+logger = logging.getLogger(__name__)
+
+NOTICE_TIMEOUT = 10.0
+
+
+class Duties:
+    """Abandoned transfers, each asked about, and notices, each delivered, by a task of its own; over restarts.
+
+    After a failure a task waits 0.25 s to 30 s, doubling, or until a host is heard from.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        peers: Peers,
+        asker: Asker,
+        open_transfers: OpenTransfers,
+        events: Events,
+        here: Here,
+    ) -> None:
+        self._store = store
+        self._peers = peers
+        self._asker = asker
+        self._open_transfers = open_transfers
+        self._events = events
+        self._here = here
+        self._abandoned: dict[str, AbandonedTransfer] = {}
+        self._closed: set[str] = set()
+        """Transfers that asking cannot settle, because a store was restored from a copy."""
+        self._notices: dict[tuple[str, str], Notice] = {}
+        self._tasks: dict[object, asyncio.Task[None]] = {}
+        self._news = asyncio.Event()
+
+    def hold_open(self, abandoned: Sequence[AbandonedTransfer]) -> None:
+        """What the journal holds open: before the host tells anybody a floor."""
+        for each in abandoned:
+            self._open_transfers.reopen(each.outgoing.transfer_id, each.outgoing.target_id)
+
+    async def take_up(self) -> None:
+        """Go on with what the host's earlier life has left to do."""
+        abandoned, notices = await self._store.read(lambda tx: (tx.abandoned(), tx.notices()))
+        self.hold_open(abandoned)
+        for each in abandoned:
+            self.ask(each)
+        for each in notices:
+            self.tell(each)
+
+    def ask(self, abandoned: AbandonedTransfer) -> None:
+        """A transfer was abandoned: its target has to say what became of it."""
+        self.hold_open([abandoned])
+        name = str(abandoned.outgoing.transfer_id)
+        if name not in self._abandoned:
+            self._abandoned[name] = abandoned
+            self._begin(name, self._ask(name, abandoned))
+
+    def tell(self, notice: Notice) -> None:
+        """A host is owed news; in the place of what it was owed of that paglet before."""
+        key = (notice.agent_id, notice.target_id)
+        if self._notices.get(key) == notice:
+            return
+        earlier = self._tasks.pop(key, None)
+        if earlier is not None:
+            earlier.cancel()
+        self._notices[key] = notice
+        self._begin(key, self._tell(key, notice))
+
+    def wake(self) -> None:
+        """A host was heard from: whoever waits tries again at once."""
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def abandoned(self) -> list[dict[str, Any]]:
+        """The abandoned transfers, as the list of transfers shows them."""
+        return [
+            {
+                "transfer_id": name,
+                "agent_id": each.agent_id,
+                "peer": each.outgoing.target_name or each.outgoing.target_id,
+                "direction": "out",
+                "status": "abandoned",
+                "reason": "asking cannot settle it: a store was restored from a copy"
+                if name in self._closed
+                else "the paglet was adopted; its target is asked until it says what became of it",
+                "started_at": each.outgoing.started_at,
+            }
+            for name, each in self._abandoned.items()
+        ]
+
+    def notices(self) -> list[dict[str, Any]]:
+        """Which hosts are still to be told of what."""
+        return [
+            {
+                "agent_id": each.agent_id,
+                "peer": each.target_name or each.target_id,
+                "life": str(each.higher.incarnation),
+            }
+            for each in self._notices.values()
+        ]
+
+    # --- asking
+
+    async def _ask(self, name: str, abandoned: AbandonedTransfer) -> None:
+        failed = 0
+        while True:
+            news = self._news
+            heard = await self._asker.ask(abandoned.outgoing, abandoned.agent_id)
+            if isinstance(heard.event, on.ClosedReceived):
+                self._closed.add(name)
+                return
+            if isinstance(heard.event, on.VerdictReceived):
+                try:
+                    await self._settle(name, abandoned, heard, heard.event)
+                except JournalConflict as conflict:
+                    logger.warning("an abandoned transfer cannot be settled", extra={"error": str(conflict)})
+                    self._closed.add(name)
+                    return
+                except PagletError as error:
+                    logger.warning("a verdict could not be noted", extra={"error": str(error)})
+                else:
+                    return
+            failed = await self._pause(failed, news)
+
+    async def _settle(
+        self, name: str, abandoned: AbandonedTransfer, heard: Heard, verdict: on.VerdictReceived
+    ) -> None:
+        transfer_id, seen = abandoned.outgoing.transfer_id, heard.store
+
+        def rule(tx: Any) -> Notice | None:
+            if seen is not None:
+                note_peer_store(tx, seen.host_id, seen.store_id, seen.commit)
+            return meeting.settle_abandoned(
+                tx, abandoned.agent_id, transfer_id, verdict.outcome, verdict.incarnation
+            )
+
+        notice = await self._store.commit(rule)
+        self._open_transfers.settle(transfer_id)
+        self._abandoned.pop(name, None)
+        self._events.emit(
+            "transfer-settled",
+            agent_id=abandoned.agent_id,
+            data={"transfer_id": name, "outcome": verdict.outcome.value, "abandoned": True},
+        )
+        if notice is not None:
+            self.tell(notice)
+
+    # --- telling
+
+    async def _tell(self, key: tuple[str, str], notice: Notice) -> None:
+        failed = 0
+        while True:
+            news = self._news
+            try:
+                await self._peers.call(
+                    notice.target_id,
+                    notice.target_url,
+                    api.ADOPTION_NOTICE,
+                    self._params(notice),
+                    timeout=NOTICE_TIMEOUT,
+                )
+                await self._store.commit(lambda tx: meeting.notice_acknowledged(tx, notice))
+            except (PagletError, ValueError) as error:
+                logger.info(
+                    "a notice could not be delivered yet",
+                    extra={"agent_id": notice.agent_id, "peer": notice.target_id, "error": str(error)},
+                )
+                failed = await self._pause(failed, news)
+            else:
+                self._notices.pop(key, None)
+                return
+
+    def _params(self, notice: Notice) -> api.NoticeParams:
+        higher, here = notice.higher, self._here
+        is_here = higher.host_id == here.host_id
+        return api.NoticeParams(
+            agent_id=notice.agent_id,
+            birth=notice.birth,
+            incarnation=higher.incarnation,
+            host_id=higher.host_id,
+            url=here.address if is_here else higher.url,
+            name=here.name if is_here else higher.name,
+        )
+
+    # --- tasks
+
+    async def _pause(self, failed: int, news: asyncio.Event) -> int:
+        try:
+            async with asyncio.timeout(ask_delay(failed)):
+                await news.wait()
+        except TimeoutError:
+            return failed + 1
+        return 0
+
+    def _begin(self, key: object, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks[key] = task
+        task.add_done_callback(lambda done: self._done(key, done))
+
+    def _done(self, key: object, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(key) is task:
+            del self._tasks[key]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("what an adoption left to do failed; the next start tries again", exc_info=error)
+
+    async def aclose(self) -> None:
+        """Stop; what is left stays in the journal."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
