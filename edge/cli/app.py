@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from edge.cli import (
+    adopting,
     backing_up,
     draining,
     finding,
@@ -45,14 +46,15 @@ app = typer.Typer(
 _PANELS = {
     "Run": (hosting.host, serving.launch_config),
     "Look": (
-        looking.status, looking.hosts, looking.ps, looking.info, looking.state, looking.transfers,
+        looking.status, looking.hosts, looking.ps, looking.info, looking.state, adopting.transfers,
         travelling.passport, watching.events, watching.logs, serving.services, finding.classes,
     ),
     "Act": (
         living.create, messaging.send, living.dispatch, living.clone, living.retract, living.deactivate,
         living.activate, living.dispose,
     ),
-    "Maintain": (draining.drain, backing_up.backup, backing_up.restore, letters.outbox, letters.dead_letters),
+    "Maintain": (draining.drain, backing_up.backup, backing_up.restore, letters.outbox, letters.dead_letters,
+                 adopting.quarantine),
 }  # fmt: skip
 for _panel, _commands in _PANELS.items():
     for _command in _commands:

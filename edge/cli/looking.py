@@ -1,4 +1,4 @@
-"""Commands that look: status, hosts, ps, info, state, transfers."""
+"""Commands that look: status, hosts, ps, info, state."""
 
 import concurrent.futures
 import json
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from edge.cli import options
+from edge.cli.adopting import copies_of
 from edge.cli.gateway import SHORT, LocalHost
 from edge.cli.naming import find
 from edge.cli.output import Output, warn
@@ -75,7 +76,7 @@ def ps(
 ) -> None:
     """List the paglets of the local host, or of the whole mesh."""
     with session(ctx, data_dir=data_dir, as_json=as_json) as (host, out):
-        agents = _everywhere(host) if everywhere else host.paglets()
+        agents = _everywhere(host) if everywhere else host.paglets() + list(copies_of(host))
     if not services:
         agents = [agent for agent in agents if not agent.get("resident")]
     if out.as_json:
@@ -131,30 +132,13 @@ def state(
         out.value(shown["state"])
 
 
-def transfers(
-    ctx: typer.Context, *, as_json: options.AsJson = False, data_dir: options.DataDir = None
-) -> None:
-    """List the moves of the local host that are under way or in doubt."""
-    with session(ctx, data_dir=data_dir, as_json=as_json) as (host, out):
-        found = host.ask(api.TRANSFERS_LIST, api.NoParams())["transfers"]
-    if out.as_json:
-        out.document(found)
-        return
-    columns = [Column("TRANSFER"), Column("PAGLET"), Column("DIRECTION", keep=True), Column("PEER"),
-               Column("STATUS", keep=True)]  # fmt: skip
-    table = Table(columns, "No transfers are under way.")
-    for each in found:
-        table.add(each["transfer_id"], each["agent_id"], each["direction"], each["peer"], each["status"])
-    out.table(table)
-
-
 def _everywhere(host: LocalHost) -> list[dict[str, Any]]:
     """The paglets of every host that is online, asked at the same time; a host that fails is told of."""
     own = host.status()["address"]
     others = [each for each in host.hosts() if each["online"] and each["url"] != own]
     params = api.PagletsListParams(state="all", memory=True)
     begun = [host.begin(api.PAGLETS_LIST, params, timeout=_PEER_PATIENCE, at=each["url"]) for each in others]
-    agents = host.paglets()
+    agents = host.paglets() + list(copies_of(host))
     for other, answer in zip(others, begun, strict=True):
         agents += _answered(host, other, answer)
     return agents
@@ -165,12 +149,13 @@ def _answered(
 ) -> list[dict[str, Any]]:
     try:
         page = json.loads(answer.result(_PEER_PATIENCE + SHORT))
+        kept = list(copies_of(host, at=other["url"], timeout=_PEER_PATIENCE))
         if page.get("cursor"):  # a long list: once more, page by page
-            return host.paglets(at=other["url"])
+            return host.paglets(at=other["url"]) + kept
     except (PagletError, TimeoutError) as error:
         warn(f"the paglets of {other['name']} are missing here: {error or 'no answer in time'}")
         return []
-    return page["agents"]
+    return page["agents"] + kept
 
 
 def _note(seen: dict[str, Any]) -> str:

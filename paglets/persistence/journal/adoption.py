@@ -100,10 +100,6 @@ def _adopted(
 
     At work or parked as it was; one that waited in the outbox for its target waits no longer.
     """
-    if record.queued is not None:
-        was = record.queued.was
-    else:
-        was = record.outgoing.was if record.outgoing is not None else record.phase
     highest = max(_lineages(tx, record))
     adopted = replace(
         record,
