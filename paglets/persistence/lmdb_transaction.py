@@ -168,12 +168,12 @@ class LmdbTransaction(ReadTransaction):
         self.dirty = self._adoptions.drop_notice(agent_id, target_id) or self.dirty
 
     def put_copy(self, copy: QuarantinedCopy) -> None:
-        """Keep a copy that gives way. The blob that it names stays."""
+        """Keep a copy that gives way. The blobs that it names stay."""
         self.drop_copy(copy.record.agent_id, copy.record.incarnation)
         self.dirty = True
         self._adoptions.put_copy(copy)
-        if copy.record.state is not None:
-            self._blobs.acquire(copy.record.state)
+        for blob in _blobs_of(copy.record):
+            self._blobs.acquire(blob)
 
     def drop_copy(self, agent_id: str, incarnation: Incarnation) -> None:
         """Keep it no longer; nothing happens when it is unknown."""
@@ -181,8 +181,8 @@ class LmdbTransaction(ReadTransaction):
         if copy is not None:
             self.dirty = True
             self._adoptions.drop_copy(agent_id, incarnation)
-            if copy.record.state is not None:
-                self._blobs.release(copy.record.state)
+            for blob in _blobs_of(copy.record):
+                self._blobs.release(blob)
 
     def meta_put(self, name: str, value: bytes) -> None:
         """Keep a small setting of the host."""

@@ -109,7 +109,7 @@ class JournalTransaction(Protocol):
         ...
 
     def put_copy(self, copy: QuarantinedCopy) -> None:
-        """Keep a copy, by its paglet and incarnation. The blob that it names stays."""
+        """Keep a copy, by its paglet and incarnation. The blobs that it names stay."""
         ...
 
     def drop_copy(self, agent_id: str, incarnation: Incarnation) -> None:

@@ -239,13 +239,16 @@ async def test_a_copy_keeps_its_state_and_its_files_until_it_is_dropped(tmp_path
     kept = FileRecord("g", "copy", "place", "g", 1, "0" * 64)
     with Store(tmp_path / "store") as store:
         staged = await store.stage_bytes(b"state")
-        leaving = paglet(Phase.PREPARED, outgoing=outgoing(), state=staged.ref, files=(file, kept))
-        await store.commit(lambda tx: tx.put_paglet(leaving), blobs=[staged])
+        stamps = await store.stage_bytes(b"where it has been")
+        leaving = paglet(
+            Phase.PREPARED, outgoing=outgoing(), state=staged.ref, passport=stamps.ref, files=(file, kept)
+        )
+        await store.commit(lambda tx: tx.put_paglet(leaving), blobs=[staged, stamps])
         await store.commit(moved_away)
     with Store(tmp_path / "store") as store:
         assert store.read_sync(lambda tx: tx.copies()) == [QuarantinedCopy(leaving, HIGHER, 0.0)]
         assert store.read_sync(lambda tx: tx.copies("other")) == []
-        assert store.read_sync(lambda tx: tx.has_blob(staged.ref))
+        assert store.read_sync(lambda tx: tx.has_blob(staged.ref) and tx.has_blob(stamps.ref))
         assert store.read_sync(lambda tx: tx.file_places()) == {"place"}
         assert store.read_sync(lambda tx: tx.moved_files()) == [], "it has not moved: it gave way"
         [abandoned] = store.read_sync(lambda tx: tx.abandoned("p"))
@@ -253,7 +256,7 @@ async def test_a_copy_keeps_its_state_and_its_files_until_it_is_dropped(tmp_path
         await store.commit(lambda tx: tx.drop_copy("p", FIRST))
         await store.commit(lambda tx: tx.drop_abandoned("p", TRANSFER))
         assert store.read_sync(lambda tx: (tx.copies(), tx.abandoned(), tx.file_places())) == ([], [], set())
-        assert store.read_sync(lambda tx: tx.blob_count()) == 0
+        assert store.read_sync(lambda tx: tx.blob_count()) == 1, "the passport is the forward's, too"
 
 
 async def test_files_of_what_is_adopted_are_not_taken_for_moved(tmp_path: Path) -> None:

@@ -265,7 +265,10 @@ async def test_a_life_that_is_not_newer_is_fenced(victim: Host, mallory: Intrude
     for changes in (
         {"incarnation": Incarnation(epoch=5)},
         {"incarnation": Incarnation(epoch=4)},
-        {"incarnation": Incarnation(Lineage(1, mallory.key.host_id), 9)},
+        {
+            "birth": HostKey.generate().host_id,
+            "incarnation": Incarnation(Lineage(1, mallory.key.host_id), 9),
+        },
         {"birth": HostKey.generate().host_id, "incarnation": Incarnation(epoch=9)},
     ):
         later = mallory.header(victim, agent_id=first.agent_id, **changes)

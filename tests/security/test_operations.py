@@ -16,7 +16,7 @@ import pytest
 
 from paglets.core.errors import ForbiddenError, HostError
 from paglets.core.incarnation import Incarnation
-from paglets.remote import api, artifact_api
+from paglets.remote import adoption_api, api, artifact_api
 from paglets.remote.members import Gossip, ProbeParams
 from paglets.remote.trust.keys import HostKey
 from paglets.remote.wire.frames import FORBIDDEN, INTERNAL_ERROR, TOO_BUSY
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MEMBERS_ONLY = [
     api.HOST_HELLO, api.VERDICT_ASK, api.MESH_PING, api.MESH_PROBE, api.MESH_GOODBYE, api.REVOCATIONS_EXCHANGE,
-    api.PAGLETS_SURRENDER, api.PAGLETS_ARRIVAL,
+    api.PAGLETS_SURRENDER, api.PAGLETS_ARRIVAL, api.ADOPTION_NOTICE,
 ]  # fmt: skip
 NOBODY_FROM_AFAR = [
     # Paglets for themselves, and in part whoever is on the host's machine.
@@ -82,6 +82,11 @@ OPERATIONS: dict[str, type[msgspec.Struct]] = {
     api.SUBSCRIPTION_CANCEL: api.SubscriptionParams,
     api.LOGS_READ: api.LogsReadParams,
     api.TRANSFERS_LIST: api.NoParams,
+    api.ADOPTION_NOTICE: api.NoticeParams,
+    adoption_api.TRANSFERS_ADOPT: adoption_api.AdoptTransferParams,
+    adoption_api.COPIES_LIST: adoption_api.CopiesListParams,
+    adoption_api.COPIES_ADOPT: adoption_api.AdoptCopyParams,
+    adoption_api.COPIES_DROP: adoption_api.CopyParams,
     api.VERDICT_ASK: api.VerdictAskParams,
     api.MESH_PING: Gossip,
     api.MESH_PROBE: ProbeParams,
@@ -169,7 +174,7 @@ async def test_what_paglets_do_for_themselves_cannot_be_asked_for_from_afar(
 
 
 def test_every_operation_is_tried() -> None:
-    names = {**vars(api), **vars(artifact_api)}
+    names = {**vars(api), **vars(artifact_api), **vars(adoption_api)}
     named = {value for name, value in names.items() if name.isupper() and isinstance(value, str)}
     assert named - {api.EVENTS_NOTIFICATION, api.SUBSCRIPTION_ENDED} == set(OPERATIONS)
 
