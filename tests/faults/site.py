@@ -172,7 +172,7 @@ class Node:
         found: set[int] = set()
         for zygote in self.zygotes():
             with suppress(psutil.NoSuchProcess):
-                found |= {each.pid for each in zygote.children() if each.status() != psutil.STATUS_ZOMBIE}
+                found |= {each.pid for each in zygote.children() if _is_at_work(each)}
         return found
 
     def _line(self, within: float) -> str:
@@ -363,6 +363,15 @@ class Site:
     def logs(self) -> str:
         """The ends of all logs."""
         return "\n".join(f"--- {node.name}\n{node.log()}" for node in self.nodes.values())
+
+
+def _is_at_work(child: psutil.Process) -> bool:
+    """Whether it is some host's child: not one that a zygote keeps ready, which holds no life file yet."""
+    with suppress(psutil.Error):
+        return child.status() != psutil.STATUS_ZOMBIE and any(
+            Path(each.path).name == "children.lock" for each in child.open_files()
+        )
+    return False
 
 
 def _ready(copy: Copy) -> bool:
