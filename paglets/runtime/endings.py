@@ -118,6 +118,7 @@ class Endings:
                 error=LifecycleError,
             ):
                 snapshot = await child.begin_departure(departure)
+            await self._mailboxes.settle(resident)
             try:
                 await self._park(resident, snapshot.state, snapshot.policy, request, resume=resume)
             except BaseException:

@@ -238,8 +238,13 @@ class Lifecycle:
         payload: Payload,
         event: dict[str, Any],
         files: tuple[FileRecord, ...] = (),
+        *,
+        left_in: str = "",
     ) -> None:
-        """A move to the host it is on: a new process, one commit, no forward. The caller holds the claim."""
+        """A move to the host it is on: a new process, one commit, no forward. The caller holds the claim.
+
+        ``left_in``: the queued message in whose handler it leaves, which is handled by that.
+        """
         record = resident.record
         child, _ = await self._supervisor.start(
             agent_id=record.agent_id,
@@ -259,6 +264,7 @@ class Lifecycle:
                     event=event,
                     at=time.time(),
                     files=files,
+                    left_in=left_in,
                 ),
                 blobs=[staged],
             )

@@ -33,7 +33,7 @@ class Letter:
     ``reply`` resolves to the raw JSON reply, or to the handler's error; None when nobody waits.
     """
 
-    __slots__ = ("durable", "params", "reply", "turn")
+    __slots__ = ("answered", "durable", "params", "reply", "turn")
 
     def __init__(
         self, params: MessageParams, reply: asyncio.Future[bytes] | None, *, durable: bool = False
@@ -42,8 +42,14 @@ class Letter:
         self.reply = reply
         self.durable = durable
         """It waits in the journal too, to be taken off there when it has been handled."""
+        self.answered = False
+        """The paglet is done with it; what it has changed may not be durable yet."""
         self.turn = 0
         """Its number in the mailbox, by arrival."""
+
+    def paglet_is_done(self) -> None:
+        """The paglet has told what came of it."""
+        self.answered = True
 
     def answer(self, reply: bytes) -> None:
         """Give the reply, unless the one who waited has left."""
@@ -128,7 +134,12 @@ class Mailbox:
     @property
     def in_progress(self) -> Letter | None:
         """The letter that is being handled, or will be at once."""
-        return self._handed[0] if self._handed else None
+        return next((letter for letter in self._handed if not letter.answered), None)
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether a letter is handled of which the effects, or that it is off its queue, are not durable yet."""
+        return any(letter.answered for letter in self._handed)
 
     @property
     def ahead(self) -> int:
@@ -231,6 +242,7 @@ class Mailbox:
     def put_back(self, letter: Letter) -> None:
         """A letter that was handed over was not handled: it waits where it waited before."""
         self._handed.remove(letter)
+        letter.answered = False
         self._push(letter)
 
     @property

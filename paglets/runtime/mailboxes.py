@@ -48,6 +48,7 @@ class Mailboxes:
         self._events = events
         self._checkpoints = checkpoints
         self._tasks: set[asyncio.Task[None]] = set()
+        self._progress = asyncio.Event()
         self.send_on: Callable[[Letter], None] | None = None
         """What becomes of a letter whose paglet is not at work here any more; set once by who routes them."""
         self.on_fatal: Callable[[MessageParams, PagletError], Coroutine[Any, Any, None]] | None = None
@@ -110,32 +111,47 @@ class Mailboxes:
         )
         child = resident.need_child()
         try:
-            reply = await child.deliver(message, self._checkpoints.keeper(resident, letter))
+            keeper = self._checkpoints.keeper(resident, letter)
+            reply = await child.deliver(message, keeper, letter.paglet_is_done)
         except MessageReturnedError:
             self._give_back(resident, letter)
         except PagletError as error:
-            self._not_handled(resident, letter, error, child)
+            await self._not_handled(resident, letter, error, child)
         else:
             letter.answer(reply)
             self._tell("message-delivered", params, resident, None)
-            self._handled(resident, letter)
+            await self._handled(resident, letter)
         finally:
             resident.mailbox.done(letter)
+            self._progress.set()
+            self._progress = asyncio.Event()
             if resident.mailbox.idle:
                 resident.idle.set()
             self.pump(resident)
 
-    def _handled(self, resident: Resident, letter: Letter) -> None:
+    async def settle(self, resident: Resident) -> None:
+        """Wait until all that the paglet has handled is off its queue, durably.
+
+        For a paglet that has packed: what it has handled is in the state that it leaves with, and would be handled
+        again if its host were killed between the commit of that state and that of the queue.
+        """
+        while resident.mailbox.unsettled:
+            await self._progress.wait()
+
+    async def _handled(self, resident: Resident, letter: Letter) -> None:
         self._checkpoints.handled(resident)
         if letter.durable:
-            self._own(self._taken(letter.params))
+            params = letter.params
+            await self._store.commit(lambda tx: queues.take_message(tx, params.agent_id, params.message_id))
 
-    def _not_handled(self, resident: Resident, letter: Letter, error: PagletError, child: Child) -> None:
+    async def _not_handled(
+        self, resident: Resident, letter: Letter, error: PagletError, child: Child
+    ) -> None:
         shown = resident.doubt if resident.doubt is not None else error
         letter.fail(shown)
         self.tell_failed(letter.params, shown, resident)
         if child.outcome is None or not isinstance(error, PagletCrashedError):
-            self._handled(resident, letter)
+            await self._handled(resident, letter)
         elif letter.durable and self.on_fatal is not None and child.outcome.end in _OWN_DOING:
             self._own(self.on_fatal(letter.params, shown))
 
@@ -167,9 +183,6 @@ class Mailboxes:
             resident.mailbox.keep(letter)
         resident.mailbox.let_go()
         self.pump(resident)
-
-    async def _taken(self, params: MessageParams) -> None:
-        await self._store.commit(lambda tx: queues.take_message(tx, params.agent_id, params.message_id))
 
     def fail_waiting(self, resident: Resident, error: PagletError) -> None:
         """Tell everyone whose message waits for a paglet that will not handle it.

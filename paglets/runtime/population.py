@@ -87,7 +87,12 @@ class Population:
         )
         self.meetings = _meetings(ground, self)
         self.presence = Presence(peers=neighbours.peers, mesh=neighbours.mesh, here=ground.here)
-        self.packing = Packing(files=self.leaving_files, work_places=self.work_places, limits=ground.limits)
+        self.packing = Packing(
+            files=self.leaving_files,
+            work_places=self.work_places,
+            mailboxes=self.mailboxes,
+            limits=ground.limits,
+        )
         self.queueing = _queueing(ground, self)
         self.departures = _departures(ground, neighbours, self)
         self.arrivals = _arrivals(ground, neighbours, self)

@@ -109,6 +109,14 @@ def test_the_message_that_made_it_leave_does_not_follow(site: Site) -> None:
     assert left_behind(site, "a", agent_id) == 0
 
 
+def test_the_message_in_whose_handler_it_moves_to_the_host_it_is_on_is_handled_once(site: Site) -> None:
+    agent_id = parked_with_messages(site, Message("go", {"to": site["a"].url}), *additions(3))
+    before = count_of(site, "a", agent_id)
+    site.proxy("a", agent_id).activate()
+    eventually(lambda: site.tell("a", agent_id, "look")["count"] == before + 111)
+    assert site.tell("a", agent_id, "look")["log"].count("arrival@a") == 1
+
+
 @pytest.mark.parametrize("point", ["before:departed", "after:departed"])
 def test_the_message_that_made_it_leave_does_not_follow_over_a_power_cut(site: Site, point: str) -> None:
     agent_id = parked_with_messages(site, Message("go", {"to": site["b"].url}), *additions(3))
@@ -150,7 +158,7 @@ def all_are_sent_on(site: Site, agent_id: str) -> None:
         site["a"].start()
         return not waiting
 
-    eventually(nothing_waits)
+    eventually(nothing_waits, within=60.0)
 
 
 def test_home_again_before_they_were_sent_on(site: Site) -> None:

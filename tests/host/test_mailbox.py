@@ -96,3 +96,19 @@ def test_the_best_that_waits_is_always_begun_with_next(steps: list[int | str]) -
         paglet.handle()
     assert paglet.mailbox.idle
     assert len(paglet.handled) == sum(isinstance(step, int) for step in steps)
+
+
+def test_one_whose_effects_are_being_written_is_no_longer_the_one_in_progress() -> None:
+    """Otherwise a paglet that leaves in the second would be said to leave in the first, and handle it again."""
+    mailbox = Mailbox()
+    mailbox.put(letter("first", 5))
+    mailbox.put(letter("second", 5))
+    first, second = mailbox.take(), mailbox.take()
+    assert first is not None
+    assert mailbox.in_progress is first
+    assert not mailbox.unsettled
+    first.paglet_is_done()
+    assert mailbox.in_progress is second
+    assert mailbox.unsettled
+    mailbox.done(first)
+    assert not mailbox.unsettled

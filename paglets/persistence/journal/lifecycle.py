@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec.structs import replace
 
 from paglets.persistence.journal.conflict import JournalConflict, expect
+from paglets.persistence.journal.queues import take_message
 from paglets.persistence.journal.starting import Started, restart
 from paglets.persistence.records import HookKind, PendingHook, Phase
 
@@ -132,11 +133,17 @@ def move_here(
     event: dict[str, Any],
     at: float,
     files: tuple[FileRecord, ...] | None = None,
+    left_in: str = "",
 ) -> Started:
-    """A move to the host it is on: one commit, ACTIVE -> ACTIVE one epoch on, arrival pending, no forward."""
+    """A move to the host it is on: one commit, ACTIVE -> ACTIVE one epoch on, arrival pending, no forward.
+
+    ``left_in``: the queued message in whose handler it leaves, which is off the queue then.
+    """
     record = expect(tx, agent_id, incarnation, Phase.ACTIVE, step="move")
     if record.host_scoped:
         raise JournalConflict(agent_id, "a resident service is never moved", record)
+    if left_in:
+        take_message(tx, agent_id, left_in)
     moved = replace(
         record,
         state=state,

@@ -207,7 +207,9 @@ class Child:
 
     # --- messages and state ------------------------------------------------------------------------------
 
-    async def deliver(self, message: Message, keep: Keeper | None = None) -> bytes:
+    async def deliver(
+        self, message: Message, keep: Keeper | None = None, answered: Callable[[], None] | None = None
+    ) -> bytes:
         """Have one message handled; the reply as JSON text. Handled in the order of the calls.
 
         ``NotHandledError`` when the paglet does not know it; an exception outside the listed classes is a
@@ -216,10 +218,13 @@ class Child:
 
         ``keep`` is awaited, before the reply or the handler's error is given, with the state after the message
         when the class wants that to be durable first; what it raises is raised instead. It takes the payload.
+        ``answered`` is called before that, as soon as the paglet is done with the message.
         """
         await self._undone.wait()
         await self._link.drain()
         seq, answer = self._requests.open_delivery()
+        if answered is not None:
+            answer.add_done_callback(lambda _: answered())
         try:
             try:
                 self._link.send(Deliver(seq, message))

@@ -200,7 +200,7 @@ class Departures:
         departure = Departure(
             kind=_DEPARTURES[kind], event=event, call_id=call_id, handler_wait=ticket.timeout
         )
-        snapshot = await self._packing.pack(child, departure)
+        snapshot = await self._packing.pack(resident, departure)
         payload = snapshot.state
         if aim.target is None or payload is None:
             if payload is not None:
@@ -208,7 +208,7 @@ class Departures:
             await self._packing.stay(child, event)
             raise aim.error or HostError(f"paglet {resident.agent_id} gave no state")
         if aim.target.host_id == self._here.host_id:
-            await self._move_here(resident, payload, event)
+            await self._move_here(resident, payload, event, message_it_leaves_in(resident, caller))
             return aim.target
         try:
             shipment = await self._ship(resident.record, aim.target)
@@ -240,11 +240,13 @@ class Departures:
             raise
         return aim.target
 
-    async def _move_here(self, resident: Resident, payload: Payload, event: dict[str, Any]) -> None:
+    async def _move_here(
+        self, resident: Resident, payload: Payload, event: dict[str, Any], left_in: str
+    ) -> None:
         try:
             with payload, self._packing.place_for_copies() as place:
                 files = await self._files.copy_here(resident.record, place)
-                await self._lifecycle.move_here(resident, payload, event, files)
+                await self._lifecycle.move_here(resident, payload, event, files, left_in=left_in)
         except PagletError as error:
             await self._packing.stay(resident.need_child(), event)
             raise TransferError(f"paglet {resident.agent_id} did not move: {error}") from error
@@ -325,7 +327,7 @@ class Departures:
             departure = Departure(
                 kind=DepartureKind.CLONE, event=event, call_id=caller.own_call(resident), handler_wait=timeout
             )
-            snapshot = await self._packing.pack(child, departure)
+            snapshot = await self._packing.pack(resident, departure)
             original = resident.record
         if snapshot.state is None:
             raise HostError(f"paglet {agent_id} gave no state")

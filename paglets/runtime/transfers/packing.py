@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from paglets.runtime.child_specs import Departure, Snapshot
     from paglets.runtime.children.child import Child
     from paglets.runtime.files.leaving import LeavingFiles
+    from paglets.runtime.mailboxes import Mailboxes
+    from paglets.runtime.residents import Resident
     from paglets.runtime.settings import Limits
     from paglets.runtime.work_places import WorkPlaces
 
@@ -22,20 +24,26 @@ if TYPE_CHECKING:
 class Packing:
     """Hooks, resources and state of those that leave, and copies of their files."""
 
-    def __init__(self, *, files: LeavingFiles, work_places: WorkPlaces, limits: Limits) -> None:
+    def __init__(
+        self, *, files: LeavingFiles, work_places: WorkPlaces, mailboxes: Mailboxes, limits: Limits
+    ) -> None:
         self._files = files
         self._work_places = work_places
+        self._mailboxes = mailboxes
         self._limits = limits
 
-    async def pack(self, child: Child, departure: Departure) -> Snapshot:
-        """Run the leaving hook and take the state; the paglet's context is closed then."""
+    async def pack(self, resident: Resident, departure: Departure) -> Snapshot:
+        """Run the leaving hook and take the state; the paglet's context is closed then, and its queue up to date."""
+        child = resident.need_child()
         async with within(
             self._limits.hook_timeout,
             f"paglet {child.agent_id} was not ready to leave",
             so="it goes on here",
             error=LifecycleError,
         ):
-            return await child.begin_departure(departure)
+            snapshot = await child.begin_departure(departure)
+        await self._mailboxes.settle(resident)
+        return snapshot
 
     async def stay(self, child: Child, event: dict[str, Any]) -> None:
         """Let a paglet that has packed go on where it is; it may have crashed, which is told by itself."""

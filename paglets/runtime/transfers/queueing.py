@@ -153,7 +153,7 @@ class Queueing:
             call_id=caller.own_call(resident),
             handler_wait=float(entry.ticket["timeout"]),
         )
-        snapshot = await self._packing.pack(child, departure)
+        snapshot = await self._packing.pack(resident, departure)
         try:
             if snapshot.state is None:
                 raise HostError(f"paglet {resident.agent_id} gave no state")
