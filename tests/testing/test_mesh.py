@@ -33,6 +33,15 @@ def warm_zygote() -> Generator[None]:
     keeper.release()
 
 
+@pytest.fixture
+def cold_zygote() -> Generator[None]:
+    """Nobody else keeps the zygote, nor the child that it has ready, during this test."""
+    keeper = shared_keeper()
+    keeper.release()
+    yield
+    keeper.acquire()
+
+
 def test_hosts_know_each_other_and_paglets_move(paglets_mesh: LocalMesh) -> None:
     hall, roof = paglets_mesh.start("hall"), paglets_mesh.start("roof", tags=["outside"])
     assert paglets_mesh.hosts == {"hall": hall, "roof": roof}
@@ -171,6 +180,7 @@ def a_test_that_fails(root: list[Path]) -> None:
         raise ZeroDivisionError
 
 
+@pytest.mark.usefixtures("cold_zygote")
 def test_nothing_is_left_of_a_mesh_whose_test_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(MESH_DIR_VARIABLE, str(tmp_path / "mine"))
     before = their_processes()
