@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 _LOOK_AGAIN = 30.0
 """Seconds between looks at the clock while somebody sleeps: it may be set while we wait."""
+_FIRST_RETRY, _LONGEST_RETRY = 1.0, 300.0
+"""Bounds of the pause before one that could not be woken is tried again, in seconds; it doubles."""
 _ON_ITS_WAY = 5.0
 """Seconds until one that was just leaving when its time came is looked at again: it may not get away."""
 
@@ -31,13 +33,16 @@ class _Sleeper(NamedTuple):
     at: float
     agent_id: str
     incarnation: Incarnation
+    failures: int = 0
+    """How often it could not be woken since its time came."""
 
 
 class Wakeups:
     """The alarm clock of a host. Kept in memory: the records say the times, and are read again at each start.
 
     A time counts for the life that a paglet was parked in: when it has been woken, parked anew or moved since,
-    nothing happens. One whose time passed while its host was down is woken as soon as it is noted.
+    nothing happens. One whose time passed while its host was down is woken as soon as it is noted. One that cannot be
+    woken (the store is full, its class is missing, too many run) is tried again, with growing pauses.
     """
 
     def __init__(self, store: Store, wake: Callable[[str], Awaitable[object]]) -> None:
@@ -87,6 +92,8 @@ class Wakeups:
                 "a paglet could not be woken at its time",
                 extra={"agent_id": sleeper.agent_id, "error": str(error)},
             )
+            pause = min(_LONGEST_RETRY, _FIRST_RETRY * 2 ** min(sleeper.failures, 16))
+            self._put(sleeper._replace(at=time.time() + pause, failures=sleeper.failures + 1))
 
     async def aclose(self) -> None:
         """Ring no more."""

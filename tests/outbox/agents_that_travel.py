@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from paglets.core.agent import Paglet, PagletState
 from paglets.core.errors import TransferError
+from paglets.core.messages import Message
 from paglets.remote.transfer import TransferTicket
 
 if TYPE_CHECKING:
     from paglets.core.events import MobilityEvent, PersistencyEvent
-    from paglets.core.messages import Message
 
 
 @dataclass
@@ -71,3 +71,19 @@ class Traveller(Paglet[TravelState]):
 
 class Refused(Traveller):
     """A class that one host will not have."""
+
+
+class Correspondent(Paglet[TravelState]):
+    """Writes several messages through one proxy."""
+
+    State = TravelState
+
+    def handle_message(self, message: Message) -> Any:
+        """``write``: the ``values`` to ``agent_id`` at ``host_url``; where it has found it each time."""
+        proxy = self.context.get_proxy(message.get_arg("agent_id"), message.get_arg("host_url"))
+        assert proxy is not None
+        places: list[str] = []
+        for value in message.get_arg("values"):
+            proxy.send(Message("note", {"value": value}))
+            places.append(proxy.host_url)
+        return places

@@ -9,7 +9,7 @@ import pytest
 
 from paglets.core.errors import PagletCrashedError
 from paglets.core.messages import Message
-from paglets.remote import api
+from paglets.remote import api, outbox_api
 from paglets.runtime.host import Host
 from tests.security.hostile import Hostile
 from tests.security.samples import Quiet
@@ -47,7 +47,13 @@ def do(hostile: PagletProxy, kind: str, **args: Any) -> Any:
     return hostile.send(Message(kind, args), timeout=30)
 
 
-@pytest.mark.parametrize("method", [*MEMBERS_ONLY, api.HOST_ASK])
+OPERATORS = [
+    api.HOST_DRAIN, api.HOST_BACKUP, api.HOST_ACCEPT_RESTORED, outbox_api.OUTBOX_LIST, outbox_api.OUTBOX_PAGLETS,
+    outbox_api.DEAD_LETTERS_LIST, outbox_api.DEAD_LETTERS_REPLAY, outbox_api.DEAD_LETTERS_DROP,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", [*MEMBERS_ONLY, *OPERATORS, api.HOST_ASK])
 def test_it_may_not_do_what_hosts_do_among_each_other(hostile: PagletProxy, method: str) -> None:
     told = do(hostile, "call", method=method, params="{}")
     assert told["error"] == "ForbiddenError", told

@@ -1,0 +1,26 @@
+"""Paglets that are woken at a time, when that does not work at once."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from paglets.core.deactivation import DeactivationPolicy
+from paglets.testing.points import Points
+from tests.outbox.agents import Lister
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from paglets.testing.mesh import LocalMesh
+
+
+def test_a_wake_up_that_fails_is_tried_again(paglets_mesh: LocalMesh, tmp_path: Path) -> None:
+    points = Points(tmp_path / "points")
+    points.prepare()
+    a = paglets_mesh.start("a", points=points)
+    proxy = a.create(Lister)
+    points.arm("before:active:activation", error=errno.ENOSPC)
+    proxy.deactivate(policy=DeactivationPolicy.after(0.1))
+    points.wait_reached("before:active:activation")
+    paglets_mesh.wait_until(proxy.is_active)
