@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from paglets.persistence.store import Store
     from paglets.runtime.caller import Caller
     from paglets.runtime.child_specs import Admitted
-    from paglets.runtime.children.child import Keeper
+    from paglets.runtime.children.states_after import Keeper
     from paglets.runtime.events import Events
     from paglets.runtime.here import Here
     from paglets.runtime.mailbox import Letter

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from paglets.core.error_reports import from_report
 from paglets.core.errors import HostError, PagletCrashedError, PagletError, SerializationError
@@ -18,6 +17,7 @@ from paglets.runtime.children.outcomes import ChildEnd, ChildOutcome, outcome_of
 from paglets.runtime.children.output import OutputReader
 from paglets.runtime.children.requests import Requests
 from paglets.runtime.children.state_text import state_text
+from paglets.runtime.children.states_after import StatesAfter
 from paglets.runtime.frames import (
     Admit,
     AdmittedAnswer,
@@ -50,9 +50,13 @@ from paglets.runtime.frames import (
 from paglets.runtime.memory_files import Payload
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from paglets.core.incarnation import Incarnation
     from paglets.persistence.records import HookKind
-    from paglets.runtime.child_specs import AdmitSpec, Call, Departure, Limits, Message
+    from paglets.runtime.child_specs import AdmitSpec, Departure, Limits, Message
+    from paglets.runtime.children.owner import ChildOwner
+    from paglets.runtime.children.states_after import Keeper
     from paglets.runtime.launchers.launcher import LaunchedProcess, Launcher, LaunchRequest
 
 logger = logging.getLogger(__name__)
@@ -63,33 +67,6 @@ _LINGER_SECONDS = 1.0
 
 _SAID_ALL = {ChildEnd.CRASHED, ChildEnd.EXITED, ChildEnd.LAUNCHER_LOST}
 """Ends after which everything that the child has sent was read."""
-
-Keeper = Callable[[Payload, int], Awaitable[None]]
-"""Makes a state durable: the payload, which is the callee's to close, and its place among the states of that child."""
-
-
-class ChildOwner(Protocol):
-    """What a child tells and asks the host; all of it on the host's loop."""
-
-    async def on_call(self, child: Child, call: Call) -> bytes:
-        """Run an operation of ``paglets.remote.api`` for the paglet; raw JSON, or a ``PagletError``.
-
-        Runs as a task of its own, cancelled when the child ends. A move asked for here calls
-        ``child.begin_departure`` with ``call_id=call.id``.
-        """
-        ...
-
-    def on_run_ended(self, child: Child, error: BaseException | None) -> None:
-        """``run()`` has returned, or raised."""
-        ...
-
-    def on_output(self, child: Child, lines: list[str]) -> None:
-        """The paglet printed, at most ``output.MAX_LINE`` bytes a line; already in the log."""
-        ...
-
-    def on_exit(self, child: Child, outcome: ChildOutcome) -> None:
-        """The process is gone and reaped. Called once, after every waiting method has raised."""
-        ...
 
 
 class Child:
@@ -115,8 +92,7 @@ class Child:
         self._calls = OpenCalls(agent_id, lambda call: owner.on_call(self, call))
         self._output = OutputReader(process.output, agent_id, lambda lines: owner.on_output(self, lines))
         self._given_up: dict[int, Departure] = {}
-        self._after: dict[int, tuple[Payload, int]] = {}
-        self._states = 0
+        self._states = StatesAfter()
         self._undone = asyncio.Event()
         self._undone.set()
         self._link_ended = asyncio.Event()
@@ -233,18 +209,13 @@ class Child:
             try:
                 reply = await answer
             except PagletError:
-                await self._keep_after(seq, keep)
+                await self._states.keep(seq, keep)
                 raise
-            await self._keep_after(seq, keep)
+            await self._states.keep(seq, keep)
             return reply
         finally:
             self._requests.forget(seq)
-            if (unwanted := self._after.pop(seq, None)) is not None:
-                unwanted[0].close()
-
-    async def _keep_after(self, seq: int, keep: Keeper | None) -> None:
-        if keep is not None and (after := self._after.pop(seq, None)) is not None:
-            await keep(*after)
+            self._states.drop(seq)
 
     async def recall(self) -> None:
         """Have messages that are not begun with given back: their ``deliver`` raises ``MessageReturnedError``.
@@ -341,7 +312,7 @@ class Child:
             case Answer(seq, result, error):
                 self._take_answer(seq, result, error)
             case Handled(seq, result, error, state):
-                self._take_state_after(seq, state)
+                self._states.take(seq, self._payload(state), wanted=self._requests.waits_for(seq))
                 self._take_answer(seq, result, error)
             case Returned(seq):
                 self._requests.give_back(seq)
@@ -353,8 +324,7 @@ class Child:
                 self._requests.answer(seq, facts)
             case SnapshotTaken(seq, head, policy):
                 state = None if head is None else self._payload(head)
-                self._states += 1
-                snapshot = Snapshot(state=state, policy=policy, order=self._states)
+                snapshot = Snapshot(state=state, policy=policy, order=self._states.number())
                 if (departure := self._given_up.pop(seq, None)) is not None:
                     self._undo(departure, snapshot)
                 else:
@@ -371,14 +341,6 @@ class Child:
         if self._given_up.pop(seq, None) is not None:
             self._undone.set()
         self._requests.fail(seq, error)
-
-    def _take_state_after(self, seq: int, head: PayloadHead) -> None:
-        payload = self._payload(head)
-        self._states += 1
-        if self._requests.waits_for(seq):
-            self._after[seq] = (payload, self._states)
-        else:
-            payload.close()
 
     def _undo(self, departure: Departure, snapshot: Snapshot) -> None:
         """Nobody wants that snapshot any more: the paglet goes on, and is told as if a move had failed."""
