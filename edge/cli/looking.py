@@ -37,6 +37,7 @@ def status(ctx: typer.Context, *, as_json: options.AsJson = False, data_dir: opt
         "paglets": _counts(facts),
         "draining": "yes: `paglets drain --undo` ends it" if facts.get("draining") else None,
         "problem": facts.get("restored"),
+        "under pressure": _pressure(facts),
     }
     out.pairs((key.replace("_", " "), value) for key, value in shown.items())
 
@@ -165,6 +166,22 @@ def _note(seen: dict[str, Any]) -> str:
 
 def _counts(facts: dict[str, Any]) -> str:
     return f"{facts.get('active_count', 0)} active, {facts.get('inactive_count', 0)} inactive"
+
+
+def _pressure(facts: dict[str, Any]) -> str | None:
+    """Which bounds of the host are nearly reached, or were just now; None: none."""
+    pressure: dict[str, Any] = facts.get("pressure") or {}
+    shown: list[str] = []
+    for name in pressure.get("tight", ()):
+        bound = pressure.get(name, {})
+        taken = (
+            f"{bound['used']} of {bound['limit']}"
+            if "used" in bound
+            else f"{size(bound.get('free', 0))} free"
+        )
+        refused = f", {bound['refused']} refused" if bound.get("refused") else ""
+        shown.append(f"{name} ({taken}{refused})")
+    return "; ".join(shown) or None
 
 
 def _readable(key: str, value: Any) -> object:

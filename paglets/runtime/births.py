@@ -75,18 +75,20 @@ class Births:
         agent_id: str = "",
         waiting: Sequence[str] = (),
         host_scoped: bool = False,
+        on_behalf: str = "",
     ) -> Resident:
         """A new paglet, durable, its ``on_creation`` returned. ``HostError`` when the id is taken.
 
         When the hook raises, its error is raised here and no paglet is left. ``waiting``: paglets whose handlers
-        wait for this. ``host_scoped``: a resident service of the host, which is never moved.
+        wait for this. ``host_scoped``: a resident service of the host, which is never moved. ``on_behalf``: the paglet
+        or peer that asks, which shares the starts of processes with others.
         """
         agent_id = agent_id or uuid.uuid4().hex
         if not is_agent_id(agent_id):
             raise HostError(f"{agent_id!r} is no paglet id: use up to 128 letters, digits and . _ : -")
         if not host_scoped:
             self._gate.check()
-        new = _New(agent_id, class_name, state_class_name, state, state_json, init, host_scoped)
+        new = _New(agent_id, class_name, state_class_name, state, state_json, init, host_scoped, on_behalf)
         async with self._residents.claim(agent_id, OPERATION_TIMEOUT):
             with self._residents.place(agent_id):
                 resident = await self._enter(new)
@@ -137,6 +139,7 @@ class Births:
             state_class_name=new.state_class_name,
             state=new.state,
             state_json=new.state_json,
+            on_behalf=new.on_behalf,
         )
         try:
             self._offers.check(agent_id, child)
@@ -192,6 +195,7 @@ class _New(NamedTuple):
     state_json: msgspec.Raw
     init: Any
     host_scoped: bool
+    on_behalf: str = ""
 
 
 def _creating(record: PagletRecord) -> Callable[[JournalTransaction], PagletRecord]:

@@ -23,6 +23,13 @@ class Caller(NamedTuple):
         """The paglet that asks; None for everybody else."""
         return self.child.agent_id if self.child else None
 
+    @property
+    def share_key(self) -> str:
+        """Whose share of what is bounded this takes; empty: the program's, which has no share of its own."""
+        if self.child is not None:
+            return self.child.agent_id
+        return self.peer.share_key if self.peer is not None else ""
+
     def own_call(self, resident: Resident) -> int | None:
         """The call in which a paglet asks for something to be done with itself; None from outside."""
         if self.child is not None and self.child is resident.child and self.call is not None:

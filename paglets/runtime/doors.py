@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from paglets.remote.wire.listener import Listener
+from paglets.remote.wire.settings import WireSettings
 from paglets.runtime.artifacts.operations import ArtifactOperations
 from paglets.runtime.artifacts.receiving import BulkStreams
 from paglets.runtime.files.operations import FileOperations
@@ -130,7 +131,15 @@ class Doors:
             security=neighbours.report,
             opened=lambda: ground.status.open,
             ready=lambda: ground.status.ready,
+            settings=WireSettings(max_call_bytes=ground.limits.waiting_bytes),
         )
         population.delivery.reserved = paglets.reserved()
         population.supervisor.switchboard = self.operations
+        supervisor, own = (
+            population.supervisor,
+            (ground.residents.mail_room, population.supervisor.calls_room),
+        )
+        ground.pressure.shares = lambda: (*own, self.operations.outward.share, *self.listener.shares)
+        ground.pressure.memory = supervisor.memory
+        ground.pressure.starting = lambda: supervisor.starting
         ground.status.refused = lambda: dict(self.listener.counts)

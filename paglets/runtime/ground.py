@@ -12,6 +12,7 @@ from paglets.runtime.files.places import FilePlaces
 from paglets.runtime.gate import Gate
 from paglets.runtime.here import Here
 from paglets.runtime.outputs import Outputs
+from paglets.runtime.pressure import Pressure
 from paglets.runtime.residents import Residents
 from paglets.runtime.states import States
 from paglets.runtime.status import Status
@@ -61,7 +62,9 @@ class Ground:
         self.here = Here(settings.name, credentials.host_id, credentials.mesh_id, settings.mesh_version)
         self.events = Events(log, self.here)
         self.outputs = Outputs()
-        self.residents = Residents(settings.limits.active_paglets, settings.limits.mailbox_messages)
+        self.residents = Residents(
+            settings.limits.active_paglets, settings.limits.mailbox_messages, settings.limits.waiting_bytes
+        )
         self.views = Views(residents=self.residents, store=store, here=self.here)
         self.states = States(store)
         self.work_dirs = WorkDirs(settings.data_dir / "work")
@@ -73,6 +76,7 @@ class Ground:
         )
         self.open_transfers = OpenTransfers(self.here.host_id, store.read_sync(lambda tx: tx.counter()))
         self.gate = Gate(store, settings.name, credentials.host_id)
+        self.pressure = Pressure(self.residents)
         self.status = Status(
             here=self.here,
             settings=settings,
@@ -81,4 +85,5 @@ class Ground:
             properties=properties,
             version=means.version,
             gate=self.gate,
+            pressure=self.pressure,
         )

@@ -15,6 +15,7 @@ from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.records import HookKind, PagletRecord, PendingHook, Phase
 from paglets.runtime.patience import within
 from paglets.runtime.residents import OPERATION_TIMEOUT
+from paglets.runtime.turns import Turnstile
 from paglets.runtime.undivided import Undivided, undivided
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from paglets.runtime.supervision.supervision import Supervision
     from paglets.runtime.supervisor import Supervisor
     from paglets.runtime.work_places import WorkPlaces
+
+_STATE_READS = 16
+"""States that are turned into text at a time, two of one paglet: each can be large, and a stuck one takes its time."""
 
 
 class Lifecycle:
@@ -74,6 +78,8 @@ class Lifecycle:
         self._here = here
         self._limits = limits
         self._gate = gate
+        self._state_reads = asyncio.Semaphore(_STATE_READS)
+        self._readers = Turnstile(_STATE_READS // 8)
         self._tasks: set[asyncio.Task[None]] = set()
         self.undivided = Undivided()
 
@@ -286,13 +292,17 @@ class Lifecycle:
         self._delivery.reroute(resident)
         self._own(self._begin_quietly(successor, started.messages))
 
-    async def settle_clone(self, clone: PagletRecord, payload: Payload, event: dict[str, Any]) -> None:
-        """A clone beside its original: one commit, its process, and then its hook."""
+    async def settle_clone(
+        self, clone: PagletRecord, payload: Payload, event: dict[str, Any], *, on_behalf: str
+    ) -> None:
+        """A clone beside its original (``on_behalf``): one commit, its process, and then its hook."""
         with self._residents.place(clone.agent_id):
-            resident = await self._enter_clone(clone, payload, event)
+            resident = await self._enter_clone(clone, payload, event, on_behalf)
         self._own(self._begin_quietly(resident, ()))
 
-    async def _enter_clone(self, clone: PagletRecord, payload: Payload, event: dict[str, Any]) -> Resident:
+    async def _enter_clone(
+        self, clone: PagletRecord, payload: Payload, event: dict[str, Any], on_behalf: str
+    ) -> Resident:
         incarnation = clone.incarnation.next()
         child, _ = await self._supervisor.start(
             agent_id=clone.agent_id,
@@ -300,6 +310,7 @@ class Lifecycle:
             class_name=clone.class_name,
             state_class_name=clone.state_class_name,
             state=payload,
+            on_behalf=on_behalf,
         )
         try:
             staged = await self._states.stage(payload)
@@ -351,6 +362,10 @@ class Lifecycle:
 
     async def read_state(self, agent_id: str) -> tuple[bool, bytes]:
         """Whether it is active, and its state as JSON text."""
+        async with self._readers.take(agent_id), self._state_reads:
+            return await self._read_state(agent_id)
+
+    async def _read_state(self, agent_id: str) -> tuple[bool, bytes]:
         resident = self._residents.get(agent_id)
         if resident is not None and resident.child is not None and not resident.crashed:
             async with within(

@@ -15,6 +15,7 @@ from paglets.remote.moved import MovedReply
 from paglets.remote.wire.control_server import EVERYONE, Operation
 from paglets.remote.wire.peer import Peer, PeerKind
 from paglets.runtime.caller import PROGRAM, Caller
+from paglets.runtime.outward_calls import OutwardCalls
 
 if TYPE_CHECKING:
     from paglets.runtime.child_specs import Call
@@ -60,6 +61,7 @@ class Operations:
         self._here = here
         self._peers = peers
         self._circles = circles
+        self.outward = OutwardCalls()
         self.post: Post | None = None
         """Brings messages to paglets on other hosts; set once, when the host is put together."""
         self._entries: dict[str, tuple[Entry, msgspec.json.Decoder[Any]]] = {}
@@ -95,9 +97,10 @@ class Operations:
 
     async def _carry_out(self, entry: Entry, caller: Caller, call: Call, params: Any) -> bytes:
         if not self._here.is_me(call.host_url):
-            if isinstance(params, MessageParams) and self.post is not None:
-                return await self.post("", call.host_url, params, timeout=call.timeout)
-            return await self._peers.call("", call.host_url, call.method, params, timeout=call.timeout)
+            with self.outward.place(call.host_url, caller.share_key):
+                if isinstance(params, MessageParams) and self.post is not None:
+                    return await self.post("", call.host_url, params, timeout=call.timeout)
+                return await self._peers.call("", call.host_url, call.method, params, timeout=call.timeout)
         return encoded(await entry.handler(caller, _checked(params)))
 
     async def call_here(self, method: str, params: msgspec.Struct) -> bytes:

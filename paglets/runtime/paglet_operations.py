@@ -187,6 +187,8 @@ class PagletOperations:
             return await self._peers.call(
                 target.host_id, target.url, api.PAGLETS_CREATE, onward, timeout=_LONG
             )
+        if caller.child is not None:
+            self._residents.check_room(spare=True)
         resident = await self._births.create(
             class_name=params.class_name,
             state_class_name=params.state_class_name,
@@ -194,6 +196,7 @@ class PagletOperations:
             init=msgspec.json.decode(params.init),
             agent_id=params.agent_id,
             waiting=self._circles.handlers_waiting(caller),
+            on_behalf=caller.share_key,
         )
         return self._place(resident.agent_id)
 
@@ -205,6 +208,8 @@ class PagletOperations:
 
     async def clone(self, caller: Caller, params: api.CloneParams) -> Any:
         """Copy it."""
+        if caller.child is not None:
+            self._residents.check_room(spare=True)
         ticket = TransferTicket.from_wire(params.ticket) if params.ticket else None
         return await self._departures.clone(params.agent_id, ticket, caller)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING
 
 from paglets.core.errors import HostError, LifecycleError
@@ -99,6 +100,10 @@ class Residents:
         self._turns = Turns()
         self._limit = limit
         self._beginning = 0
+        self.refused = 0
+        """How often there was no place for one more, since the start."""
+        self.refused_at: float | None = None
+        """When there was none the last time, by the monotonic clock."""
         self._mailbox_limit = mailbox_limit
         self.mail_room = FairShare("bytes of messages that wait", waiting_bytes)
         """Bytes in all mailboxes, by paglet."""
@@ -134,6 +139,8 @@ class Residents:
         """
         limit = self._limit - self._limit // 8 if spare else self._limit
         if len(self._residents) + self._beginning >= limit:
+            self.refused += 1
+            self.refused_at = time.monotonic()
             raise HostError(
                 f"this host already runs {len(self._residents)} paglets of {self._limit}"
                 f"{', and keeps the rest of its places for people and parked paglets' if spare else ''}; "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from paglets.artifacts.store import DEFAULT_ARTIFACT_QUOTA_BYTES, DEFAULT_MAX_ARTIFACT_BYTES
 from paglets.persistence.storage import DEFAULT_PERSISTENT_STORAGE_QUOTA_BYTES
+from paglets.runtime.memory_room import default_reserve, default_waiting_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,9 +25,14 @@ class Limits:
     state_bytes: int = GIB
     """The largest state that is taken in or sent."""
     mailbox_messages: int = 10_000
+    waiting_bytes: int = field(default_factory=default_waiting_bytes)
+    """Of messages in all mailboxes; and, each for itself, of calls of all paglets and of all peers under way."""
     forwards: int = 16
     """How many forwards one message follows."""
     active_paglets: int = 5_000
+    """The last eighth is not for paglets that are created, cloned or sent by others than people."""
+    memory_reserve: int = field(default_factory=default_reserve)
+    """Memory that has to be free for a paglet to be given a process."""
     child_memory_bytes: int = GIB
     """Address space a child may use beyond the library's own, on top of a multiple of its state."""
     start_timeout: float = 30.0
@@ -38,6 +44,7 @@ class Limits:
     end_grace: float = 5.0
     """How long the process of a paglet that moved on may take to end."""
     concurrent_starts: int = 8
+    """Processes that are being given to paglets at a time; half of them on behalf of one who asks."""
     incoming_transfers: int = 64
     outbox_lifetime: float = 3 * 86_400.0
     """How long a one-way message waits for a host that is away before it is a dead letter; 30 days at most."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from paglets.persistence.store import Store
     from paglets.runtime.gate import Gate
     from paglets.runtime.here import Here
+    from paglets.runtime.pressure import Pressure
     from paglets.runtime.settings import HostSettings
     from paglets.runtime.views import Views
 
@@ -42,6 +43,7 @@ class Status:
         properties: dict[str, Any],
         version: str,
         gate: Gate,
+        pressure: Pressure,
     ) -> None:
         self._here = here
         self._settings = settings
@@ -50,6 +52,7 @@ class Status:
         self._properties = properties
         self._version = version
         self._gate = gate
+        self._pressure = pressure
         self._started = time.time()
         self.open = False
         """Whether others can call."""
@@ -99,6 +102,7 @@ class Status:
             "refused_strangers": self.refused(),
             "restored": self.restored,
             "draining": self._gate.order is not None,
+            "pressure": self._pressure.shown(),
         }
 
     def health(self) -> dict[str, Any]:
@@ -113,6 +117,7 @@ class Status:
             "capabilities": [each for each in CAPABILITIES if not self._gate.refusal() or each not in _SHUT],
             "tags": list(self._settings.tags),
             "properties": dict(self._properties),
+            "tight": self._pressure.tight(),
         }
 
     def facts(self) -> HostFacts:

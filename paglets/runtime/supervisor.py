@@ -13,12 +13,15 @@ from paglets.runtime.child_specs import AdmitSpec, CodePolicy
 from paglets.runtime.child_specs import Limits as ChildLimits
 from paglets.runtime.children.child import Child
 from paglets.runtime.children.inspection import describe_class, inspect_state
+from paglets.runtime.children.open_calls import calls_room
 from paglets.runtime.children.outcomes import ChildEnd, LauncherLostError
 from paglets.runtime.launchers.launcher import LaunchRequest
+from paglets.runtime.memory_room import MemoryRoom
+from paglets.runtime.turns import Turnstile
 from paglets.runtime.work_dirs import safe_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
     from pathlib import Path
 
     import msgspec
@@ -72,6 +75,12 @@ class Supervisor:
         self._work_dirs = work_dirs
         self._life_file = life_file
         self._starts = asyncio.Semaphore(settings.limits.concurrent_starts)
+        self._askers = Turnstile(max(1, settings.limits.concurrent_starts // 2))
+        self.memory = MemoryRoom(settings.limits.memory_reserve)
+        self.calls_room = calls_room(settings.limits.waiting_bytes)
+        """Bytes of calls of all paglets under way."""
+        self.starting = 0
+        """Processes that are being started, or wait for their turn."""
         self._children: set[Child] = set()
         self._ending: set[asyncio.Task[ChildOutcome]] = set()
         self._closing = False
@@ -89,9 +98,11 @@ class Supervisor:
         state_class_name: str,
         state: Payload | None = None,
         state_json: msgspec.Raw | None = None,
+        on_behalf: str = "",
     ) -> tuple[Child, Admitted]:
         """A process that holds the paglet, its class imported and its state loaded; no hook has run.
 
+        ``on_behalf``: who asks for it, a paglet or host; nobody gets more than half of the starts at a time.
         Bounded by ``start_timeout`` from the moment it is its turn. Any failure is one of the API page's
         errors, and leaves no process.
         """
@@ -105,13 +116,14 @@ class Supervisor:
         spec = self._spec(agent_id, incarnation, class_name, state_class_name, state_json)
         try:
             # Waiting for its turn does not count: after a power cut hundreds want to start at once.
-            async with self._starts, asyncio.timeout(self._settings.limits.start_timeout):
+            async with self._turn(on_behalf), asyncio.timeout(self._settings.limits.start_timeout):
                 child = await Child.launch(
                     self._launcher,
                     self._request(),
                     agent_id=agent_id,
                     incarnation=incarnation,
                     owner=self,
+                    room=self.calls_room,
                 )
                 self._children.add(child)
                 try:
@@ -133,13 +145,14 @@ class Supervisor:
     async def inspect(self, state: Payload) -> bytes:
         """A stored state as JSON text, made by a process of its own."""
         try:
-            return await inspect_state(
-                self._launcher,
-                self._request(),
-                state,
-                limits=ChildLimits(memory_bytes=self._settings.limits.child_memory_bytes),
-                timeout=self._settings.limits.start_timeout,
-            )
+            async with self._turn():
+                return await inspect_state(
+                    self._launcher,
+                    self._request(),
+                    state,
+                    limits=ChildLimits(memory_bytes=self._settings.limits.child_memory_bytes),
+                    timeout=self._settings.limits.start_timeout,
+                )
         except TimeoutError:
             raise HostError(
                 "the state could not be read in time; it is very large, or the host very busy"
@@ -150,7 +163,7 @@ class Supervisor:
         spec = self._spec("(description)", Incarnation(), class_name, "", None)
         limit = self._settings.limits.start_timeout
         try:
-            async with self._starts, asyncio.timeout(limit):
+            async with self._turn(), asyncio.timeout(limit):
                 return await describe_class(self._launcher, self._request(), spec)
         except TimeoutError:
             raise HostError(
@@ -158,6 +171,17 @@ class Supervisor:
             ) from None
         except OSError as error:
             raise HostError(f"class {class_name} could not be given a process: {error}") from error
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, on_behalf: str = "") -> AsyncGenerator[None]:
+        """The turn to start a process; ``NoMemoryLeftError`` when it should not be started."""
+        self.starting += 1
+        try:
+            async with self._askers.take(on_behalf), self._starts:
+                self.memory.check()
+                yield
+        finally:
+            self.starting -= 1
 
     def _request(self) -> LaunchRequest:
         return LaunchRequest(life_file=str(self._life_file))

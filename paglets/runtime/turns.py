@@ -1,4 +1,4 @@
-"""Locks by name, for work that goes in order for each paglet and side by side for different ones."""
+"""Locks and places by name, for work that goes in order, or within bounds, for each, and side by side for others."""
 
 from __future__ import annotations
 
@@ -50,3 +50,27 @@ class Turns:
             del self._locks[name]
         else:
             self._locks[name] = (lock, users - 1)
+
+
+class Turnstile:
+    """A number of places for each name, so that one who asks for much waits behind himself and not before others."""
+
+    def __init__(self, places: int) -> None:
+        self._places = places
+        self._names: dict[str, tuple[asyncio.Semaphore, int]] = {}
+
+    @contextlib.asynccontextmanager
+    async def take(self, name: str) -> AsyncGenerator[None]:
+        """Have one of the places of that name; the empty name has as many as it likes."""
+        if not name:
+            yield
+            return
+        places, users = self._names.get(name) or (asyncio.Semaphore(self._places), 0)
+        self._names[name] = (places, users + 1)
+        try:
+            async with places:
+                yield
+        finally:
+            places, users = self._names.pop(name)
+            if users > 1:
+                self._names[name] = (places, users - 1)

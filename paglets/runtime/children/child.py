@@ -12,7 +12,7 @@ from paglets.core.errors import HostError, PagletCrashedError, PagletError, Seri
 from paglets.runtime.child_specs import Admitted, ClassFacts, DepartureKind, Snapshot
 from paglets.runtime.children.link import HostLink
 from paglets.runtime.children.memory import resident_memory
-from paglets.runtime.children.open_calls import OpenCalls
+from paglets.runtime.children.open_calls import OpenCalls, calls_room
 from paglets.runtime.children.outcomes import ChildEnd, ChildOutcome, outcome_of
 from paglets.runtime.children.output import OutputReader
 from paglets.runtime.children.requests import Requests
@@ -52,6 +52,7 @@ from paglets.runtime.memory_files import Payload
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from paglets.core.fair_share import FairShare
     from paglets.core.incarnation import Incarnation
     from paglets.persistence.records import HookKind
     from paglets.runtime.child_specs import AdmitSpec, Departure, Limits, Message
@@ -78,7 +79,13 @@ class Child:
     """
 
     def __init__(
-        self, process: LaunchedProcess, *, agent_id: str, incarnation: Incarnation, owner: ChildOwner
+        self,
+        process: LaunchedProcess,
+        *,
+        agent_id: str,
+        incarnation: Incarnation,
+        owner: ChildOwner,
+        room: FairShare | None = None,
     ) -> None:
         self.agent_id = agent_id
         self.incarnation = incarnation
@@ -89,7 +96,7 @@ class Child:
         self._process = process
         self._owner = owner
         self._requests = Requests()
-        self._calls = OpenCalls(agent_id, lambda call: owner.on_call(self, call))
+        self._calls = OpenCalls(agent_id, lambda call: owner.on_call(self, call), room or calls_room())
         self._output = OutputReader(process.output, agent_id, lambda lines: owner.on_output(self, lines))
         self._given_up: dict[int, Departure] = {}
         self._states = StatesAfter()
@@ -111,10 +118,14 @@ class Child:
         agent_id: str,
         incarnation: Incarnation,
         owner: ChildOwner,
+        room: FairShare | None = None,
     ) -> Child:
-        """A fresh process that holds no paglet yet; ``HostError`` when there is none. Safe to cancel."""
+        """A fresh process that holds no paglet yet; ``HostError`` when there is none. Safe to cancel.
+
+        ``room``: bytes of calls, shared with other children; None: it has what one may have.
+        """
         process = await launcher.launch(request)
-        return cls(process, agent_id=agent_id, incarnation=incarnation, owner=owner)
+        return cls(process, agent_id=agent_id, incarnation=incarnation, owner=owner, room=room)
 
     # --- its life ----------------------------------------------------------------------------------------
 

@@ -76,6 +76,11 @@ class HostLink:
             self._room.clear()
             self._update_reader()
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for the child to read them."""
+        return self._unsent_bytes
+
     async def drain(self) -> None:
         """Until there is room to send more, or the link is closed."""
         await self._room.wait()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from paglets.core.error_reports import report
 from paglets.core.errors import HostError, PagletError
+from paglets.core.fair_share import FairShare
 from paglets.remote.moved import MovedReply
 from paglets.runtime.child_specs import Call
 from paglets.runtime.children.json_text import check_json
@@ -23,17 +24,28 @@ logger = logging.getLogger(__name__)
 
 MAX_CALLS = 4096
 """Calls of one child under way; one more is answered by an error."""
-_TOO_MANY = (
-    f"{MAX_CALLS} calls of this paglet are under way already; wait for some of them before making more"
-)
+MAX_CALL_BYTES = 64 * 1024 * 1024
+"""Parameters of the calls of one child under way."""
+MAX_UNSENT = 32 * 1024 * 1024
+"""What may wait for a child to read it before its further answers are dropped."""
+_CALL_BYTES = 1000  # what a call takes besides its parameters
+
+
+def calls_room(limit: int = MAX_CALL_BYTES) -> FairShare:
+    """Bytes of the calls of all children that have it, shared fairly among them."""
+    return FairShare("bytes of calls by paglets", limit, each=MAX_CALL_BYTES)
 
 
 class OpenCalls:
-    """Calls of one child, each a task that runs ``on_call`` and sends what comes of it."""
+    """Calls of one child, each a task that runs ``on_call`` and sends what comes of it.
 
-    def __init__(self, agent_id: str, on_call: Callable[[Call], Awaitable[bytes]]) -> None:
+    ``room``: the bytes of calls, shared with other children.
+    """
+
+    def __init__(self, agent_id: str, on_call: Callable[[Call], Awaitable[bytes]], room: FairShare) -> None:
         self._agent_id = agent_id
         self._on_call = on_call
+        self._room = room
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     def begin(self, link: HostLink, frame: MakeCall) -> None:
@@ -59,16 +71,26 @@ class OpenCalls:
             timeout=frame.timeout,
             descriptor=descriptor,
         )
-        if len(self._tasks) >= MAX_CALLS:
+        size = len(frame.params) + _CALL_BYTES
+        if len(self._tasks) >= MAX_CALLS or not self._room.fits(self._agent_id, size):
             # Reading has to go on: the paglet's own replies, which free places, come over the same socket.
             if descriptor is not None:
                 os.close(descriptor)
-            link.send(CallResult(call.id, error=report(HostError(_TOO_MANY))))
+            self._room.refuse(self._agent_id)
+            link.send(CallResult(call.id, error=report(HostError(self._too_many()))))
             return
+        self._room.add(self._agent_id, size)
         task = asyncio.get_running_loop().create_task(self._answer(link, call))
         self._tasks[frame.id] = task
+        task.add_done_callback(lambda _: self._room.give_back(self._agent_id, size))
         if descriptor is not None:
             task.add_done_callback(lambda _: os.close(descriptor))
+
+    def _too_many(self) -> str:
+        return (
+            f"{len(self._tasks)} calls of this paglet ({self._room.held(self._agent_id)} bytes) are under way already; "
+            "wait for some of them before making more"
+        )
 
     async def aclose(self) -> None:
         """Cancel what is under way, and wait for it."""
@@ -95,6 +117,11 @@ class OpenCalls:
         finally:
             # Before the answer leaves: with it the child may use the number again.
             del self._tasks[call.id]
+        if link.unsent > MAX_UNSENT or link.unsent + len(answer.result) > MAX_UNSENT:
+            dropped = HostError(
+                f"the answer to {call.method} was dropped: {link.unsent} bytes wait for this paglet to read them"
+            )
+            answer = CallResult(call.id, error=report(dropped))
         try:
             link.send(answer)
         except FrameError as error:

@@ -12,6 +12,7 @@ from paglets.core.policies import RestartPolicy
 from paglets.persistence.journal import lifecycle
 from paglets.persistence.journal.conflict import JournalConflict
 from paglets.runtime.children.outcomes import ChildEnd, LauncherLostError
+from paglets.runtime.memory_room import NoMemoryLeftError
 from paglets.runtime.supervision import effects as do
 from paglets.runtime.supervision import events as on
 from paglets.runtime.supervision.machine import Watch, step
@@ -68,7 +69,7 @@ class Supervision:
         ``error``: what having a process ended with.
         """
         child = resident.child
-        lost = isinstance(error, LauncherLostError) or (
+        lost = isinstance(error, LauncherLostError | NoMemoryLeftError) or (
             child is not None and child.outcome is not None and child.outcome.end is ChildEnd.LAUNCHER_LOST
         )
         if lost:

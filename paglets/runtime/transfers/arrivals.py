@@ -191,7 +191,9 @@ class Arrivals:
             raise TransferError(
                 f"a state of {header.payload_size} bytes is over this host's bound of {self._limits.state_bytes}"
             )
-        self._residents.check_room()
+        if not arrives_parked(header):
+            self._residents.check_room(spare=True)
+            self._supervisor.memory.check()
         await self._files.of(header)
         if not await asyncio.to_thread(self._store.accepts_arrivals, header.payload_size):
             raise TransferError(
@@ -222,6 +224,7 @@ class Arrivals:
                     class_name=header.class_name,
                     state_class_name=header.state_class_name,
                     state=await incoming.payload(),
+                    on_behalf=header.source,
                 )
             except (PagletError, OSError) as error:
                 return await self._fence(header, f"{type(error).__name__}: {error}")

@@ -365,7 +365,9 @@ class Departures:
         if ticket is None or target.host_id == self._here.host_id:
             with payload, self._packing.place_for_copies() as place:
                 files = await self._files.copy_here(original, place, everything=True)
-                await self._lifecycle.settle_clone(replace(clone, files=files), payload, event)
+                await self._lifecycle.settle_clone(
+                    replace(clone, files=files), payload, event, on_behalf=original.agent_id
+                )
             return clone.incarnation.next()
         try:
             clone = replace(clone, receipt=original.receipt, passport=original.passport)
