@@ -24,7 +24,7 @@ from paglets.runtime.host_calls import HostCalls
 from paglets.runtime.host_life import HostLife
 from paglets.runtime.host_records import HostRecords
 from paglets.runtime.host_setup import Provided
-from paglets.runtime.settings import HostSettings
+from paglets.runtime.settings import HostSettings, Limits
 from paglets.serialization.codec import dataclass_from_wire
 from paglets.serialization.values import from_json, to_json
 from paglets.services.resident import DEFAULT_SERVICE_LEASE_TTL_SECONDS
@@ -58,6 +58,7 @@ class Host:
     ``mesh_dir`` (default: this user's) trust each other, and meet when they start, unless
     ``mesh_lan_discovery=False``. ``connect_to`` and ``peers`` are URLs of hosts elsewhere; the others are found
     through them. ``mesh=False``: it meets nobody. A target is a host's URL or its name in the mesh.
+    ``limits``: other bounds than the default ones on what paglets and peers can make grow.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Host:
         code_paths: Iterable[str | Path] | None = None,
         launch_config: LaunchConfig | str | Path | None = None,
         store: Store | None = None,
+        limits: Limits | None = None,
     ) -> None:
         launch = host_setup.launches(launch_config)
         settings = HostSettings(
@@ -109,6 +111,7 @@ class Host:
             storage_quota_bytes=persistent_storage_quota_bytes,
             artifact_max_bytes=artifact_max_bytes,
             artifact_quota_bytes=artifact_storage_quota_bytes,
+            limits=limits or Limits(),
         )
         found = tuple(discoveries) if mesh_multicast or mesh_lan_discovery else ()
         near = mesh and mesh_lan_discovery

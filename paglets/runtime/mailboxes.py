@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _OWN_DOING = {ChildEnd.CRASHED, ChildEnd.EXITED, ChildEnd.LINK_CLOSED, ChildEnd.LINK_VIOLATED}
+_AT_A_TIME = 50
+"""Letters that are given up in one turn of the loop."""
 ACCEPTED = b'{"accepted":true}'
 """The answer to a one-way message."""
 
@@ -189,7 +191,24 @@ class Mailboxes:
 
         What nobody waits for is told by an event. What is queued durably stays there, for its next life.
         """
-        for letter in resident.mailbox.drain():
+        letters = resident.mailbox.drain()
+        self._fail(letters[:_AT_A_TIME], error, resident)
+        if len(letters) > _AT_A_TIME:
+            self._own(self._fail_others(letters[_AT_A_TIME:], error, resident))
+
+    async def _fail_others(self, letters: list[Letter], error: PagletError, resident: Resident) -> None:
+        """A few in each turn of the loop: each of the many who waited is work, and others want to be served, too."""
+        done = 0
+        try:
+            while done < len(letters):
+                await asyncio.sleep(0)
+                self._fail(letters[done : done + _AT_A_TIME], error, resident)
+                done += _AT_A_TIME
+        finally:  # cancelled, as the host stops: nobody waits in vain
+            self._fail(letters[done:], error, resident)
+
+    def _fail(self, letters: list[Letter], error: PagletError, resident: Resident) -> None:
+        for letter in letters:
             letter.fail(error)
             if not letter.durable:
                 self.tell_failed(letter.params, error, resident)

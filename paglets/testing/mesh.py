@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from paglets.remote.discovery import Discovery
     from paglets.runtime.launchers.launcher import Launcher
+    from paglets.runtime.settings import Limits
     from paglets.testing.points import Points
 
 T = TypeVar("T")
@@ -48,6 +49,7 @@ class HostOptions(TypedDict, total=False):
     launcher: Launcher
     discoveries: Sequence[Discovery]
     code_paths: Iterable[str | Path]
+    limits: Limits
 
 
 @dataclasses.dataclass(slots=True)
