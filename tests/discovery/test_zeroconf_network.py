@@ -103,7 +103,9 @@ def test_two_machines_find_each_other_and_say_goodbye() -> None:
             begun = second.said[0]["at"]
             assert second.until_hint(url(one)) - begun < 1.0
             assert first.until_hint(url(two)) - begun < 1.0
-            first.until(lambda said: said.get("known") == [url(two)])  # told after the hint, and only when seen
+            first.until(
+                lambda said: said.get("known") == [url(two)]
+            )  # told after the hint, and only when seen
 
             assert second.stop() < 2.0
             first.until(lambda said: said.get("known") == [])

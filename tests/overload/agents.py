@@ -55,6 +55,8 @@ class Flooder(Bystander):
         match message.kind:
             case "sends":
                 return self.send_all(args)
+            case "asks":
+                return self.ask_all(args)
             case "one-ways":
                 return self.send_one_ways(args)
             case "creates":
@@ -81,6 +83,12 @@ class Flooder(Bystander):
         body = "x" * args.get("size", 10)
         replies = [proxy.send_future(Message("note", {"body": body})) for _ in range(args["times"])]
         return self.tried(len(replies), lambda: replies.pop().get_reply(timeout=100))
+
+    def ask_all(self, args: dict[str, Any]) -> dict[str, int]:
+        proxy = self.context.get_proxy(args["to"])
+        assert proxy is not None
+        replies = [proxy.send_future(Message("large", {"size": args["size"]})) for _ in range(args["times"])]
+        return self.tried(len(replies), lambda: replies.pop().get_reply(timeout=60))
 
     def send_one_ways(self, args: dict[str, Any]) -> dict[str, int]:
         proxy = self.context.get_proxy(args["to"], args.get("host_url"))
