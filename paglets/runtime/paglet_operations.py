@@ -155,8 +155,8 @@ class PagletOperations:
 
     async def list(self, _caller: Caller, params: api.PagletsListParams) -> Any:
         """A page of this host's paglets."""
-        if params.state not in {"active", "inactive", "all"}:
-            raise HostError(f"state must be one of: active, inactive, all - not {params.state[:50]!r}")
+        if params.state not in {"active", "inactive", "all", "known"}:
+            raise HostError(f"state must be one of: active, inactive, all, known - not {params.state[:50]!r}")
         return await self._views.list(params.state, params.limit, params.cursor, memory=params.memory)
 
     async def info(self, _caller: Caller, params: api.PagletParams) -> Any:

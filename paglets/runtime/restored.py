@@ -41,12 +41,20 @@ _LOOKS = 40
 _LOOK_AGAIN = 0.25
 
 
+class _Further(msgspec.Struct, frozen=True):
+    host_id: api.Text
+    url: api.Text
+    name: api.Text
+
+
 class _Listed(msgspec.Struct, frozen=True):
     agent_id: api.Text
     lineage: api.Count
     adopter: api.Text
     epoch: api.Count
     resident: bool = False
+    forward: _Further | None = None
+    """Of a paglet that has moved on; its incarnation is the one that it moved on as."""
 
 
 class _Page(msgspec.Struct, frozen=True):
@@ -57,13 +65,13 @@ class _Page(msgspec.Struct, frozen=True):
 class _Elsewhere(NamedTuple):
     """A paglet as another host has it."""
 
-    seen: SeenHost
+    host_id: str
+    url: str
+    name: str
     incarnation: Incarnation
 
     def forward(self) -> Forward:
-        return Forward(
-            self.seen.facts.host_id, self.seen.url, self.seen.facts.name, self.incarnation, time.time()
-        )
+        return Forward(self.host_id, self.url, self.name, self.incarnation, time.time())
 
 
 class Restored:
@@ -162,7 +170,11 @@ class Restored:
         self._store.skip_commit_numbers(restoring.SKIPPED)
 
     async def _survey(self) -> tuple[dict[str, _Elsewhere], list[str]]:
-        """What all other hosts have, each in its latest life, and the names of those who did not say."""
+        """What all other hosts have, each in its latest life, and the names of those who did not say.
+
+        They also say what has left them, and as what: a paglet that moves while they are asked may be at none of
+        them when it is asked about.
+        """
         found: dict[str, _Elsewhere] = {}
         silent: list[str] = []
         for seen in self._mesh.view.others:
@@ -182,16 +194,18 @@ class Restored:
     async def _ask(self, seen: SeenHost, found: dict[str, _Elsewhere]) -> None:
         cursor: str | None = ""
         while cursor is not None:
-            params = api.PagletsListParams(state="all", limit=_PAGE, cursor=cursor)
+            params = api.PagletsListParams(state="known", limit=_PAGE, cursor=cursor)
             raw = await self._peers.call(
                 seen.facts.host_id, seen.url, api.PAGLETS_LIST, params, timeout=_LIST_SECONDS
             )
             page = msgspec.json.decode(raw, type=_Page)
             for each in page.agents:
-                incarnation = Incarnation(Lineage(each.lineage, each.adopter), each.epoch)
+                place = _place(seen, each)
                 known = found.get(each.agent_id)
-                if not each.resident and (known is None or known.incarnation < incarnation):
-                    found[each.agent_id] = _Elsewhere(seen, incarnation)
+                if each.resident or place.host_id == self._here.host_id:
+                    continue  # what came here in the life that was lost is here no more
+                if known is None or known.incarnation < place.incarnation:
+                    found[each.agent_id] = place
             if page.cursor is not None and page.cursor <= cursor:
                 raise HostError("its pages do not go on")
             cursor = page.cursor
@@ -230,6 +244,14 @@ class Restored:
         if parking is not None:
             parking.cancel()
             await asyncio.gather(parking, return_exceptions=True)
+
+
+def _place(seen: SeenHost, listed: _Listed) -> _Elsewhere:
+    """Where a paglet is that a host tells of."""
+    life = Incarnation(Lineage(listed.lineage, listed.adopter), listed.epoch)
+    if listed.forward is not None:
+        return _Elsewhere(listed.forward.host_id, listed.forward.url, listed.forward.name, life)
+    return _Elsewhere(seen.facts.host_id, seen.url, seen.facts.name, life)
 
 
 def _park(tx: Any, agent_ids: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from paglets.persistence.journal.meeting import last_known
 from paglets.persistence.records import MoveKind, PagletRecord, Phase
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ def status_of(record: PagletRecord, resident: Resident | None) -> str:
     """``active``, ``inactive``, ``queued`` (in the outbox), ``in-doubt``, ``restarting`` (it crashed), ``failed``."""
     if record.queued is not None and (resident is None or resident.doubt is None):
         return "queued"
+    if record.phase is Phase.DEPARTED:
+        return "departed"
     if record.phase is Phase.PREPARED or (resident is not None and resident.doubt is not None):
         return "in-doubt" if resident is None or resident.child is None else "active"
     if resident is not None and resident.returning:
@@ -50,8 +53,9 @@ class Views:
         if resident is not None:
             record = resident.record
         status = status_of(record, resident)
-        lineage = record.incarnation.lineage
-        return {
+        incarnation = last_known(record)
+        lineage = incarnation.lineage
+        view: dict[str, Any] = {
             "agent_id": record.agent_id,
             "class_name": record.class_name,
             "state_class_name": record.state_class_name,
@@ -61,7 +65,7 @@ class Views:
             "status": status,
             "lineage": lineage.number,
             "adopter": lineage.adopter,
-            "epoch": record.incarnation.epoch,
+            "epoch": incarnation.epoch,
             "pid": child.pid if child is not None and status == "active" else None,
             "crashed": bool(resident is not None and resident.crashed) or bool(record.failed),
             "exitcode": resident.exit_code if resident is not None else None,
@@ -73,6 +77,10 @@ class Views:
             "changed_at": record.changed_at,
             "resident": record.host_scoped,
         }
+        if record.forward is not None:
+            forward = record.forward
+            view["forward"] = {"host_id": forward.host_id, "url": forward.url, "name": forward.name}
+        return view
 
     async def list(self, state: str, limit: int, cursor: str, *, memory: bool = False) -> dict[str, Any]:
         """A page of paglets by id: ``{"agents": [...]}``, with the last one's as ``"cursor"`` when there are more."""
@@ -113,7 +121,7 @@ class Views:
             batch = self._store.read_sync(lambda tx, after=cursor: tx.paglets(after, PAGE))
             for record in batch:
                 cursor = record.agent_id
-                if _shown(record, state):
+                if is_shown(record, state):
                     found.append(record)
                     if len(found) >= limit:
                         return found, cursor
@@ -141,9 +149,14 @@ class Views:
         return self._inactive
 
 
-def _shown(record: PagletRecord, state: str) -> bool:
+def is_shown(record: PagletRecord, state: str) -> bool:
+    """Whether a list of ``state`` has it: ``inactive``, ``all``, or ``known``, with those that have moved on."""
+    if record.phase is Phase.DEPARTED:
+        return state == "known"
     if record.phase is Phase.PREPARED:
-        return state == "all" and (record.outgoing is None or record.outgoing.kind is not MoveKind.CLONE)
+        return state in {"all", "known"} and (
+            record.outgoing is None or record.outgoing.kind is not MoveKind.CLONE
+        )
     if state == "inactive":
         return record.phase is Phase.INACTIVE
     return record.phase in {Phase.ACTIVE, Phase.INACTIVE}

@@ -157,3 +157,21 @@ def test_a_backup_that_nobody_took_away_goes_at_the_next_start(paglets_mesh: Loc
     assert left.stat().st_mode & 0o777 == 0o600
     paglets_mesh.restart("a")
     assert not left.exists()
+
+
+def test_hosts_tell_also_what_has_moved_on_from_them(paglets_mesh: LocalMesh, tmp_path: Path) -> None:
+    """A paglet that moves while the hosts are asked may be at none of them when it is asked about."""
+    a, b, c = (paglets_mesh.start(name) for name in "abc")
+    proxy = a.create(Counter)
+    archive = back_up(a, tmp_path / "a.backup")
+    a.dispatch(proxy.agent_id, "b")
+    b.dispatch(proxy.agent_id, "c")
+    paglets_mesh.stop("c")  # so that only b can tell
+    a = put_back(paglets_mesh, "a", archive)
+    paglets_mesh.wait_until(lambda: a.mesh.is_online("b"))
+    assert accept(a, force=True)["given_up"] == [proxy.agent_id]
+    paglets_mesh.start("c")
+    paglets_mesh.wait_until(lambda: paglets_mesh.places(proxy.agent_id) == ["c"])
+    paglets_mesh.wait_until(lambda: a.mesh.is_online("c"))
+    assert a.proxy_for(a.address, proxy.agent_id).send(Message("count")) == 1
+    assert c.host_id == paglets_mesh["c"].host_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 from hypothesis import given
@@ -28,6 +28,10 @@ class World:
 
     watch: Watch = field(default_factory=Watch)
     now: float = 0.0
+    taken: set[tuple[Stage, type[on.Event]]] = field(default_factory=set[tuple[Stage, type[on.Event]]])
+    """What it was told, and in which stage; shared by its copies."""
+    asked: set[type[do.Effect]] = field(default_factory=set[type[do.Effect]])
+    """What it asked for; shared by its copies."""
     armed: int | None = None
     """The number of the timer that runs."""
     crashes: list[float] = field(default_factory=list[float])
@@ -38,6 +42,8 @@ class World:
     def tell(self, event: on.Event, *, policy: RestartPolicy = POLICY) -> tuple[do.Effect, ...]:
         before = self.watch
         self.watch, effects = step(before, event, self.now)
+        self.taken.add((before.stage, type(event)))
+        self.asked.update(type(effect) for effect in effects)
         if self.counts(before, event):
             self.crashes.append(self.now)
         if isinstance(event, on.ActivateAsked) and before.stage in {Stage.WAITING, Stage.FAILED}:
@@ -137,7 +143,8 @@ def _key(world: World) -> tuple[object, ...]:
 
 
 def test_every_sequence_of_events() -> None:
-    worlds = {_key(World()): World()}
+    first = World()
+    worlds = {_key(first): first}
     seen = set(worlds)
     for _ in range(9):
         following: dict[tuple[object, ...], World] = {}
@@ -150,6 +157,8 @@ def test_every_sequence_of_events() -> None:
         worlds = following
     assert {key[0] for key in seen} == set(Stage)
     assert len(seen) > 300
+    assert first.taken == set(itertools.product(Stage, get_args(on.Event))), "each event comes in each stage"
+    assert first.asked == set(get_args(do.Effect)), "and all that the machine can ask for is asked for"
 
 
 def test_left_to_itself_it_comes_to_rest() -> None:

@@ -6,28 +6,15 @@ What is looked for is listed in `tests.transfers.exploring.invariants`. A failur
 from __future__ import annotations
 
 import inspect
+import pkgutil
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from importlib import import_module
 
 import pytest
 
-from paglets.persistence.journal import (
-    adoption,
-    arrivals,
-    counters,
-    forgetting,
-    lifecycle,
-    meeting,
-    moves,
-    peers,
-    queued_dispatch,
-    queues,
-)
+from paglets.persistence import journal, restoring
 from tests.transfers.exploring.explorer import explore
 from tests.transfers.exploring.scope import Budget, Scope
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 RING = Scope(Budget(), hosts="A B C", route=frozenset({"AB", "BC", "CA"}))
 
@@ -146,17 +133,21 @@ SMALL = [
     Scope(Budget(moves=1, messages=1), receipts=True, settles=False),
     Scope(Budget(moves=1, deadlines=1, adoptions=2, discards=1), settles=False),
     Scope(Budget(queues=1, parks=1, expiries=1), settles=False),
+    Scope(Budget(moves=1, backups=1, restores=1), floors=True, settles=False),
 ]
 
 
+NOT_OF_MOVES = {"conflict", "enlisting", "starting"}
+"""Comparisons; services, which never move; what other steps have in common."""
+
+
 def journal_steps() -> set[str]:
-    """Every public function of the journal's rooms that works on a transaction."""
-    rooms: list[ModuleType] = [
-        lifecycle, moves, arrivals, counters, peers, queues, queued_dispatch, forgetting, adoption, meeting,
-    ]  # fmt: skip
+    """Every public function of the journal's rooms, and of restoring, that works on a transaction."""
+    names = {each.name for each in pkgutil.iter_modules(journal.__path__)}
+    rooms = [import_module(f"{journal.__name__}.{name}") for name in sorted(names - NOT_OF_MOVES)]
     return {
         name
-        for room in rooms
+        for room in [*rooms, restoring]
         for name, function in inspect.getmembers(room, inspect.isfunction)
         if function.__module__ == room.__name__ and not name.startswith("_")
         if next(iter(inspect.signature(function).parameters), "") == "tx"

@@ -64,6 +64,11 @@ class Maker(NamedTuple):
     world: View
     scope: Scope
 
+    @property
+    def rules(self) -> Any:
+        """The rules in force."""
+        return self.scope.rules
+
     def may(self, kind: str) -> bool:
         """Whether the budget allows one more event of that kind."""
         return self.world.budget[POSITION[kind]] > 0

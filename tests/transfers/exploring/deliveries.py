@@ -22,6 +22,7 @@ from tests.transfers.exploring.messages import (
     Question,
     Recall,
 )
+from tests.transfers.exploring.stores import is_held
 from tests.transfers.exploring.waiting import enqueue
 from tests.transfers.exploring.world import BrokenPromiseError, Life
 
@@ -93,9 +94,9 @@ def _arriving(draft: Draft, sent: Envelope) -> PagletRecord:
 
 def _arrived(draft: Draft, sent: Envelope, record: PagletRecord, decided: Decided) -> None:
     name, transfer_id = sent.target, sent.transfer_id
-    if draft.known("arrived", transfer_id):
+    if draft.known("arrived", transfer_id) and not draft.known("restored", name):
         raise BrokenPromiseError(f"I6 {name} accepted {transfer_id} a second time")
-    if draft.known("failed", transfer_id):
+    if draft.known("failed", transfer_id) and not draft.known("restored", transfer_id.source):
         raise BrokenPromiseError(f"{transfer_id} arrived, but its source had said that it failed")
     draft.note("arrived", transfer_id)
     draft.note("lives", sent.agent_id)
@@ -116,6 +117,8 @@ def say(draft: Draft, name: str, transfer_id: TransferId, decided: Any) -> None:
     elif isinstance(decided, Decided):
         verdict = decided.verdict
         for other in Outcome:
+            if draft.known("restored", name):
+                break  # of what it said in its lost life it may know nothing
             if other is not verdict.outcome and draft.known("said", transfer_id, other):
                 raise BrokenPromiseError(f"I5 {name} said {other} and now {verdict.outcome} on {transfer_id}")
         draft.note("said", transfer_id, verdict.outcome)
@@ -172,6 +175,8 @@ def hear(draft: Draft, said: Answer) -> str:
 
 def _recall(maker: Maker, asked: Recall) -> Iterator[Choice]:
     host, record = maker.host(asked.holder), maker.record(asked.holder, asked.agent_id)
+    if is_held(host.store, asked.holder):
+        return
     if not maker.may("moves") or record is None or record.phase is not Phase.ACTIVE or record.failed:
         return
     named = asked.incarnation if not maker.scope.rules.recalls_any_life else record.incarnation

@@ -16,7 +16,7 @@ from tests.transfers.exploring.stores import records, tables
 from tests.transfers.exploring.world import POSITION, BrokenPromiseError, HostState, Life, Running, World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from paglets.persistence.journal.meeting import GaveWay
     from paglets.persistence.records import PagletRecord
@@ -38,6 +38,8 @@ class Draft:
         self.hosts = list(world.hosts)
         self.sent: list[Any] = []
         self.noted: list[Any] = []
+        self.severed = ""
+        """A host to which no envelope that is under way comes any more."""
         self._facts = world.facts
         self._index = scope.index
 
@@ -47,9 +49,14 @@ class Draft:
         if spend:
             position = POSITION[spend]
             budget = (*budget[:position], budget[position] - 1, *budget[position + 1 :])
-        net = before.net.send(*self.sent) if self.sent else before.net
+        net = before.net.lose(*self.cut_off(before.net)) if self.severed else before.net
+        net = net.send(*self.sent) if self.sent else net
         facts = before.facts.union(self.noted) if self.noted else before.facts
         return World(tuple(self.hosts), net, budget, facts)
+
+    def cut_off(self, net: Iterable[Any]) -> list[Envelope]:
+        """What of that does not come any more."""
+        return [each for each in net if isinstance(each, Envelope) and each.target == self.severed]
 
     def host(self, name: str) -> HostState:
         return self.hosts[self._index[name]]
@@ -237,11 +244,18 @@ class Draft:
     def believe(self, name: str, move: SourceMove, effect: do.Effect) -> None:
         """What is said of a move has to be true, and to stay so."""
         if isinstance(effect, do.ReportFailed):
-            if self.known("arrived", move.transfer_id):
+            if self.known("arrived", move.transfer_id) and not self._is_forgotten(name, move):
                 raise BrokenPromiseError(f"{name} says that {move.transfer_id} failed, but it arrived")
             self.note("failed", move.transfer_id)
+        if self._is_forgotten(name, move):
+            return
         if isinstance(effect, do.ReportMoved) and not self.known("arrived", move.transfer_id):
             raise BrokenPromiseError(f"{name} says that {move.transfer_id} moved, but it did not")
+
+    def _is_forgotten(self, name: str, move: SourceMove) -> bool:
+        """What was true of the move is true no more: a store of one of the two hosts was put back since."""
+        target = next(each for each in self.host(name).moves if each.move.transfer_id == move.transfer_id)
+        return self.known("restored", name) or self.known("restored", target.outgoing.target_id)
 
     def envelope(self, name: str, running: Running) -> Envelope:
         record = self.record(name, running.move.agent_id)
@@ -262,7 +276,7 @@ class Draft:
 
     def stop(self, name: str) -> None:
         """The host dies: memory and children are gone."""
-        self.put(name, moves=(), waits=(), children=frozenset[Life](), ending=frozenset[Life]())
+        self.put(name, moves=(), waits=(), children=frozenset[Life](), ending=frozenset[Life](), survey=None)
 
     def take_up(self, name: str) -> None:
         """The host has started: transfers that its journal holds open are asked about."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from paglets.persistence.records import PagletRecord, Phase
-from tests.transfers.exploring.stores import records, tables
+from tests.transfers.exploring.stores import is_held, records, tables
 from tests.transfers.exploring.world import BrokenPromiseError, Life
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def living(facts: Iterable[Any], scope: Scope) -> set[str]:
     for fact in facts:
         if fact[0] == "lives":
             born.add(fact[1])
-        elif fact[0] == "disposed":
+        elif fact[0] in {"disposed", "gone"}:
             gone.add(fact[1])
     return born - gone
 
@@ -56,8 +56,9 @@ def check_paglet(agent_id: str, hosts: Sequence[HostState], scope: Scope, *, liv
             raise BrokenPromiseError(f"Q1 {agent_id} is {record.phase} at {name}, and waits to be moved")
     live = [name for name, record in places.items() if record.phase in LIVE]
     # Without an adoption there is but one lineage.
-    if len(live) > len({places[name].incarnation.lineage for name in live}):
-        raise BrokenPromiseError(f"I1 {agent_id} is doubled, at {' and '.join(live)}")
+    calls = [name for name in live if not is_held(hosts[scope.index[name]].store, name)]
+    if len(calls) > len({places[name].incarnation.lineage for name in calls}):
+        raise BrokenPromiseError(f"I1 {agent_id} is doubled, at {' and '.join(calls)}")
     if lives and not live and not any(record.phase is Phase.PREPARED for record in places.values()):
         raise BrokenPromiseError(f"I2 {agent_id} is lost")
     if len(places) > 1:

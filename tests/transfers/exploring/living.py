@@ -10,7 +10,7 @@ from paglets.runtime.transfers import events as on
 from tests.transfers.exploring.choices import NotNowError, duty, will
 from tests.transfers.exploring.messages import FloorTold
 from tests.transfers.exploring.moving import EVENT, floor_of
-from tests.transfers.exploring.stores import records
+from tests.transfers.exploring.stores import is_held, records
 from tests.transfers.exploring.world import HostState, Life
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ def floors(maker: Maker, name: str, host: HostState) -> Iterator[Choice]:
 
 def crash(draft: Draft, name: str) -> str:
     draft.stop(name)
-    draft.take_up(name)
+    if not is_held(draft.host(name).store, name):
+        draft.take_up(name)
     return f"{name} crashes and comes back"
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.records import BlobRef, MoveKind, PagletRecord, Phase
+from paglets.persistence.restoring import SKIPPED
 from paglets.runtime.transfers import effects as do
 from paglets.runtime.transfers import events as on
 from paglets.runtime.transfers.open_ids import OpenTransfers
@@ -152,6 +153,9 @@ def floor_of(scope: Scope, host: HostState, name: str, target: str) -> int:
         for record in records(host.store).values()
         if record.phase is Phase.PREPARED and record.outgoing
     ]
+    if tables(host.store).counter() > SKIPPED:
+        # What the store held open when it was restored is closed: its targets have verdicts on it, or never will.
+        unsettled = [(to, each) for to, each in unsettled if each.counter > SKIPPED]
     if scope.rules.floors_of_memory:
         unsettled += [(each.outgoing.target_id, each.move.transfer_id) for each in host.moves]
     if scope.rules.floors_of_abandoned:

@@ -19,10 +19,14 @@ from paglets.persistence.journal import (
     queued_dispatch,
     queues,
 )
+from paglets.persistence.journal.meeting import last_known
 from paglets.runtime.transfers import source
+from paglets.runtime.views import is_shown
+from tests.transfers.exploring.copies import Elsewhere
 from tests.transfers.exploring.stores import as_bytes
 
 if TYPE_CHECKING:
+    from paglets.persistence.records import PagletRecord
     from tests.transfers.exploring.stores import Pack
 
 
@@ -67,6 +71,14 @@ class Budget(NamedTuple):
     """A host that is waited for is not reached."""
     expiries: int = 0
     """The time of one that waits is over."""
+
+
+def told(record: PagletRecord, host_id: str) -> Elsewhere | None:
+    """What a host says of a paglet to one whose store was restored; None: nothing."""
+    if not is_shown(record, "known"):
+        return None
+    forward = record.forward
+    return Elsewhere(record.agent_id, forward.host_id if forward else host_id, last_known(record))
 
 
 class Rules:
@@ -122,6 +134,15 @@ class Rules:
     """A floor counts the transfers that were abandoned by an adoption."""
     notices_wait = True
     """A notice is owed until it is acknowledged."""
+    parks_copies = True
+    """A restored host parks what its store says is running."""
+    asks_everybody = True
+    """A restored store is accepted when all others have said what they have."""
+    floors_before_looks = True
+    """Hosts tell each other their floors before one says what it has."""
+    gives_way = True
+    """What lives on elsewhere is given up when a restored store is accepted."""
+    told = staticmethod(told)
     recalls_any_life = False
     """A retract is obeyed whatever life it names."""
     says_what_is_synced = True
@@ -142,6 +163,8 @@ class Scope:
     """Agent id to the host it is born on."""
     route: frozenset[str] | None = None
     """Allowed moves, as ``AB``; None for all."""
+    copied: str = ""
+    """The hosts that are backed up; all, when none is named."""
     floors: bool = False
     checkpoints: bool = False
     hooks: bool = False

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.transfers.exploring import adopting, living, moving, queueing, waiting, wanting
+from tests.transfers.exploring import adopting, living, moving, queueing, restoring, waiting, wanting
 from tests.transfers.exploring.choices import Maker
 from tests.transfers.exploring.deliveries import delivery
-from tests.transfers.exploring.stores import records
+from tests.transfers.exploring.stores import is_held, records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.transfers.exploring.choices import Choice
     from tests.transfers.exploring.scope import Scope
-    from tests.transfers.exploring.world import World
+    from tests.transfers.exploring.world import HostState, World
 
 OF_A_MOVE = [moving.of_a_move]
 """At its source, by what it holds in memory."""
 OF_A_RECORD = [wanting.wills, living.of_a_life, waiting.of_what_waits, queueing.wishes, queueing.taking_up]
-OF_A_HOST = [living.of_a_host, living.floors, adopting.of_adoptions, queueing.of_waits]
+OF_A_HOST = [living.of_a_host, living.floors, adopting.of_adoptions, queueing.of_waits, restoring.of_copies]
+OF_A_HELD_RECORD = [waiting.of_what_waits]
+"""At a host whose store is a copy that nobody has accepted: nothing is woken or moved there."""
 
 
 def steps_at(maker: Maker, name: str) -> Iterator[Choice]:
@@ -28,11 +30,17 @@ def steps_at(maker: Maker, name: str) -> Iterator[Choice]:
     for running in host.moves:
         for of_a_move in OF_A_MOVE:
             yield from of_a_move(maker, name, host, running)
-    for record in records(host.store).values():
-        for of_a_record in OF_A_RECORD:
-            yield from of_a_record(maker, name, host, record)
+    yield from steps_of_records(maker, name, host)
     for of_a_host in OF_A_HOST:
         yield from of_a_host(maker, name, host)
+
+
+def steps_of_records(maker: Maker, name: str, host: HostState) -> Iterator[Choice]:
+    """What can happen to the paglets that a host knows."""
+    kinds = OF_A_HELD_RECORD if is_held(host.store, name) else OF_A_RECORD
+    for record in records(host.store).values():
+        for of_a_record in kinds:
+            yield from of_a_record(maker, name, host, record)
 
 
 def all_steps(world: World, scope: Scope) -> Iterator[Choice]:

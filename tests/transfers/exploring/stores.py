@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
+from paglets.persistence.journal.peers import is_restored
 from paglets.persistence.memory import MemoryTransaction, Snapshot
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ def tables(store: Store) -> MemoryTransaction:
 def records(store: Store) -> dict[str, PagletRecord]:
     """The paglets' records by id, to be read only."""
     return tables(store).paglets
+
+
+def is_held(store: Store, name: str) -> bool:
+    """Whether the host's store is a restored copy that its operator has not accepted."""
+    return is_restored(tables(store), name)
 
 
 def queued(store: Store, agent_id: str) -> tuple[QueuedRecord, ...]:

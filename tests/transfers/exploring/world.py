@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from paglets.runtime.transfers import effects as do
     from paglets.runtime.transfers.source import SourceMove
     from paglets.testing.network.traffic import Traffic
+    from tests.transfers.exploring.copies import Survey
     from tests.transfers.exploring.stores import Store
 
 POSITION = {field: i for i, field in enumerate(Budget._fields)}
@@ -66,6 +67,9 @@ class HostState(NamedTuple):
     ending: frozenset[Life] = frozenset()
     """Children that were told to end and have not yet; they may still try to write."""
     waits: tuple[Waiting, ...] = ()
+    backup: Store | None = None
+    """What was put aside."""
+    survey: Survey | None = None
 
     def is_moving(self, agent_id: str) -> bool:
         """True while a move of that paglet is under way."""

@@ -13,7 +13,7 @@ from tests.transfers.exploring.deliveries import delivery
 from tests.transfers.exploring.explorer import first_hosts
 from tests.transfers.exploring.invariants import at_rest, check_paglet, no_message_lost
 from tests.transfers.exploring.scope import Budget, Scope
-from tests.transfers.exploring.steps import OF_A_HOST, OF_A_MOVE, OF_A_RECORD
+from tests.transfers.exploring.steps import OF_A_HOST, OF_A_MOVE, OF_A_RECORD, steps_of_records
 from tests.transfers.exploring.stores import as_they_are, records
 from tests.transfers.exploring.world import POSITION, BrokenPromiseError
 from tests.transfers.soaking.world import MUCH, WalkedWorld, budget
@@ -132,9 +132,7 @@ class Walk:
         for running in host.moves:
             for of_a_move in OF_A_MOVE:
                 yield from of_a_move(maker, name, host, running)
-        for record in records(host.store).values():
-            for of_a_record in OF_A_RECORD:
-                yield from of_a_record(maker, name, host, record)
+        yield from steps_of_records(maker, name, host)
         for of_a_host in OF_A_HOST:
             if of_a_host is not lives.floors or self._chance.random() < 0.02:
                 yield from of_a_host(maker, name, host)

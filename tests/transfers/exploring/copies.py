@@ -1,0 +1,23 @@
+"""What the host of a restored store hears from others, before its operator accepts the copy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from paglets.core.incarnation import Incarnation
+
+
+class Elsewhere(NamedTuple):
+    """A paglet, as another host says that it has it."""
+
+    agent_id: str
+    host_id: str
+    incarnation: Incarnation
+
+
+class Survey(NamedTuple):
+    """What the host of a restored store has asked others."""
+
+    asked: frozenset[str] = frozenset()
+    found: frozenset[Elsewhere] = frozenset()

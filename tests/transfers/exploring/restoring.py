@@ -1,0 +1,115 @@
+"""A store that is lost and put back as it was once: what the host does until its operator has accepted it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from paglets.persistence.records import Forward, MoveKind, PagletRecord, Phase
+from tests.transfers.exploring.choices import duty, will
+from tests.transfers.exploring.copies import Survey
+from tests.transfers.exploring.living import STORE
+from tests.transfers.exploring.moving import floor_of
+from tests.transfers.exploring.stores import is_held, records, tables
+from tests.transfers.exploring.world import HostState, Life
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.transfers.exploring.choices import Choice, Maker
+    from tests.transfers.exploring.draft import Draft
+
+HERE = {Phase.ACTIVE, Phase.INACTIVE, Phase.PREPARED}
+
+
+def of_copies(maker: Maker, name: str, host: HostState) -> Iterator[Choice]:
+    """The steps of backups, and of hosts whose store is one."""
+    if maker.may("backups") and name in (maker.scope.copied or name):
+        yield will(back_up, name, spend="backups")
+    if host.backup is not None and maker.may("restores"):
+        yield will(restore, name, spend="restores")
+    if not is_held(host.store, name):
+        return
+    for record in records(host.store).values():
+        if record.phase is Phase.ACTIVE and not host.is_moving(record.agent_id):
+            yield duty(park, name, record)
+    survey = host.survey or Survey()
+    missing = [each for each in maker.scope.host_ids if each != name and each not in survey.asked]
+    for other in missing:
+        yield duty(look, name, other)
+    if not missing or not maker.rules.asks_everybody:
+        yield duty(accept, name)
+
+
+def back_up(draft: Draft, name: str) -> str:
+    draft.put(name, backup=draft.host(name).store)
+    return f"{name} is backed up"
+
+
+def restore(draft: Draft, name: str) -> str:
+    """The host dies with its disk; another one starts on what the backup holds, all of it parked."""
+    host = draft.host(name)
+    assert host.backup is not None
+    lost = host.store
+    draft.stop(name)
+    # An envelope is a stream to one process, and is not sent again; answers and questions may come late all the same.
+    draft.severed = name
+    draft.put(name, store=host.backup, backup=None)
+    draft.commit(name, "mark_restored", name, *STORE)
+    for record in list(records(draft.host(name).store).values()):
+        if record.phase is Phase.ACTIVE and draft.rules.parks_copies:
+            draft.commit(name, "park", record.agent_id, at=0.0)
+    draft.note("restored", name)
+    found = records(draft.host(name).store)
+    for agent_id, record in records(lost).items():
+        if record.phase in HERE and (
+            agent_id not in found or found[agent_id].incarnation != record.incarnation
+        ):
+            draft.note("gone", agent_id)  # its one copy may have been on that disk
+    kept = tables(draft.host(name).store).queues
+    for agent_id, waiting in tables(lost).queues.items():
+        still = {message.message_id for message in kept.get(agent_id, ())}
+        for message in waiting:
+            if message.message_id not in still:
+                draft.note("handled", agent_id, message.message_id)
+    return f"{name} loses its disk, and is put back from its backup"
+
+
+def park(draft: Draft, name: str, record: PagletRecord) -> str:
+    draft.commit(name, "park", record.agent_id, at=0.0)
+    draft.end_child(name, Life(record.agent_id, record.incarnation))
+    return f"{name} parks {record.agent_id}, as its store was restored"
+
+
+def look(draft: Draft, name: str, other: str) -> str:
+    """Greet another host, with floors both ways, and ask what it has."""
+    survey = draft.host(name).survey or Survey()
+    if draft.rules.floors_before_looks:
+        draft.commit(other, "note_floor", name, floor_of(draft.scope, draft.host(name), name, other))
+        draft.commit(name, "note_floor", other, floor_of(draft.scope, draft.host(other), other, name))
+    found = set(survey.found)
+    for record in records(draft.host(other).store).values():
+        place = draft.rules.told(record, other)
+        if place is not None and place.host_id != name:
+            found.add(place)
+    draft.put(name, survey=Survey(survey.asked | {other}, frozenset(found)))
+    return f"{name} asks {other} what it has"
+
+
+def accept(draft: Draft, name: str) -> str:
+    """Give up what is elsewhere in a later life, and go on."""
+    survey = draft.host(name).survey or Survey()
+    for record in list(records(draft.host(name).store).values()):
+        outgoing = record.outgoing
+        if record.phase not in {Phase.INACTIVE, Phase.PREPARED}:
+            continue
+        if outgoing is not None and outgoing.kind is MoveKind.CLONE:
+            continue
+        lives = [each for each in survey.found if each.agent_id == record.agent_id]
+        latest = max(lives, key=lambda each: each.incarnation, default=None)
+        if latest is not None and latest.incarnation > record.incarnation and draft.rules.gives_way:
+            forward = Forward(latest.host_id, "", "", latest.incarnation, 0.0)
+            draft.commit(name, "give_way", record.agent_id, record.incarnation, forward, at=0.0)
+    draft.commit(name, "accept", name)
+    draft.put(name, survey=None)
+    draft.take_up(name)
+    return f"{name}'s operator accepts the copy"

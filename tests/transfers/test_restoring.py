@@ -1,0 +1,103 @@
+"""A store that is put back from a backup, both at every point: no copy counts twice once it is accepted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.transfers.exploring.explorer import explore
+from tests.transfers.exploring.scope import Budget, Rules, Scope, told
+
+if TYPE_CHECKING:
+    from paglets.persistence.records import PagletRecord
+
+CHAIN = frozenset({"AB", "BC"})
+ONE = Scope(Budget(moves=1, backups=1, restores=1), floors=True, settles=False)
+THERE_AND_BACK = replace(ONE, budget=Budget(moves=2, backups=1, restores=1))
+ONWARD = replace(THERE_AND_BACK, hosts="A B C", route=CHAIN, copied="A")
+
+WORLDS = {
+    "a move": ONE,
+    "a clone": replace(ONE, budget=Budget(clones=1, backups=1, restores=1)),
+    "a parked paglet": replace(ONE, budget=Budget(moves=1, parks=1, backups=1, restores=1), copied="A"),
+    "a move to the host it is on": replace(ONE, budget=Budget(here=1, backups=1, restores=1)),
+}
+LARGER = {
+    "a move and a crash": replace(ONE, budget=Budget(moves=1, backups=1, restores=1, crashes=1)),
+    "there and back": THERE_AND_BACK,
+    "onward": ONWARD,
+}
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_no_history_with_a_restored_store_doubles_a_paglet(name: str) -> None:
+    findings = explore(WORLDS[name])
+    assert not findings.violation, str(findings)
+    assert findings.states > 50
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", LARGER)
+def test_no_longer_history_with_a_restored_store_doubles_a_paglet(name: str) -> None:
+    findings = explore(LARGER[name])
+    assert not findings.violation, str(findings)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_what_the_lost_life_took_in_and_sent_on_is_doubled_as_decision_12_says() -> None:
+    """Its source is in doubt, and nothing that the restored host still knows tells that it had come."""
+    findings = explore(replace(ONWARD, copied="B"))
+    assert findings.violation.startswith("I1"), str(findings)
+    assert any("answers A/1: fenced" in step for step in findings.history)
+
+
+class NothingParked(Rules):
+    """What the store says is running is not parked."""
+
+    parks_copies = False
+
+
+class NobodyAsked(Rules):
+    """A copy is accepted without asking the others."""
+
+    asks_everybody = False
+
+
+class NothingGivenUp(Rules):
+    """What lives on elsewhere is set going all the same."""
+
+    gives_way = False
+
+
+class FloorsNotTold(Rules):
+    """Others say what they have before they know that what is still on its way to them does not count."""
+
+    floors_before_looks = False
+
+
+class WhatHasLeftNotTold(Rules):
+    """A host says only what it has, not what has moved on from it."""
+
+    @staticmethod
+    def told(record: PagletRecord, host_id: str) -> Any:
+        return None if record.forward else told(record, host_id)
+
+
+@pytest.mark.parametrize(
+    "rules", [NothingParked, NobodyAsked, NothingGivenUp, FloorsNotTold], ids=lambda rules: rules.__name__
+)
+def test_without_the_clause_a_paglet_is_doubled(rules: type[Rules]) -> None:
+    findings = explore(replace(ONE, rules=rules))
+    assert findings.violation.startswith("I1"), str(findings)
+    assert findings.history
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_without_what_has_left_a_paglet_is_doubled_that_moves_while_hosts_are_asked() -> None:
+    findings = explore(replace(ONWARD, rules=WhatHasLeftNotTold))
+    assert findings.violation.startswith("I1"), str(findings)
