@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ROOT := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 
-.PHONY: demo demo-binary test test-all bench bench-quick lint format docs binary smoke lock clean
+.PHONY: demo demo-binary test test-all faults faults-full bench bench-quick lint format docs binary smoke lock clean
 
 # The runtime environment is enough for the demo; the development one holds it too.
 $(VENV)/.runtime: requirements/runtime.lock pyproject.toml
@@ -39,6 +39,13 @@ bench-quick: binary
 
 test-all: $(VENV)/.dev
 	$(BIN)/python -X dev -m pytest -n 2
+
+# Kills, stops and cuts off real hosts while paglets move, then counts; the ledger is in build/faults.
+faults: $(VENV)/.dev
+	$(BIN)/python -m tests.faults.laboratory
+
+faults-full: $(VENV)/.dev
+	$(BIN)/python -m tests.faults.laboratory --full
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

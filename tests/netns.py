@@ -77,6 +77,27 @@ class Device:
         """And has it again."""
         _ip("-n", self._switch, "link", "set", self._port, "up")
 
+    def set_neighbour(self, address: str, hardware: str) -> None:
+        """Send what is meant for that address to that hardware address, whoever has it."""
+        _ip(
+            "-n",
+            self.namespace,
+            "neigh",
+            "replace",
+            address,
+            "lladdr",
+            hardware,
+            "dev",
+            "eth0",
+            "nud",
+            "permanent",
+        )
+
+    def forget_neighbour(self, address: str) -> None:
+        """Look for that address on the network again."""
+        with contextlib.suppress(RuntimeError):
+            _ip("-n", self.namespace, "neigh", "del", address, "dev", "eth0")
+
     def add_address(self, address: str) -> None:
         """Give the interface another address, ``A.B.C.D/N``."""
         _ip("-n", self.namespace, "addr", "add", address, "dev", "eth0")
