@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.settings import ApplianceSettings
+    from paglets.core.context_events import ContextEvent
     from paglets.remote.discovery import Discovery
     from paglets.runtime.host import Host
     from paglets.runtime.launchers.zygote import Zygote
@@ -34,7 +35,8 @@ _LOOK_AGAIN = 0.02
 def run(settings: ApplianceSettings) -> int:
     """Run a host with these settings until SIGTERM or SIGINT; the exit code.
 
-    0: stopped cleanly, its active paglets parked until the next start. 1: it could not start; why is logged.
+    0: stopped cleanly, its active paglets parked until the next start. 1: it could not start, or a write to its
+    store failed half-way and only a new start tells what the disk holds; why is logged.
     """
     notifier = Notifier.from_environment()
     zygote = fork_zygote()
@@ -46,20 +48,47 @@ def run(settings: ApplianceSettings) -> int:
             zygote.close()
             return 1
         try:
+            failure = StoreFailure(signals.stop)
+            host.add_listener(failure.heard)
             if _wait_ready(host, signals):
-                settings.announce(host.status())
-                notifier.ready(f"host {host.name} at {host.address}")
-                logger.info(
-                    "ready", extra={"host": host.name, "address": host.address, "host_id": host.host_id}
-                )
+                _announce(host, settings, notifier)
             while not signals.wait(notifier.watchdog_seconds):
                 host.status()  # asks the loop, so that a host that hangs is not reported as well
                 notifier.watchdog()
-            logger.info("stopping", extra={"signal": signals.received})
+            logger.info("stopping", extra={"signal": signals.received, "error": failure.why})
         finally:
             notifier.stopping()
             host.shutdown()
-    return 0
+    return 1 if failure.why and not signals.received else 0
+
+
+class StoreFailure:
+    """Ends a host whose store failed half-way in a write, so that its service manager starts it anew.
+
+    Not when nothing had been written since its start: then the next one would end in the same way, and the host
+    stays to tell what is the matter.
+    """
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self.why = ""
+
+    def heard(self, event: ContextEvent) -> None:
+        """An event of the host; on its listeners' thread."""
+        if event.kind == "store-fault" and event.data.get("what") == "failed" and event.data["has_written"]:
+            self.why = event.error or "the store failed"
+            self._stop()
+
+
+def _announce(host: Host, settings: ApplianceSettings, notifier: Notifier) -> None:
+    status = host.status()
+    settings.announce(status)
+    problem = f"; {status['degraded']}" if status["degraded"] else ""
+    notifier.ready(f"host {host.name} at {host.address}{problem}")
+    logger.info(
+        "ready" if status["ready"] else "up, but not ready",
+        extra={"host": host.name, "address": host.address, "host_id": host.host_id, "problem": problem[2:]},
+    )
 
 
 def _start(settings: ApplianceSettings, zygote: Zygote) -> Host:
@@ -98,8 +127,11 @@ def _start(settings: ApplianceSettings, zygote: Zygote) -> Host:
 
 
 def _wait_ready(host: Host, signals: StopSignals) -> bool:
-    """Wait until the paglets of its last life are back, which is bounded; False when it is to stop before."""
-    while not host.status()["ready"]:
+    """Wait until the paglets of its last life are back, which is bounded; False when it is to stop before.
+
+    One whose store cannot be written is not waited for.
+    """
+    while not ((status := host.status())["ready"] or (status["open"] and status["degraded"])):
         if signals.wait(_LOOK_AGAIN):
             return False
     return True

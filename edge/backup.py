@@ -40,8 +40,10 @@ def back_up_stopped(data_dir: Path, target: Path) -> Manifest:
     """Write a backup of a host that does not run; ``StoreInUseError`` when it does after all."""
     key = HostKey.load(data_dir / KEY_MEMBER)
     with (
-        Store(data_dir / _STORE) as store,
-        tempfile.TemporaryDirectory(dir=data_dir, prefix="backup-") as place,
+        Store(data_dir / _STORE, read_only=True) as store,
+        tempfile.TemporaryDirectory(
+            dir=data_dir if store.failed is None else None, prefix="backup-"
+        ) as place,
     ):
         copy = Path(place) / "store.lmdb"
         store.copy_to(copy)

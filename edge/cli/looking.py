@@ -36,8 +36,8 @@ def status(ctx: typer.Context, *, as_json: options.AsJson = False, data_dir: opt
         "data": facts.get("data_dir"),
         "paglets": _counts(facts),
         "draining": "yes: `paglets drain --undo` ends it" if facts.get("draining") else None,
-        "problem": facts.get("restored"),
         "under pressure": _pressure(facts),
+        "problem": "; ".join(filter(None, (facts.get("restored"), facts.get("degraded")))),
     }
     out.pairs((key.replace("_", " "), value) for key, value in shown.items())
 
@@ -160,8 +160,11 @@ def _answered(
 
 
 def _note(seen: dict[str, Any]) -> str:
-    shut = (word for word in ("draining", "restored") if seen["properties"].get(word) is True)
-    return seen.get("error", "") or ", ".join(shut)
+    properties = seen["properties"]
+    notes = [word for word in ("draining", "restored") if properties.get(word) is True]
+    if isinstance(store := properties.get("degraded"), str):
+        notes.append(f"store {store}")
+    return seen.get("error", "") or ", ".join(notes)
 
 
 def _counts(facts: dict[str, Any]) -> str:

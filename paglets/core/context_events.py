@@ -51,6 +51,8 @@ class EventKind(StrEnum):
     PEER_LEFT = "peer-left"
     PEER_FAILED = "peer-failed"
     SECURITY = "security"
+    STORE_FAULT = "store-fault"
+    STORE_RECOVERED = "store-recovered"
     EVENT_LISTENER_FAILED = "event-listener-failed"
 
 

@@ -42,6 +42,7 @@ class DamageLog:
         self._lock = threading.Lock()
         self._found: dict[tuple[str, bytes], Damage] = {}
         self._listeners: list[Callable[[Damage], None]] = []
+        self._unmoved: list[Damage] = []
 
     def listen(self, *listeners: Callable[[Damage], None] | None) -> None:
         """Have these called with each newly found record, on the thread that found it."""
@@ -66,8 +67,15 @@ class DamageLog:
             "something in the store is damaged, and goes into quarantine",
             extra={"table": damage.table, "key": damage.shown_key, "reason": damage.reason},
         )
+        if not self._listeners:
+            self._unmoved.append(damage)
         for listener in self._listeners:
             listener(damage)
+
+    def unmoved(self) -> list[Damage]:
+        """What was reported before anybody listened."""
+        found, self._unmoved = self._unmoved, []
+        return [damage for damage in found if self.blocks(damage.table, damage.key)]
 
     def forget(self, damage: Damage) -> None:
         """Drop a record that an operator has dealt with."""

@@ -58,13 +58,14 @@ class DirectoryLock:
     """
 
     def __init__(self, path: Path) -> None:
-        self._writable = True
+        self.writable = True
+        """Whether the disk lets the file be written."""
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             if error.errno not in {errno.EROFS, errno.EACCES}:
                 raise
-            self._writable = False
+            self.writable = False
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._held = True
         holder = os.read(self._descriptor, 32).decode("ascii", "replace").strip()
@@ -91,7 +92,7 @@ class DirectoryLock:
 
     def _write(self, holder: str) -> None:
         """In its place; what cannot be written costs a look at the structure, or the lack of one, and no start."""
-        if not self._writable:
+        if not self.writable:
             return
         try:
             os.lseek(self._descriptor, 0, os.SEEK_SET)

@@ -82,12 +82,17 @@ def _explain(error: Exception, path: Path) -> tuple[type[StoreError], str]:
         return StoreFullError, _FULL_SENTENCE
     if code in _READ_ONLY or isinstance(error, lmdb.ReadonlyError):
         return StoreReadOnlyError, (
-            f"cannot be written ({error}); check the owner and mode of its files, "
-            "and that the file system is mounted for writing"
+            f"cannot be written ({_reason(error)}); check the owner and mode of its files, and that the file "
+            "system is mounted for writing, and start the host again"
         )
     if isinstance(error, _DAMAGED):
         return StoreDamagedError, f"is damaged ({error}); {_REPLACE}"
-    return StoreError, f"failed: {error}; check the disk and the system's log"
+    return StoreError, f"failed: {_reason(error)}; check the disk and the system's log"
+
+
+def _reason(error: Exception) -> str:
+    """What the system says, without the number and the name of the file."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def _is_full(path: Path) -> bool:

@@ -24,6 +24,10 @@ class Quarantine:
         self._damage = opened.damage
         self._writer = writer
         self._damage.listen(self._move, on_damage)
+        for damage in self._damage.unmoved():  # found while the store was opened
+            self._move(damage)
+            if on_damage is not None:
+                on_damage(damage)
 
     async def forget(self, damage: Damage) -> None:
         """Delete a record from quarantine, and let its key be used again."""

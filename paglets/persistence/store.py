@@ -51,7 +51,8 @@ class Store:
 
     ``commit`` and ``read`` are for tasks on a loop, ``commit_sync`` and ``read_sync`` for other threads.
     ``on_damage`` is called once for every record found damaged, from whichever thread found it. ``fault`` is
-    for tests: called around each commit, it may raise or block.
+    for tests: called around each commit, it may raise or block. ``read_only``: a store on a disk that cannot be
+    written is opened all the same; every write raises ``StoreReadOnlyError`` then, and ``failed`` says why.
     """
 
     def __init__(
@@ -61,10 +62,11 @@ class Store:
         settings: StoreSettings = _DEFAULTS,
         on_damage: Callable[[Damage], None] | None = None,
         fault: Callable[[CommitStep], None] | None = None,
+        read_only: bool = False,
     ) -> None:
         self.directory = directory
         self.settings = settings
-        self._opened = open_store(directory, settings)
+        self._opened = open_store(directory, settings, read_only=read_only)
         self.store_id = self._opened.store_id
         """Random, made when the store was created; a restored copy has it too."""
         self._closed = False
@@ -205,6 +207,31 @@ class Store:
         return await self._readers.run(read_all)
 
     # --- state of the store ------------------------------------------------------------------------------
+
+    @property
+    def failed(self) -> StoreError | None:
+        """Why nothing can be written until the store is opened again, if so."""
+        return self._writer.failed
+
+    @property
+    def trouble(self) -> StoreError | None:
+        """What the last write failed with, if none has succeeded since."""
+        return self._writer.failed or self._writer.trouble.error
+
+    @property
+    def has_written(self) -> bool:
+        """Whether a commit has succeeded since the store was opened."""
+        return self._writer.commit_number > self._opened.commit_number
+
+    def listen(
+        self, on_damage: Callable[[Damage], None], on_trouble: Callable[[StoreError | None], None]
+    ) -> None:
+        """Have these called with what is found damaged, and when writes begin to fail or succeed again (None).
+
+        From whichever thread found it, and the writer's.
+        """
+        self._opened.damage.listen(on_damage)
+        self._writer.trouble.listeners.append(on_trouble)
 
     @property
     def damaged(self) -> list[Damage]:

@@ -21,6 +21,7 @@ MAX_ID_BYTES = 256
 """UTF-8 length of ids used in keys; LMDB's keys end at 511 bytes."""
 
 _CHECKSUM = 4
+_MISMATCH = "its checksum does not match"
 
 
 def id_key(text: str) -> bytes:
@@ -39,6 +40,10 @@ def number_key(number: int) -> bytes:
 def seal(key: bytes, body: bytes) -> bytes:
     """Put the checksum of key and body before the body."""
     return crc32(body, crc32(key)).to_bytes(_CHECKSUM, "little") + body
+
+
+def _is_sound(key: bytes, raw: bytes) -> bool:
+    return crc32(raw[_CHECKSUM:], crc32(key)).to_bytes(_CHECKSUM, "little") == raw[:_CHECKSUM]
 
 
 class Table(Generic[ValueT]):
@@ -107,6 +112,13 @@ class Table(Generic[ValueT]):
                 else:
                     yield key, value
 
+    def look_at_all(self, txn: lmdb.Transaction[bytes]) -> None:
+        """Report every record that does not have its checksum."""
+        with txn.cursor(self.db) as cursor:
+            for key, raw in cursor.iternext():
+                if not _is_sound(key, raw):
+                    self._damage.report(Damage(self.name, key, _MISMATCH))
+
     def keys(self, txn: lmdb.Transaction[bytes], prefix: bytes = b"") -> list[bytes]:
         """All keys that have the prefix, in order."""
         found: list[bytes] = []
@@ -120,8 +132,8 @@ class Table(Generic[ValueT]):
 
     def _open(self, key: bytes, raw: bytes) -> ValueT | Damage:
         body = raw[_CHECKSUM:]
-        if crc32(body, crc32(key)).to_bytes(_CHECKSUM, "little") != raw[:_CHECKSUM]:
-            return Damage(self.name, key, "its checksum does not match")
+        if not _is_sound(key, raw):
+            return Damage(self.name, key, _MISMATCH)
         try:
             return self._decode(body)
         except msgspec.DecodeError as error:

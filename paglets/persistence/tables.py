@@ -150,6 +150,11 @@ class Tables:
         self.quarantine = environment.open_db(b"quarantine", txn)
         """Reason and bytes as they were found, by table NUL key."""
 
+    def look_at_all(self, txn: lmdb.Transaction[bytes]) -> None:
+        """Report every record that does not have its checksum: one whose key has changed is missed by nobody else."""
+        for table in self._by_name.values():
+            table.look_at_all(txn)
+
     def remember_quarantined(self, txn: lmdb.Transaction[bytes], damage: DamageLog) -> None:
         """Tell the damage log what earlier starts put into quarantine."""
         with txn.cursor(self.quarantine) as cursor:

@@ -15,6 +15,7 @@ from paglets.persistence.errors import StoreBusyError, StoreClosedError, StoreEr
 from paglets.persistence.jobs import Job, ThreadJob, settle_all
 from paglets.persistence.lmdb_errors import translate
 from paglets.persistence.lmdb_transaction import LmdbTransaction
+from paglets.persistence.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,8 +48,9 @@ class GroupCommitWriter:
         """Bulk jobs, and uploads to sweep, in the order they were asked for."""
         self._bulk_waiting = 0
         self._closing = False
-        self.failed: StoreError | None = None
+        self.failed: StoreError | None = opened.unwritable
         """Why nothing can be written any more, if so."""
+        self.trouble = Trouble()
         self.commit_number = opened.commit_number
         """Of the last synced commit."""
         self._thread = threading.Thread(target=self._work, name="paglets-store-writer", daemon=True)
@@ -74,6 +76,8 @@ class GroupCommitWriter:
 
     def sweep(self, upload: int) -> None:
         """Have the chunks of an upload deleted, if no blob was made of it, behind what waits already."""
+        if self.failed is not None:
+            return  # the next start does it
         with self._wakeup:
             self._background.append(upload)
             self._wakeup.notify()
@@ -168,6 +172,7 @@ class GroupCommitWriter:
             txn.abort()
             raise
         self.commit_number = number
+        self.trouble.over()
         self._inject(CommitStep.AFTER)
         return [upload for view in written for upload in view.condemned]
 
@@ -191,6 +196,7 @@ class GroupCommitWriter:
     def _succeeded(self, job: Job) -> bool:
         if isinstance(job.error, lmdb.Error):
             job.error = translate(job.error, self._opened.directory)
+            self.trouble.note(job.error)
         return job.error is None
 
     def _inject(self, step: CommitStep) -> None:
@@ -210,6 +216,7 @@ class GroupCommitWriter:
                     f"a write to the store in {directory} failed half-way ({error}, {panic}); "
                     "check the disk, and start the host again"
                 )
+        self.trouble.note(translate(self.failed or error, directory))
         for job in batch:
             if job.error is None:
                 job.error = translate(self.failed or error, directory)

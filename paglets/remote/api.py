@@ -36,7 +36,7 @@ class NoParams(Params, frozen=True):
 # --- the host itself -------------------------------------------------------------------------------------
 
 HOST_STATUS = "host.status"
-"""``NoParams`` -> object: ``name host_id mesh_id address version ready`` and more. Never waits."""
+"""``NoParams`` -> object: ``name host_id mesh_id address version ready`` and more. Waits a second at most."""
 HOST_HEALTH = "host.health"
 """``NoParams`` -> object: ``Host.health()``."""
 HOSTS_LIST = "hosts.list"

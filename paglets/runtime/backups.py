@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,8 +14,6 @@ import msgspec
 from paglets.persistence.backup import Manifest, new_manifest, write_backup
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from paglets.persistence.store import Store
     from paglets.runtime.files.places import FilePlaces
     from paglets.runtime.here import Here
@@ -50,7 +50,7 @@ class Backups:
 
     async def _make(self) -> dict[str, Any]:
         async with self._one:
-            directory = self._data_dir / _DIRECTORY / secrets.token_hex(8)
+            directory = self._place()
             held: set[str] = set()
             try:
                 await self._hold(held)
@@ -66,6 +66,13 @@ class Backups:
                 self._files.tidy()
         shown = msgspec.to_builtins(manifest)
         return {**shown, "files": len(manifest.files), "path": str(directory / "backup.tar")}
+
+    def _place(self) -> Path:
+        """In the data directory, or, when its disk cannot be written, elsewhere: just then a backup is wanted."""
+        name = secrets.token_hex(8)
+        if self._store.failed is None:
+            return self._data_dir / _DIRECTORY / name
+        return Path(tempfile.gettempdir()) / f"paglets-backup-{name}"
 
     async def _hold(self, held: set[str]) -> None:
         for place in await self._store.read(lambda tx: tx.file_places()) - held:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from paglets.core.deactivation import DeactivationRequest
 from paglets.core.errors import PagletError
 from paglets.persistence.agenda import Matter
+from paglets.persistence.errors import StoreError
 from paglets.persistence.journal.counters import open_transfers
 from paglets.remote.discovery import Advertisement
 from paglets.runtime.adoption.room import AdoptionRoom
@@ -64,6 +64,9 @@ class HostCore:
         )
         self.neighbours.greetings.on_floor = self.population.arriving_files.settled_below
         self._recovery: asyncio.Task[None] | None = None
+        self._missed: set[str] = set()
+        """Paglets that could not be brought back, as the store took no writes."""
+        self.ground.health.on_sound = self._store_is_sound
         self.population.restored.on_accepted = self._accepted
         self.ground.gate.on_held = self.population.restored.hold
 
@@ -84,10 +87,13 @@ class HostCore:
             self.ground.open_transfers.reopen(transfer_id, target)
         self.population.duties.hold_open(await self.ground.store.read(lambda tx: tx.abandoned()))
         await self.ground.means.launcher.start()
-        if not self.ground.gate.held:
+        if not self.ground.gate.held and not self.ground.gate.read_only:
             await self.outbox_room.take_up()
         await self.doors.listener.start(settings.bind, settings.port, socket_path=settings.socket_path)
         await self.refresh_addresses()
+        if self.ground.gate.read_only:
+            self._opened_to_be_looked_at()
+            return
         self._recovery = asyncio.create_task(self._take_up(interrupted), name="recovery")
         if settings.mesh:
             await self.neighbours.mesh.start(self._advertisement(), peers=settings.peers)
@@ -95,9 +101,16 @@ class HostCore:
         self._artifact_sweeper.start()
         self.ground.status.open = True
         self.ground.events.emit("context-start")
+        self.ground.health.start()
         self.services.start()
         if not interrupted.running and not interrupted.sleeping:
             self.ground.status.recovered = True  # there is no process to wait for
+
+    def _opened_to_be_looked_at(self) -> None:
+        """The disk cannot be written: nothing is begun, and no other host is told that this one is there."""
+        self.ground.status.open = self.ground.status.recovered = True
+        self.ground.events.emit("context-start", error=self.ground.health.problem)
+        self.ground.health.start()
 
     async def _interrupted(self) -> _Interrupted:
         """What the last life left unfinished; of a restored one only its services, the rest is parked."""
@@ -121,6 +134,8 @@ class HostCore:
 
     def _clean_up(self) -> None:
         end_orphans(self.ground.life_file)
+        if self.ground.gate.read_only:
+            return
         self.ground.work_dirs.clear_all()
         self.ground.backups.clear()
 
@@ -170,6 +185,8 @@ class HostCore:
                 for error in errors:
                     if isinstance(error, Exception):
                         logger.error("a paglet could not be brought back", exc_info=error)
+            results = zip((*interrupted.running, *interrupted.sleeping), await coming, strict=True)
+            self._missed |= {agent_id for agent_id, error in results if isinstance(error, StoreError)}
         finally:
             patience.cancel()
         await self.services.retire()
@@ -185,8 +202,24 @@ class HostCore:
                 self.population.wakeups.note(record)
 
     async def _wake(self, agent_id: str) -> None:
-        with suppress(PagletError):  # shown by its record
+        try:
             await self.population.lifecycle.activate(agent_id)
+        except StoreError:
+            raise
+        except PagletError:
+            return  # shown by its record
+
+    def _store_is_sound(self) -> None:
+        """What could not be brought back while the store took no writes is brought back now."""
+        if self._missed and self._recovery is not None and self._recovery.done():
+            self._recovery = asyncio.create_task(self._bring_back_missed(), name="recovery")
+
+    async def _bring_back_missed(self) -> None:
+        missed, self._missed = self._missed, set()
+        found = await self.ground.store.read(_interrupted)
+        running = [each for each in found.running if each in missed]
+        sleeping = [each for each in found.sleeping if each in missed]
+        await self._take_up(_Interrupted([], running, sleeping, []))
 
     async def stop(self, *, deactivate: bool = False) -> None:
         """Close the doors and end every process; with ``deactivate`` the paglets are parked first. Bounded."""
@@ -194,6 +227,7 @@ class HostCore:
             await self._park_all()
         self.ground.status.open = False
         self.ground.events.emit("context-stop")
+        await self.ground.health.aclose()
         await self._forgetter.aclose()
         await self._artifact_sweeper.aclose()
         await self.ground.backups.aclose()

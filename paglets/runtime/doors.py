@@ -73,6 +73,7 @@ class Doors:
             restored=population.restored,
             leaving=population.leaving_files,
             dispatches=outbox.dispatches,
+            health=ground.health,
         )
         between = MeshOperations(
             greetings=neighbours.greetings,

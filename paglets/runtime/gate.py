@@ -51,6 +51,8 @@ class Gate:
             self.held = _restored(
                 "it was put back from a backup, or another host has seen it further than it is"
             )
+        self.read_only = str(store.failed) if store.failed is not None else ""
+        """Why nothing changes here at all: the store was opened on a disk that cannot be written; else empty."""
         self.on_held: Callable[[], None] = _nothing
         """Told when the host is held while it runs."""
 
@@ -61,6 +63,8 @@ class Gate:
 
     def refusal(self) -> str:
         """Why nothing is let in; empty when it is."""
+        if self.read_only:
+            return f"host {self._name} can only be looked at: {self.read_only}"
         if self.held:
             return f"host {self._name} takes no paglets: {self.held}"
         if self.order is None:
@@ -77,6 +81,8 @@ class Gate:
 
     def check_held(self) -> None:
         """``LifecycleError`` when what is here has to stay parked here."""
+        if self.read_only:
+            raise LifecycleError(f"host {self._name} can only be looked at: {self.read_only}")
         if self.held:
             raise LifecycleError(f"paglets of host {self._name} stay parked: {self.held}")
 

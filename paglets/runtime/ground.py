@@ -16,6 +16,7 @@ from paglets.runtime.pressure import Pressure
 from paglets.runtime.residents import Residents
 from paglets.runtime.states import States
 from paglets.runtime.status import Status
+from paglets.runtime.store_health import StoreHealth
 from paglets.runtime.transfers.open_ids import OpenTransfers
 from paglets.runtime.views import Views
 from paglets.runtime.work_dirs import WorkDirs
@@ -65,6 +66,7 @@ class Ground:
         self.residents = Residents(
             settings.limits.active_paglets, settings.limits.mailbox_messages, settings.limits.waiting_bytes
         )
+        self.health = StoreHealth(store, self.events)
         self.views = Views(residents=self.residents, store=store, here=self.here)
         self.states = States(store)
         self.work_dirs = WorkDirs(settings.data_dir / "work")
@@ -86,4 +88,5 @@ class Ground:
             version=means.version,
             gate=self.gate,
             pressure=self.pressure,
+            health=self.health,
         )

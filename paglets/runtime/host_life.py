@@ -206,4 +206,4 @@ def _open_store(data_dir: Path) -> Store:
         raise HostError(
             f"the data directory {data_dir} cannot be made: {error.strerror}; choose another one"
         ) from error
-    return Store(data_dir / "store")
+    return Store(data_dir / "store", read_only=True)

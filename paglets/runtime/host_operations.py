@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from paglets.runtime.outputs import Outputs
     from paglets.runtime.restored import Restored
     from paglets.runtime.status import Status
+    from paglets.runtime.store_health import StoreHealth
     from paglets.runtime.transfers.arrivals import Arrivals
     from paglets.runtime.transfers.mover import Mover
 
@@ -56,6 +57,7 @@ class HostOperations:
         restored: Restored,
         leaving: LeavingFiles,
         dispatches: QueuedDispatches,
+        health: StoreHealth,
     ) -> None:
         self._status = status
         self._mesh = mesh
@@ -70,6 +72,7 @@ class HostOperations:
         self._restored = restored
         self._leaving = leaving
         self._dispatches = dispatches
+        self._health = health
 
     def entries(self) -> dict[str, Entry]:
         """The operations by name."""
@@ -99,6 +102,7 @@ class HostOperations:
 
     async def status(self, _caller: Caller, _params: api.NoParams) -> Any:
         """Who and how this host is."""
+        await self._health.look()
         return self._status.status()
 
     async def health(self, _caller: Caller, _params: api.NoParams) -> Any:

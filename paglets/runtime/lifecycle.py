@@ -140,7 +140,7 @@ class Lifecycle:
             raise LifecycleError(
                 f"paglet {record.agent_id} is {record.phase.value} here; it cannot be activated"
             )
-        if not record.host_scoped:
+        if not record.host_scoped or self._gate.read_only:
             self._gate.check_held()
         with self._residents.place(record.agent_id):
             return await self._revive(record, record.state, reason)

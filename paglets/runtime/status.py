@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from paglets.remote.members import HostFacts
 from paglets.runtime.gate import DRAINING, RESTORED
+from paglets.runtime.store_health import DEGRADED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from paglets.runtime.here import Here
     from paglets.runtime.pressure import Pressure
     from paglets.runtime.settings import HostSettings
+    from paglets.runtime.store_health import StoreHealth
     from paglets.runtime.views import Views
 
 CAPABILITIES = (
@@ -44,6 +46,7 @@ class Status:
         version: str,
         gate: Gate,
         pressure: Pressure,
+        health: StoreHealth,
     ) -> None:
         self._here = here
         self._settings = settings
@@ -53,6 +56,7 @@ class Status:
         self._version = version
         self._gate = gate
         self._pressure = pressure
+        self._health = health
         self._started = time.time()
         self.open = False
         """Whether others can call."""
@@ -67,9 +71,10 @@ class Status:
     def ready(self) -> bool:
         """Whether the doors are open and what was interrupted has been taken up again.
 
-        A move that is in doubt and a paglet whose first hook takes long do not keep a host from being ready.
+        A move that is in doubt and a paglet whose first hook takes long do not keep a host from being ready; a
+        store that cannot be written does.
         """
-        return self.open and self.recovered
+        return self.open and self.recovered and self._health.writable
 
     @property
     def restored(self) -> str:
@@ -91,6 +96,7 @@ class Status:
             "version": self._version,
             "code_version": self._here.code_version,
             "ready": self.ready,
+            "open": self.open,
             "started_at": self._started,
             "data_dir": str(self._settings.data_dir),
             "store_id": self._store.store_id,
@@ -99,6 +105,8 @@ class Status:
             "inactive_count": self._views.inactive_count(),
             "failed_count": self._views.failed_count(),
             "damaged_records": len(self._store.damaged),
+            "store": self._health.status(),
+            "degraded": self._health.problem,
             "refused_strangers": self.refused(),
             "restored": self.restored,
             "draining": self._gate.order is not None,
@@ -114,6 +122,7 @@ class Status:
             "inactive_count": self._views.inactive_count(),
             "failed_count": self._views.failed_count(),
             "code_version": self._here.code_version,
+            "store": self._health.word,
             "capabilities": [each for each in CAPABILITIES if not self._gate.refusal() or each not in _SHUT],
             "tags": list(self._settings.tags),
             "properties": dict(self._properties),
@@ -140,4 +149,6 @@ class Status:
             told[DRAINING] = True
         if self._gate.held:
             told[RESTORED] = True
+        if self._health.word != "ok":
+            told[DEGRADED] = self._health.word
         return told

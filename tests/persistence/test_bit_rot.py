@@ -44,6 +44,7 @@ def test_a_flipped_bit_is_found_or_changes_nothing(tmp_path: Path, kind: str) ->
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", ["head", "page-head", "anywhere"])
 @pytest.mark.parametrize("seed", [4, 5])
 def test_thousands_of_flipped_bits_are_found_or_change_nothing(tmp_path: Path, kind: str, seed: int) -> None:

@@ -7,6 +7,7 @@ there is nothing to write down, nothing to go stale, and no recycled process id 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -32,7 +33,7 @@ _BSD = "qqihh"
 def hold_life(path: str) -> None:
     """Hold the lock on the life file until this process ends; nothing for an empty path."""
     if path:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = _open(path)
         fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
@@ -43,7 +44,7 @@ def end_orphans(path: Path | str, *, timeout: float = 5.0) -> list[int]:
     most ``timeout`` seconds; ``HostError`` when a process is still there then.
     """
     ended: list[int] = []
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _open(path)
     try:
         deadline = time.monotonic() + timeout
         while holder := _holder(descriptor):
@@ -59,6 +60,16 @@ def end_orphans(path: Path | str, *, timeout: float = 5.0) -> list[int]:
     finally:
         os.close(descriptor)
     return ended
+
+
+def _open(path: Path | str) -> int:
+    """The life file; a shared lock and the question who has one need no more than reading, on a disk that allows it."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _holder(descriptor: int) -> int:
