@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from edge import start_note
 from edge.launching import own_launch_config
 from edge.notify import Notifier
 from edge.signals import StopSignals
@@ -45,8 +46,11 @@ def run(settings: ApplianceSettings) -> int:
             host = _start(settings, zygote)
         except PagletError as error:
             logger.critical("the host cannot start: %s", error)
+            if not _is_in_use(error):
+                start_note.leave(settings.socket_path, str(error))
             zygote.close()
             return 1
+        start_note.clear(settings.socket_path)
         try:
             failure = StoreFailure(signals.stop)
             host.add_listener(failure.heard)
@@ -78,6 +82,13 @@ class StoreFailure:
         if event.kind == "store-fault" and event.data.get("what") == "failed" and event.data["has_written"]:
             self.why = event.error or "the store failed"
             self._stop()
+
+
+def _is_in_use(error: PagletError) -> bool:
+    """Another host has the directory, and is the one to be asked about it."""
+    from paglets.persistence.errors import StoreInUseError
+
+    return isinstance(error, StoreInUseError)
 
 
 def _announce(host: Host, settings: ApplianceSettings, notifier: Notifier) -> None:

@@ -11,6 +11,7 @@ import typer
 from edge.cli import (
     adopting,
     backing_up,
+    damage,
     draining,
     finding,
     hosting,
@@ -54,7 +55,7 @@ _PANELS = {
         living.activate, living.dispose,
     ),
     "Maintain": (draining.drain, backing_up.backup, backing_up.restore, letters.outbox, letters.dead_letters,
-                 adopting.quarantine),
+                 adopting.quarantine, damage.damaged),
 }  # fmt: skip
 for _panel, _commands in _PANELS.items():
     for _command in _commands:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from edge import start_note
 from edge.cli.failures import NoHostError
 from edge.directories import data_dirs_to_try, socket_candidates
 from paglets.core.errors import RemoteHostError
@@ -157,6 +158,10 @@ def find_socket(option: Path | None, environ: Mapping[str, str]) -> Path:
             f"no host of yours runs here, and {foreign.parent} belongs to another user; "
             "use sudo, or become that user"
         )
+    for data_dir in tried:
+        for path in socket_candidates(data_dir, environ):
+            if why := _why_not(path):
+                raise NoHostError(f"no host runs in {data_dir}; its last start failed: {why}")
     if len(tried) == 1:
         raise NoHostError(
             f"no host runs in {tried[0]}; start one with `paglets host --data-dir {tried[0]}`, "
@@ -166,6 +171,15 @@ def find_socket(option: Path | None, environ: Mapping[str, str]) -> Path:
         "no host runs here, neither your own nor the system service; "
         "start one with `paglets host`, or name its directory with --data-dir"
     )
+
+
+def _why_not(path: Path) -> str:
+    """What the last start has left; /tmp is everybody's, so only our own or root's."""
+    try:
+        owner = path.parent.stat().st_uid
+    except OSError:
+        return ""
+    return start_note.read(path) if owner in {0, os.getuid()} else ""
 
 
 def _listens(path: Path) -> bool:

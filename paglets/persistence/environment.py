@@ -88,7 +88,7 @@ def open_store(directory: Path, settings: StoreSettings, *, read_only: bool = Fa
     try:
         path = directory / DATA_FILE
         if not path.exists():
-            unsynced.append(directory)
+            _create(directory, settings, lock)
         else:
             compare_heads(path)
             if lock.left_behind:
@@ -115,6 +115,22 @@ def open_store(directory: Path, settings: StoreSettings, *, read_only: bool = Fa
             raise translate(error, directory) from error
         raise
     return opened
+
+
+def _create(directory: Path, settings: StoreSettings, lock: DirectoryLock) -> None:
+    """Make a new store under another name: a power cut meanwhile leaves none, rather than one that is damaged."""
+    unfinished = directory / f"{DATA_FILE}.new"
+    left = [unfinished, directory / f"{unfinished.name}-lock"]
+    for path in left:
+        path.unlink(missing_ok=True)
+    environment = _open_environment(unfinished, settings, read_only=False)
+    try:
+        _open_tables(environment, directory, settings, lock, None)
+    finally:
+        environment.close()
+    left[1].unlink(missing_ok=True)
+    unfinished.replace(directory / DATA_FILE)
+    sync_directory(directory)
 
 
 def _why_unwritable(path: Path) -> StoreError | None:

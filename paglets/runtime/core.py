@@ -114,6 +114,8 @@ class HostCore:
 
     async def _interrupted(self) -> _Interrupted:
         """What the last life left unfinished; of a restored one only its services, the rest is parked."""
+        if self.ground.gate.read_only:
+            return _Interrupted([], [], [], [])
         if not self.ground.gate.held:
             return await self.ground.store.read(_interrupted)
         await self.population.restored.park_records()

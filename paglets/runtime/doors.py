@@ -16,6 +16,7 @@ from paglets.runtime.operations import Operations
 from paglets.runtime.paglet_operations import PagletOperations
 from paglets.runtime.passport_operations import PassportOperations
 from paglets.runtime.reads import Reads
+from paglets.runtime.store_operations import StoreOperations
 
 if TYPE_CHECKING:
     from paglets.runtime.adoption.room import AdoptionRoom
@@ -103,7 +104,7 @@ class Doors:
         self.operations.add(
             {**artifacts.entries(), **files.entries(), **outbox.entries(), **passports.entries()}
         )
-        self.operations.add(adoptions.entries())
+        self.operations.add({**adoptions.entries(), **StoreOperations(ground.store).entries()})
         self.operations.add(
             {**paglets.entries(), **host.entries(), **between.entries(), **services.entries()}
         )

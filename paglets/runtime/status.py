@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from paglets.persistence.errors import StoreError
 from paglets.remote.members import HostFacts
 from paglets.runtime.gate import DRAINING, RESTORED
 from paglets.runtime.store_health import DEGRADED
@@ -102,7 +103,7 @@ class Status:
             "store_id": self._store.store_id,
             "commit": self._store.commit_number,
             "active_count": self._views.active_count(),
-            "inactive_count": self._views.inactive_count(),
+            "inactive_count": self._inactive_count(),
             "failed_count": self._views.failed_count(),
             "damaged_records": len(self._store.damaged),
             "store": self._health.status(),
@@ -119,7 +120,7 @@ class Status:
             "name": self._here.name,
             "address": self._here.address,
             "active_count": self._views.active_count(),
-            "inactive_count": self._views.inactive_count(),
+            "inactive_count": self._inactive_count(),
             "failed_count": self._views.failed_count(),
             "code_version": self._here.code_version,
             "store": self._health.word,
@@ -138,10 +139,17 @@ class Status:
             addresses=tuple(url for url in self.addresses if url != self._here.address)[:16],
             code_version=self._here.code_version,
             active_count=self._views.active_count(),
-            inactive_count=self._views.inactive_count(),
+            inactive_count=self._inactive_count(),
             tags=self._settings.tags,
             properties=self._told_properties(),
         )
+
+    def _inactive_count(self) -> int:
+        """0 when the store can no more be read: how it is with the store is told beside that."""
+        try:
+            return self._views.inactive_count()
+        except StoreError:
+            return 0
 
     def _told_properties(self) -> dict[str, Any]:
         told: dict[str, Any] = dict(self._settings.properties)

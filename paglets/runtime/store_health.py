@@ -44,6 +44,7 @@ class StoreHealth:
         self._probing: asyncio.Task[None] | None = None
         self._stopped = False
         self._has_room = True
+        self._looked_at = -1
         self.on_sound: Callable[[], None] = _nothing
         store.listen(self._on_damage, self._on_trouble)
 
@@ -94,7 +95,13 @@ class StoreHealth:
         }
 
     async def look(self) -> None:
-        """See whether there is room, off the loop; a disk that does not answer is not waited for."""
+        """See whether there is room, off the loop; a disk that does not answer is not waited for.
+
+        Only when something was written: a look marks a page of LMDB's lock file, which is then written to the disk.
+        """
+        if self._has_room and self._looked_at == self._store.commit_number:
+            return
+        self._looked_at = self._store.commit_number
         with suppress(TimeoutError, StoreError, OSError):
             async with asyncio.timeout(_ROOM_SECONDS):
                 self._has_room = await asyncio.to_thread(self._store.accepts_arrivals)

@@ -7,6 +7,7 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ class FaultyDisk:
     def __init__(self, directory: Path) -> None:
         self.root = directory / "disk"
         self.root.mkdir()
+        self._asking = threading.Lock()
         path = Path(f"/tmp/paglets-disk-{id(self):x}-{self.root.stat().st_ino}")
         with socket.socket(socket.AF_UNIX) as door:
             door.bind(str(path))
@@ -90,6 +92,7 @@ class FaultyDisk:
         self._ask(do="cut", at=at, seed=seed, to=str(to))
 
     def _ask(self, **command: Any) -> Any:
-        self._lines.write(json.dumps(command) + "\n")
-        self._lines.flush()
-        return json.loads(self._lines.readline())
+        with self._asking:
+            self._lines.write(json.dumps(command) + "\n")
+            self._lines.flush()
+            return json.loads(self._lines.readline())

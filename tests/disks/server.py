@@ -209,6 +209,8 @@ class Disk:
                 image.write_to(Path(asked["to"]))
             case "synced":
                 return [number for number, step in enumerate(self.steps, 1) if step.what == "sync"]
+            case other:
+                raise ValueError(other)
         return None
 
 

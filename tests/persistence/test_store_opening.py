@@ -106,6 +106,15 @@ def test_a_store_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
             Store(tmp_path)
 
 
+def test_a_store_that_was_not_finished_is_made_anew(tmp_path: Path) -> None:
+    """As a power cut in the middle of a host's very first start leaves it."""
+    for name in ("store.lmdb.new", "store.lmdb.new-lock"):
+        (tmp_path / name).write_bytes(bytes(5000))
+    with Store(tmp_path) as store:
+        store.commit_sync(putting("a"))
+    assert {each.name for each in tmp_path.iterdir()} == {"store.lmdb", "store.lmdb-lock", "store.lock"}
+
+
 def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
     environment = lmdb.open(str(tmp_path / "store.lmdb"), subdir=False, max_dbs=2)
     environment.open_db(b"theirs")
