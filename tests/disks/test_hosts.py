@@ -111,6 +111,8 @@ def test_on_a_read_only_disk_it_can_be_looked_at_and_backed_up(site: Site, small
     assert site.ask("it", "status")["degraded"] == ""
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_a_full_disk_is_said_and_all_goes_on_when_there_is_room_again(site: Site, small_disk: Path) -> None:
     site.start("it")
     site.wait_ready("it")
@@ -188,7 +190,7 @@ def test_a_store_of_a_newer_version_is_left_alone_and_status_says_why(site: Site
     assert "last start failed" not in site.on("it", "status").err
 
 
-@pytest.mark.parametrize("how", ["truncated", "overwritten"])
+@pytest.mark.parametrize("how", ["truncated", pytest.param("overwritten", marks=pytest.mark.slow)])
 def test_a_damaged_file_is_refused_again_and_again_and_never_crashes(site: Site, how: str) -> None:
     site.start("it")
     site.wait_ready("it")
