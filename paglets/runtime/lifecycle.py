@@ -120,7 +120,7 @@ class Lifecycle:
     async def _raise(self, agent_id: str, down: Resident | None) -> tuple[Resident, Started]:
         if down is not None:
             self._supervision.asked(down)
-            await self._checkpoints.settle(down)
+            await self._settle(down)
         try:
             record = await self.record(agent_id)
             reason = "activate" if record.phase is Phase.INACTIVE else "recovered"
@@ -218,6 +218,11 @@ class Lifecycle:
                 data={"epoch": record.incarnation.epoch},
             )
 
+    async def _settle(self, ended: Resident) -> None:
+        """Wait until what an ended process has told is durable: the next life comes back to it."""
+        await self._mailboxes.settle(ended)  # what was told last may not have got to the writes yet
+        await self._checkpoints.settle(ended)
+
     async def restart(self, crashed: Resident) -> None:
         """Begin the next life of a paglet that crashed; told by its supervision."""
         await self.recover(crashed.agent_id, replacing=crashed, told=False)
@@ -226,7 +231,7 @@ class Lifecycle:
         """Start an active paglet again from its checkpoint, its process or its host having died."""
         async with self._residents.claim(agent_id, OPERATION_TIMEOUT):
             if replacing is not None:
-                await self._checkpoints.settle(replacing)
+                await self._settle(replacing)
             record = await self.record(agent_id)
             if record.phase is not Phase.ACTIVE or self._residents.get(agent_id) not in {None, replacing}:
                 return  # somebody was faster: a message that came for it

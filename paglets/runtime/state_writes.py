@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from paglets.persistence.journal import lifecycle, queues
-from paglets.persistence.journal.conflict import JournalConflict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,12 +108,9 @@ class StateWrites:
                 self._take_off(tx, handled)
                 return record
 
-            try:
-                self._resident.record = await self._store.commit(rule, blobs=[staged])
-            except JournalConflict:
-                if handled:  # all the same: wherever the paglet is now, it has handled them
-                    await self._store.commit(lambda tx: self._take_off(tx, handled))
-                raise
+            # When this life is over, the messages stay: no later state holds what they have changed here, as a
+            # paglet leaves, and is started again, only when all that it has handled is written.
+            self._resident.record = await self._store.commit(rule, blobs=[staged])
             self._written = newest.order
         self.at = asyncio.get_running_loop().time()
 
