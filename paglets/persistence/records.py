@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from paglets.core.incarnation import Incarnation, TransferId
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 
 class Phase(StrEnum):
@@ -64,6 +67,13 @@ class PendingHook(msgspec.Struct, frozen=True):
     kind: HookKind
     event: dict[str, Any] = {}
     """The fields of the event that only the mover knew, as plain JSON values."""
+
+    def among(self, hooks: Container[HookKind] | None) -> PendingHook | None:
+        """Itself if it is one of ``hooks``, those that the class has: others do nothing, and need not run.
+
+        None for ``hooks``: it is not known which those are.
+        """
+        return self if hooks is None or self.kind in hooks else None
 
 
 class Outgoing(msgspec.Struct, frozen=True):

@@ -41,7 +41,7 @@ _EVENT_KINDS = {
 
 
 class Beginnings:
-    """Brings a paglet whose record is ACTIVE with a pending hook, and whose child is admitted, to run."""
+    """Brings a paglet whose record is ACTIVE, and whose child is admitted, to run; a pending hook first."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Beginnings:
     async def begin(
         self, resident: Resident, waiting: Iterable[QueuedRecord] = (), *, newborn: bool = False
     ) -> None:
-        """Run the pending hook, make what it left durable, let messages in, start ``run()``.
+        """Run the pending hook, if there is one, make what it left durable, let messages in, start ``run()``.
 
         ``resident.settled`` resolves with it. When the hook raises, or its process ends, the record keeps the
         hook pending, the process is ended, ``LifecycleError`` is raised, and what follows is for the supervision
@@ -85,7 +85,7 @@ class Beginnings:
             raise
 
     async def _begin(self, resident: Resident, waiting: Iterable[QueuedRecord], *, newborn: bool) -> None:
-        pending = resident.record.pending
+        pending, begins = resident.record.pending, resident.begins
         if pending is not None:
             event = dict(pending.event)
             init = msgspec.json.encode(event.pop("init", None))
@@ -100,14 +100,15 @@ class Beginnings:
             except (PagletError, TimeoutError) as error:
                 if self._is_current(resident):
                     self._fail(resident, pending.kind, error, newborn=newborn)
+        if begins is not None:
             self._events.emit(
-                _EVENT_KINDS[pending.kind],
+                _EVENT_KINDS[begins.kind],
                 agent_id=resident.agent_id,
                 class_name=resident.record.class_name,
-                data={"epoch": resident.incarnation.epoch, **_told(event)},
+                data={"epoch": resident.incarnation.epoch, **_told(begins.event)},
             )
         if self._is_current(resident):
-            self._offers.begun(resident, pending.kind if pending is not None else None)
+            self._offers.begun(resident, begins.kind if begins is not None else None)
         if not resident.settled.done():
             resident.settled.set_result(None)
         if self._is_current(resident):

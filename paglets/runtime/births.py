@@ -15,7 +15,6 @@ from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.journal.enlisting import enlist
 from paglets.persistence.records import HookKind, PagletRecord, PendingHook, Phase
 from paglets.remote.api import NULL
-from paglets.runtime.child_specs import Departure, DepartureKind
 from paglets.runtime.residents import OPERATION_TIMEOUT
 from paglets.runtime.undivided import Undivided, undivided
 
@@ -121,7 +120,7 @@ class Births:
         except BaseException:
             self._supervisor.end(child, grace=0)
             raise
-        resident = self._residents.add(record)
+        resident = self._residents.add(record, begins=new.hook)
         resident.child = child
         return resident
 
@@ -140,13 +139,13 @@ class Births:
             state=new.state,
             state_json=new.state_json,
             on_behalf=new.on_behalf,
+            gives_state=True,
         )
         try:
             self._offers.check(agent_id, child)
-            snapshot = await child.begin_departure(Departure(kind=DepartureKind.CHECKPOINT))
-            if snapshot.state is None:
+            if child.first_state is None:
                 raise HostError(f"paglet {agent_id} gave no state")
-            with snapshot.state as payload:
+            with child.first_state as payload:
                 staged = await self._states.stage(payload)
         except BaseException:
             self._supervisor.end(child, grace=0)
@@ -161,7 +160,7 @@ class Births:
             state_class_name=admitted.state_class_name,
             code_version=self._here.code_version,
             state=staged.ref,
-            pending=PendingHook(HookKind.CREATION, {"init": new.init}),
+            pending=new.hook.among(admitted.hooks if phase is Phase.ACTIVE else None),
             policy={} if phase is Phase.ACTIVE else DeactivationPolicy().to_wire(),
             host_scoped=new.host_scoped,
             created_at=now,
@@ -196,6 +195,11 @@ class _New(NamedTuple):
     init: Any
     host_scoped: bool
     on_behalf: str = ""
+
+    @property
+    def hook(self) -> PendingHook:
+        """What its first life begins with."""
+        return PendingHook(HookKind.CREATION, {"init": self.init})
 
 
 def _creating(record: PagletRecord) -> Callable[[JournalTransaction], PagletRecord]:

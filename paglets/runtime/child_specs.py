@@ -9,6 +9,7 @@ import msgspec
 
 from paglets.core.incarnation import Incarnation
 from paglets.core.runtime_values import ResidentLifecycle, ServiceScope
+from paglets.persistence.records import HookKind
 from paglets.runtime.memory_files import Payload
 
 
@@ -92,6 +93,8 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of the class's ``RESTART``."""
     has_run: bool = False
     """Whether the class defines a ``run()`` of its own."""
+    hooks: tuple[HookKind, ...] = ()
+    """The arriving hooks that it defines: those that it has not do nothing, and need not be run."""
     services: tuple[ServiceFacts, ...] = ()
     """What the class offers by itself."""
 

@@ -42,11 +42,13 @@ class PayloadHead(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Admit(msgspec.Struct, frozen=True, tag="admit", array_like=True):
-    """The first frame: bring this paglet to life. Answered by ``Answer`` with ``Admitted``."""
+    """The first frame: bring this paglet to life. Answered by ``AdmittedAnswer``, or by ``Answer`` with an error."""
 
     seq: int
     spec: AdmitSpec
     state: PayloadHead | None
+    gives_state: bool = False
+    """Give back the state that it begins with."""
 
 
 class Inspect(msgspec.Struct, frozen=True, tag="inspect", array_like=True):
@@ -175,6 +177,8 @@ class AdmittedAnswer(msgspec.Struct, frozen=True, tag="admitted", array_like=Tru
 
     seq: int
     admitted: Admitted
+    state: PayloadHead | None = None
+    """The state that it begins with, if that was asked for."""
 
 
 class Described(msgspec.Struct, frozen=True, tag="described", array_like=True):

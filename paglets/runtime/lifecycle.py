@@ -148,7 +148,7 @@ class Lifecycle:
     async def _revive(self, record: PagletRecord, state: BlobRef, reason: str) -> tuple[Resident, Started]:
         rule = lifecycle.activate if record.phase is Phase.INACTIVE else lifecycle.recover
         with await self._states.load(state) as payload:
-            child, _ = await self._supervisor.start(
+            child, admitted = await self._supervisor.start(
                 agent_id=record.agent_id,
                 incarnation=record.incarnation.next(),
                 class_name=record.class_name,
@@ -158,7 +158,14 @@ class Lifecycle:
         event = {"reason": reason, "request": record.request or None, "policy": record.policy or None}
         try:
             started = await self._store.commit(
-                lambda tx: rule(tx, record.agent_id, record.incarnation, event=event, at=time.time())
+                lambda tx: rule(
+                    tx,
+                    record.agent_id,
+                    record.incarnation,
+                    event=event,
+                    at=time.time(),
+                    hooks=admitted.hooks,
+                )
             )
         except JournalConflict as conflict:
             self._supervisor.end(child, grace=0)
@@ -168,7 +175,7 @@ class Lifecycle:
             raise
         await self._work_places.hand_on(record.agent_id, record.incarnation, started.record.incarnation)
         earlier = self._residents.get(record.agent_id)
-        resident = self._residents.add(started.record)
+        resident = self._residents.add(started.record, begins=started.begins)
         resident.child = child
         if earlier is not None:
             self._mailboxes.hand_over(earlier, resident)
@@ -184,7 +191,7 @@ class Lifecycle:
         record = started.record
         if record.state is None:
             raise LifecycleError(f"paglet {record.agent_id} has no stored state")
-        resident = self._residents.add(record)
+        resident = self._residents.add(record, begins=started.begins)
         if replacing is not None:
             self._mailboxes.hand_over(replacing, resident)
             await self._work_places.hand_on(record.agent_id, replacing.incarnation, record.incarnation)
@@ -257,7 +264,7 @@ class Lifecycle:
         ``left_in``: the queued message in whose handler it leaves, which is handled by that.
         """
         record = resident.record
-        child, _ = await self._supervisor.start(
+        child, admitted = await self._supervisor.start(
             agent_id=record.agent_id,
             incarnation=record.incarnation.next(),
             class_name=record.class_name,
@@ -276,6 +283,7 @@ class Lifecycle:
                     at=time.time(),
                     files=files,
                     left_in=left_in,
+                    hooks=admitted.hooks,
                 ),
                 blobs=[staged],
             )
@@ -283,7 +291,7 @@ class Lifecycle:
             self._supervisor.end(child, grace=0)
             raise
         old = resident.child
-        successor = self._residents.add(started.record)
+        successor = self._residents.add(started.record, begins=started.begins)
         successor.child = child
         if old is not None:
             self._supervisor.end(old, grace=self._limits.end_grace)
@@ -309,7 +317,8 @@ class Lifecycle:
         self, clone: PagletRecord, payload: Payload, event: dict[str, Any], on_behalf: str
     ) -> Resident:
         incarnation = clone.incarnation.next()
-        child, _ = await self._supervisor.start(
+        begins = PendingHook(HookKind.CLONE, event)
+        child, admitted = await self._supervisor.start(
             agent_id=clone.agent_id,
             incarnation=incarnation,
             class_name=clone.class_name,
@@ -324,13 +333,13 @@ class Lifecycle:
                 phase=Phase.ACTIVE,
                 incarnation=incarnation,
                 state=staged.ref,
-                pending=PendingHook(HookKind.CLONE, event),
+                pending=begins.among(admitted.hooks),
             )
             record = await self._store.commit(lambda tx: lifecycle.create(tx, record), blobs=[staged])
         except BaseException:
             self._supervisor.end(child, grace=0)
             raise
-        resident = self._residents.add(record)
+        resident = self._residents.add(record, begins=begins)
         resident.child = child
         return resident
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from paglets.core.errors import TransferInDoubtError
     from paglets.core.incarnation import Incarnation
-    from paglets.persistence.records import PagletRecord
+    from paglets.persistence.records import PagletRecord, PendingHook
     from paglets.runtime.children.child import Child
 
 
@@ -44,10 +44,12 @@ class Resident:
     ``record`` is its record as last committed. ``child`` is its process, None while it has none.
     """
 
-    def __init__(self, record: PagletRecord, mailbox: Mailbox) -> None:
+    def __init__(self, record: PagletRecord, mailbox: Mailbox, begins: PendingHook | None) -> None:
         self.agent_id = record.agent_id
         self.record = record
         self.mailbox = mailbox
+        self.begins = begins
+        """What this life begins with; it is still to be run while it is pending in the record, too."""
         self.child: Child | None = None
         self.crashed = ""
         """What ended its process against its will; empty while it is well."""
@@ -164,10 +166,13 @@ class Residents:
         finally:
             self._beginning -= 1
 
-    def add(self, record: PagletRecord) -> Resident:
-        """A new resident for the record, its mailbox held until its first hook has returned."""
+    def add(self, record: PagletRecord, *, begins: PendingHook | None = None) -> Resident:
+        """A new resident for the record, its mailbox held until its first hook has returned.
+
+        ``begins``: what its life begins with, when nothing is pending because its class has no such hook.
+        """
         mailbox = Mailbox(self._mailbox_limit, owner=record.agent_id, room=self.mail_room)
-        resident = Resident(record, mailbox)
+        resident = Resident(record, mailbox, begins or record.pending)
         resident.mailbox.hold()
         earlier = self._residents.get(record.agent_id)
         if earlier is not None and earlier.incarnation.lineage > record.incarnation.lineage:

@@ -99,12 +99,13 @@ class Supervisor:
         state: Payload | None = None,
         state_json: msgspec.Raw | None = None,
         on_behalf: str = "",
+        gives_state: bool = False,
     ) -> tuple[Child, Admitted]:
         """A process that holds the paglet, its class imported and its state loaded; no hook has run.
 
         ``on_behalf``: who asks for it, a paglet or host; nobody gets more than half of the starts at a time.
-        Bounded by ``start_timeout`` from the moment it is its turn. Any failure is one of the API page's
-        errors, and leaves no process.
+        ``gives_state``: see ``Child.admit``. Bounded by ``start_timeout`` from the moment it is its turn. Any failure
+        is one of the API page's errors, and leaves no process.
         """
         if class_name.partition(":")[0] in REFUSED_MODULES:
             raise InvalidAgentError(
@@ -127,7 +128,7 @@ class Supervisor:
                 )
                 self._children.add(child)
                 try:
-                    return child, await child.admit(spec, state)
+                    return child, await child.admit(spec, state, gives_state=gives_state)
                 except BaseException as error:
                     self.end(child, grace=0)
                     lost = child.outcome is not None and child.outcome.end is ChildEnd.LAUNCHER_LOST

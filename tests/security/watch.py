@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -76,8 +77,14 @@ def paglets_of(host: Host) -> set[str]:
 
 
 def processes() -> int:
-    """Processes below this one: a zygote, and those of paglets."""
-    return len(psutil.Process().children(recursive=True))
+    """Processes of paglets below this one: not their zygote, nor the child that it keeps ready."""
+    return sum(_runs_paglet(each) for each in psutil.Process().children(recursive=True))
+
+
+def _runs_paglet(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return any(file.path.endswith("children.lock") for file in process.open_files())
+    return False
 
 
 def memory() -> int:

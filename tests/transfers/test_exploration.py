@@ -32,6 +32,11 @@ FAST = {
     "messages for a parked paglet": Scope(Budget(moves=2, parks=1, messages=1)),
     "disposal": Scope(Budget(moves=2, disposals=1, crashes=1)),
     "hooks cut short": Scope(Budget(moves=1, crashes=1, failures=1), hooks=True, receipts=True),
+    "classes without hooks": Scope(Budget(moves=2, crashes=1), hooks=True, receipts=True, bare=True),
+    "classes without hooks, parked": Scope(
+        Budget(moves=1, here=1, parks=1, crashes=1), hooks=True, checkpoints=True, bare=True
+    ),
+    "a clone of a class without hooks": Scope(Budget(clones=1, moves=1, crashes=1), hooks=True, bare=True),
     "forgetting": Scope(Budget(moves=2, crashes=1, forgets=1), floors=True),
     "waiting for a host": Scope(Budget(queues=1, absences=1, crashes=1, expiries=1, refusals=1)),
     "waiting, and moved": Scope(Budget(queues=1, moves=1, crashes=1)),

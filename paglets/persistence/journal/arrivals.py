@@ -66,7 +66,8 @@ def arrive(
 ) -> Decided | Closed | Unsure:
     """Decide on a complete, verified and admitted envelope; ``record`` is what the paglet will be here.
 
-    ``record`` is ACTIVE with its arrival (or clone) hook pending, or INACTIVE, in the header's incarnation.
+    ``record`` is ACTIVE, its arrival (or clone) hook pending if its class has one, or INACTIVE, in the header's
+    incarnation.
     A verdict that stands is repeated. ARRIVED, with the record written, if the paglet is newer than whatever
     this host knows of that id, and of the same birth; otherwise FENCED, and nothing else is left behind - but
     a notice, owed to the source, where this host knows of a higher lineage. A copy of a lower one gives way.

@@ -12,13 +12,15 @@ from paglets.persistence.journal.starting import Started, restart
 from paglets.persistence.records import HookKind, PendingHook, Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from paglets.core.incarnation import Incarnation
     from paglets.persistence.records import BlobRef, FileRecord, PagletRecord, QueuedRecord
     from paglets.persistence.transaction import JournalTransaction
 
 
 def create(tx: JournalTransaction, record: PagletRecord) -> PagletRecord:
-    """Write the first record of a paglet: ACTIVE, with its creation (or clone) hook pending.
+    """Write the first record of a paglet: ACTIVE, with its creation (or clone) hook pending, if its class has one.
 
     The id must be free. After a paglet of that id was disposed of here, the new one's life begins above the
     tombstone's; so take the incarnation from the record that is returned.
@@ -28,8 +30,8 @@ def create(tx: JournalTransaction, record: PagletRecord) -> PagletRecord:
         if standing.phase is not Phase.TOMBSTONE:
             raise JournalConflict(record.agent_id, "cannot create it, the id is taken", standing)
         record = replace(record, incarnation=standing.incarnation.next())
-    if record.phase is not Phase.ACTIVE or record.pending is None:
-        raise ValueError("a paglet is created ACTIVE, with a hook to run")
+    if record.phase is not Phase.ACTIVE:
+        raise ValueError("a paglet is created ACTIVE")
     tx.put_paglet(record)
     return record
 
@@ -103,25 +105,39 @@ def deactivate(
 
 
 def activate(
-    tx: JournalTransaction, agent_id: str, incarnation: Incarnation, *, event: dict[str, Any], at: float
+    tx: JournalTransaction,
+    agent_id: str,
+    incarnation: Incarnation,
+    *,
+    event: dict[str, Any],
+    at: float,
+    hooks: Container[HookKind] | None = None,
 ) -> Started:
     """Wake it: INACTIVE -> ACTIVE, one epoch on, with its activation hook pending.
 
-    A hook that was still pending when it was parked (an arrival as an inactive record) runs instead.
+    A hook that was still pending when it was parked (an arrival as an inactive record) runs instead. ``hooks``: those
+    that its class has, see ``restart``.
     """
     record = expect(tx, agent_id, incarnation, Phase.INACTIVE, step="activate")
-    return restart(tx, record, event, at)
+    return restart(tx, record, event, at, hooks=hooks)
 
 
 def recover(
-    tx: JournalTransaction, agent_id: str, incarnation: Incarnation, *, event: dict[str, Any], at: float
+    tx: JournalTransaction,
+    agent_id: str,
+    incarnation: Incarnation,
+    *,
+    event: dict[str, Any],
+    at: float,
+    hooks: Container[HookKind] | None = None,
 ) -> Started:
     """Start it again after its child or its host died: ACTIVE -> ACTIVE, one epoch on, from the checkpoint.
 
-    A hook that had not returned yet runs again; otherwise the activation hook with ``event``.
+    A hook that had not returned yet runs again; otherwise the activation hook with ``event``. ``hooks``: as for
+    ``activate``.
     """
     record = expect(tx, agent_id, incarnation, Phase.ACTIVE, step="recover")
-    return restart(tx, record, event, at)
+    return restart(tx, record, event, at, hooks=hooks)
 
 
 def move_here(
@@ -134,10 +150,12 @@ def move_here(
     at: float,
     files: tuple[FileRecord, ...] | None = None,
     left_in: str = "",
+    hooks: Container[HookKind] | None = None,
 ) -> Started:
     """A move to the host it is on: one commit, ACTIVE -> ACTIVE one epoch on, arrival pending, no forward.
 
-    ``left_in``: the queued message in whose handler it leaves, which is off the queue then.
+    ``left_in``: the queued message in whose handler it leaves, which is off the queue then. ``hooks``: those that its
+    class has, see ``restart``.
     """
     record = expect(tx, agent_id, incarnation, Phase.ACTIVE, step="move")
     if record.host_scoped:
@@ -150,7 +168,7 @@ def move_here(
         pending=PendingHook(HookKind.ARRIVAL, event),
         files=record.files if files is None else files,
     )
-    return restart(tx, moved, {}, at)
+    return restart(tx, moved, {}, at, hooks=hooks)
 
 
 class Disposed(NamedTuple):

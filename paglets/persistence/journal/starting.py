@@ -9,6 +9,8 @@ from msgspec.structs import replace
 from paglets.persistence.records import HookKind, PendingHook, Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from paglets.persistence.records import PagletRecord, QueuedRecord
     from paglets.persistence.transaction import JournalTransaction
 
@@ -22,19 +24,30 @@ class Started(NamedTuple):
 
     record: PagletRecord
     messages: tuple[QueuedRecord, ...]
+    begins: PendingHook | None = None
+    """What this life begins with, set also when the class has no such hook and nothing is pending; None: with
+    nothing, it goes on."""
 
 
-def restart(tx: JournalTransaction, record: PagletRecord, event: dict[str, Any], at: float) -> Started:
+def restart(
+    tx: JournalTransaction,
+    record: PagletRecord,
+    event: dict[str, Any],
+    at: float,
+    *,
+    hooks: Container[HookKind] | None = None,
+) -> Started:
     """Write ``record`` (whose precondition the caller has checked) as ACTIVE in its next epoch.
 
     The epoch grows so that whatever the earlier child still does - a checkpoint, a move - finds itself
-    compared with a life that is no longer its own.
+    compared with a life that is no longer its own. ``hooks``: see ``PendingHook.among``.
     """
+    begins = record.pending or PendingHook(HookKind.ACTIVATION, event)
     record = replace(
         record,
         phase=Phase.ACTIVE,
         incarnation=record.incarnation.next(),
-        pending=record.pending or PendingHook(HookKind.ACTIVATION, event),
+        pending=begins.among(hooks),
         outgoing=None,
         policy={},
         request={},
@@ -44,4 +57,4 @@ def restart(tx: JournalTransaction, record: PagletRecord, event: dict[str, Any],
         changed_at=at,
     )
     tx.put_paglet(record)
-    return Started(record, tuple(tx.queued(record.agent_id)))
+    return Started(record, tuple(tx.queued(record.agent_id)), begins)

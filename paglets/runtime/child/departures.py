@@ -106,8 +106,18 @@ class Departures:
         A state that cannot be given is the answer then: what the handler did would be lost in a crash.
         """
         told = None if error is None else report(error)
-        with self._giving, self._snapshot() as state:
+        with self._giving, self.state() as state:
             self._link.send(Handled(seq, result, told, head_of(state)), state)
+
+    @contextmanager
+    def state(self) -> Generator[Payload]:
+        """The paglet's state, packed."""
+        with PayloadWriter() as writer:
+            with self._paglet.locked():
+                wire = dataclass_to_wire(self._paglet.state)
+            dump_state(wire, cast("IO[bytes]", writer))  # a pickler does nothing but write
+            with writer.finish() as payload:
+                yield payload
 
     def _on_its_thread(self, seq: int, call_id: int | None, work: Callable[[], None]) -> None:
         def guarded() -> None:
@@ -147,7 +157,7 @@ class Departures:
         if not stays:
             self._paglet.resources.cleanup()
         disposed = departure.kind is DepartureKind.DISPOSE
-        with self._giving, nullcontext() if disposed else self._snapshot() as state:
+        with self._giving, nullcontext() if disposed else self.state() as state:
             if departure.kind is not DepartureKind.CHECKPOINT:
                 self._asked_in = departure.call_id
             if not stays:
@@ -157,15 +167,6 @@ class Departures:
                     "it can only return now"
                 )
             self._link.send(SnapshotTaken(seq, None if state is None else head_of(state), policy), state)
-
-    @contextmanager
-    def _snapshot(self) -> Generator[Payload]:
-        with PayloadWriter() as writer:
-            with self._paglet.locked():
-                wire = dataclass_to_wire(self._paglet.state)
-            dump_state(wire, cast("IO[bytes]", writer))  # a pickler does nothing but write
-            with writer.finish() as payload:
-                yield payload
 
     @contextmanager
     def _handler_kept_out(self, wait: float = 5.0) -> Generator[None]:

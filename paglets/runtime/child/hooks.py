@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from paglets.core.agent import Paglet
 from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
 from paglets.core.events import CloneEvent, CreationEvent, MobilityEvent, PersistencyEvent
 from paglets.persistence.records import HookKind
@@ -11,8 +12,6 @@ from paglets.runtime.child_specs import DepartureKind
 from paglets.serialization.values import from_json
 
 if TYPE_CHECKING:
-    from paglets.core.agent import Paglet
-
     Host = tuple[str, str]
 
 _MOBILITY = (
@@ -32,6 +31,15 @@ _CLONE = (
     "target_host_address",
     "timestamp",
 )
+
+
+def arriving_hooks(paglet: Paglet[Any]) -> tuple[HookKind, ...]:
+    """The hooks that may begin a life of this paglet, and that are not the base class's, which do nothing."""
+    return tuple(kind for kind in HookKind if _defines(paglet, f"on_{kind.value}"))
+
+
+def _defines(paglet: Paglet[Any], name: str) -> bool:
+    return getattr(getattr(paglet, name), "__func__", None) is not getattr(Paglet, name)
 
 
 def run_arriving_hook(

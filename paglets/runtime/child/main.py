@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gc
 import socket
+from contextlib import nullcontext
 from typing import Any, cast
 
 from paglets.core.agent import Paglet
 from paglets.core.errors import HostError
 from paglets.runtime.child.admission import admit, load_payload
 from paglets.runtime.child.describing import declared_services, describe
+from paglets.runtime.child.hooks import arriving_hooks
 from paglets.runtime.child.limits import apply_limits, decoding
-from paglets.runtime.child.link import ChildLink
+from paglets.runtime.child.link import ChildLink, head_of
 from paglets.runtime.child.session import Session
 from paglets.runtime.child.state_text import send_state_text
 from paglets.runtime.child_specs import Admitted
@@ -51,17 +53,19 @@ def admitted(link: ChildLink, frame: Admit) -> Session | None:
             state_class_name=qualified_name(paglet.state),
             checkpoint=paglet_class.CHECKPOINT.to_wire(),
             restart=paglet_class.RESTART.to_wire(),
+            hooks=arriving_hooks(paglet),
             has_run=cast("object", paglet_class.run) is not Paglet[Any].run,
             services=declared_services(paglet_class),
         )
+        gc.freeze()  # modules and classes of the paglet live as long as the process does
+        with session.state() if frame.gives_state else nullcontext() as state:
+            link.send(AdmittedAnswer(frame.seq, facts, None if state is None else head_of(state)), state)
     except Exception as error:  # noqa: BLE001 - whatever an author's class raises is why it cannot run here
         link.answer(frame.seq, error=error)
         return None
     finally:
         if payload is not None:
             payload.close()
-    gc.freeze()  # modules and classes of the paglet live as long as the process does
-    link.send(AdmittedAnswer(frame.seq, facts))
     return session
 
 

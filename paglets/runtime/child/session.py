@@ -51,10 +51,12 @@ from paglets.serialization.values import from_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
 
     from paglets.runtime import child_specs as specs
     from paglets.runtime.child.link import ChildLink
     from paglets.runtime.child_specs import AdmitSpec
+    from paglets.runtime.memory_files import Payload
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +104,10 @@ class Session:
             self._take(frame)
         self._jobs.put(None)
         self._work()
+
+    def state(self) -> AbstractContextManager[Payload]:
+        """The paglet's state as it is, before any thread is at work on it."""
+        return self._departures.state()
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:

@@ -93,6 +93,8 @@ class Child:
         self.outcome: ChildOutcome | None = None
         self.admitted: Admitted | None = None
         """What its paglet's classes say, once it is admitted."""
+        self.first_state: Payload | None = None
+        """The state that it began with, if that was asked for; closed with the child."""
         self._process = process
         self._owner = owner
         self._requests = Requests()
@@ -129,16 +131,20 @@ class Child:
 
     # --- its life ----------------------------------------------------------------------------------------
 
-    async def admit(self, spec: AdmitSpec, state: Payload | None = None) -> Admitted:
+    async def admit(
+        self, spec: AdmitSpec, state: Payload | None = None, *, gives_state: bool = False
+    ) -> Admitted:
         """Apply limits, import the classes, decode the state; no hook runs.
 
         ``state`` is a snapshot's payload (stays the caller's to close); None: ``spec.state_json``, or the
         defaults. ``InvalidAgentError`` for a class that may not or cannot run, ``SerializationError`` for a
         state that does not fit, ``HostError`` otherwise; the child has ended then, as it has when this is
-        cancelled.
+        cancelled. ``gives_state``: the state that it begins with is in ``first_state`` then.
         """
         try:
-            admitted: Admitted = await self._ask(Admitted, lambda seq: Admit(seq, spec, _head(state)), state)
+            admitted: Admitted = await self._ask(
+                Admitted, lambda seq: Admit(seq, spec, _head(state), gives_state), state
+            )
         except BaseException:
             self._finishing = True
             self._kill()
@@ -329,7 +335,9 @@ class Child:
                 self._requests.give_back(seq)
             case MakeCall():
                 self._calls.begin(self._link, frame)
-            case AdmittedAnswer(seq, admitted):
+            case AdmittedAnswer(seq, admitted, head):
+                if head is not None and self.first_state is None:
+                    self.first_state = self._payload(head)
                 self._requests.answer(seq, admitted)
             case Described(seq, facts):
                 self._requests.answer(seq, facts)
@@ -419,6 +427,8 @@ class Child:
             in_order=self.outcome.end in _SAID_ALL and self._link_ended.is_set(),
         )
         self._undone.set()
+        if self.first_state is not None:
+            self.first_state.close()
         await self._calls.aclose()
         if self.outcome.end is not ChildEnd.FINISHED:
             logger.log(

@@ -1,18 +1,24 @@
 """A zygote, as the program that has it sees it; two ways to come by one."""
 
+# What is imported here before a program forks its zygote takes room in every child.
+# ruff: noqa: PLC0415
+
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import socket
-import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from paglets.core.errors import HostError
 from paglets.runtime.launchers.entry import ZYGOTE, own_command
+
+if TYPE_CHECKING:
+    import subprocess
 
 _END_SECONDS = 5.0
 
@@ -46,6 +52,8 @@ class Zygote:
         if self._process is None:
             _reap(self.pid)
             return
+        import subprocess
+
         try:
             self._process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -70,23 +78,36 @@ def fork_zygote() -> Zygote:
     """
     if threading.active_count() != 1 or threading.current_thread() is not threading.main_thread():
         raise HostError("a zygote is forked from the main thread, before any other thread is started")
-    with suppress(RuntimeError):
-        asyncio.get_running_loop()
+    if _loop_runs():
         raise HostError("a zygote is forked before an event loop runs; use exec_zygote() in one")
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     program = os.getpid()
     pid = os.fork()
     if not pid:
         ours.close()
-        from paglets.runtime.launchers.zygote_process import run_zygote  # noqa: PLC0415 - the zygote's, not ours
+        from paglets.runtime.launchers.zygote_process import run_zygote
 
         run_zygote(theirs, program)
     theirs.close()
     return Zygote(pid, ours)
 
 
+def _loop_runs() -> bool:
+    if "asyncio" not in sys.modules:
+        return False
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 def exec_zygote() -> Zygote:
     """Start a zygote as a program of its own; from any thread, loop or not. Blocks for a few milliseconds."""
+    import subprocess
+
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         try:

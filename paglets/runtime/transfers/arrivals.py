@@ -9,6 +9,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from msgspec.structs import replace
+
 from paglets.core.errors import (
     AuthenticationError,
     ForbiddenError,
@@ -19,7 +21,7 @@ from paglets.core.errors import (
 from paglets.core.incarnation import TransferId
 from paglets.persistence.journal import arrivals
 from paglets.persistence.journal.peers import note_floor
-from paglets.persistence.records import FileRecord, Outcome, PagletRecord, VerdictRecord
+from paglets.persistence.records import FileRecord, Outcome, PagletRecord, PendingHook, VerdictRecord
 from paglets.remote.envelopes.header import EnvelopeHeader, SignedHeader, verify_header
 from paglets.remote.envelopes.trailer import verify_trailer
 from paglets.remote.envelopes.verdicts import VerdictAnswer, sign_verdict
@@ -255,6 +257,9 @@ class Arrivals:
             receipt = sign_verdict(self._key, self._here.mesh_id, verdict).encode()
             passport = await self._passports.stage(cargo.stops, cargo.signed.encode(), receipt)
             record = arriving_record(header, receipt, staged.ref, passport.ref, cargo.files)
+            begins = record.pending
+            if begins is not None and child is not None and child.admitted is not None:
+                record = replace(record, pending=begins.among(child.admitted.hooks))
 
             def rule(tx: Any) -> _Decided:
                 if why := self._refusal(header):
@@ -268,7 +273,7 @@ class Arrivals:
         if isinstance(decided, arrivals.Decided) and decided.fresh:
             self._meetings.decided(decided, header.source_name or header.source)
             if decided.verdict.outcome is Outcome.ARRIVED:
-                self._arrived(record, decided, child)
+                self._arrived(record, begins, decided, child)
                 return decided
         self._drop(child)
         return decided
@@ -288,7 +293,13 @@ class Arrivals:
             lambda tx: arrivals.fence(tx, self._here.host_id, crossing(header), reason, at=time.time())
         )
 
-    def _arrived(self, record: PagletRecord, decided: arrivals.Decided, child: Child | None) -> None:
+    def _arrived(
+        self,
+        record: PagletRecord,
+        begins: PendingHook | None,
+        decided: arrivals.Decided,
+        child: Child | None,
+    ) -> None:
         """The commit has decided: bring the table up to date, and begin the new life beside the answer."""
         earlier = self._residents.get(record.agent_id)
         if decided.replaced is not None and decided.replaced.files:
@@ -300,7 +311,7 @@ class Arrivals:
             if earlier.child is not None:
                 self._supervisor.end(earlier.child, grace=self._limits.end_grace)
         if child is not None:
-            resident = self._residents.add(record)
+            resident = self._residents.add(record, begins=begins)
             resident.child = child
             self._own(self._begin(resident, decided))
         else:

@@ -88,7 +88,9 @@ def _arriving(draft: Draft, sent: Envelope) -> PagletRecord:
         class_name="m:C",
         state_class_name="m:S",
         state=sent.state,
-        pending=None if sent.parked or not draft.scope.hooks else PendingHook(hook),
+        pending=None
+        if sent.parked or not draft.scope.hooks
+        else PendingHook(hook).among(draft.scope.class_hooks),
     )
 
 

@@ -145,9 +145,10 @@ def first_hosts(scope: Scope) -> list[HostState]:
         children: set[Life] = set()
         for agent_id, birth in scope.agents.items():
             if birth == name:
-                record = scope.rules.create(tx, first_record(agent_id, birth))
+                record = scope.rules.create(tx, first_record(agent_id, birth, scope.class_hooks))
                 scope.exercised.add("create")
-                scope.rules.complete_hook(tx, agent_id, record.incarnation, state=None, at=0.0)
+                if record.pending is not None:
+                    scope.rules.complete_hook(tx, agent_id, record.incarnation, state=None, at=0.0)
                 children.add(Life(agent_id, record.incarnation))
         hosts.append(HostState(scope.pack(tx), children=frozenset(children)))
     return hosts

@@ -37,7 +37,15 @@ def of_a_life(maker: Maker, name: str, host: HostState, record: PagletRecord) ->
 
 
 def recover(draft: Draft, name: str, record: PagletRecord) -> str:
-    started = draft.commit(name, "recover", record.agent_id, record.incarnation, event=EVENT, at=0.0)
+    started = draft.commit(
+        name,
+        "recover",
+        record.agent_id,
+        record.incarnation,
+        event=EVENT,
+        at=0.0,
+        hooks=draft.scope.class_hooks,
+    )
     draft.start_child(name, started.record)
     return f"{name} recovers {record.agent_id} from life {record.incarnation}"
 

@@ -20,6 +20,7 @@ from paglets.persistence.journal import (
     queues,
 )
 from paglets.persistence.journal.meeting import last_known
+from paglets.persistence.records import HookKind
 from paglets.runtime.transfers import source
 from paglets.runtime.views import is_shown
 from tests.transfers.exploring.copies import Elsewhere
@@ -168,6 +169,8 @@ class Scope:
     floors: bool = False
     checkpoints: bool = False
     hooks: bool = False
+    bare: bool = False
+    """Classes without hooks of their own: no life waits for one."""
     receipts: bool = False
     patience: int = 1
     """So often a paglet that waits may be refused."""
@@ -181,6 +184,11 @@ class Scope:
     """Names of the rules that were applied and wrote something."""
     refused: set[str] = field(default_factory=set[str])
     """Names of the rules whose compare-and-set said no."""
+
+    @property
+    def class_hooks(self) -> tuple[HookKind, ...]:
+        """The hooks that the class of every paglet has."""
+        return () if self.bare else tuple(HookKind)
 
     @cached_property
     def host_ids(self) -> tuple[str, ...]:

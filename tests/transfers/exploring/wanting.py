@@ -11,7 +11,7 @@ from tests.transfers.exploring.messages import Recall
 from tests.transfers.exploring.world import HostState, Life
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from tests.transfers.exploring.choices import Choice, Maker
     from tests.transfers.exploring.draft import Draft
@@ -75,7 +75,9 @@ def dispose(draft: Draft, name: str, record: PagletRecord) -> str:
 
 
 def activate(draft: Draft, name: str, record: PagletRecord) -> str:
-    started = draft.commit(name, "activate", record.agent_id, record.incarnation, event={}, at=0.0)
+    started = draft.commit(
+        name, "activate", record.agent_id, record.incarnation, event={}, at=0.0, hooks=draft.scope.class_hooks
+    )
     draft.start_child(name, started.record)
     return f"{name} activates {record.agent_id}"
 
@@ -83,7 +85,9 @@ def activate(draft: Draft, name: str, record: PagletRecord) -> str:
 def move_here(draft: Draft, name: str, record: PagletRecord) -> str:
     agent_id, incarnation = record.agent_id, record.incarnation
     state = BlobRef(b"", incarnation.epoch)
-    started = draft.commit(name, "move_here", agent_id, incarnation, state=state, event={}, at=0.0)
+    started = draft.commit(
+        name, "move_here", agent_id, incarnation, state=state, event={}, at=0.0, hooks=draft.scope.class_hooks
+    )
     draft.end_child(name, Life(agent_id, incarnation))
     draft.start_child(name, started.record)
     return f"{name} moves {agent_id} to itself"
@@ -103,7 +107,7 @@ def fail(draft: Draft, name: str, record: PagletRecord) -> str:
     return f"{name} marks {record.agent_id} as failed"
 
 
-def first_record(agent_id: str, birth: str) -> PagletRecord:
+def first_record(agent_id: str, birth: str, hooks: Container[HookKind]) -> PagletRecord:
     """What is written when a paglet is created."""
     return PagletRecord(
         agent_id=agent_id,
@@ -113,5 +117,5 @@ def first_record(agent_id: str, birth: str) -> PagletRecord:
         class_name="m:C",
         state_class_name="m:S",
         state=BlobRef(b"", 1),
-        pending=PendingHook(HookKind.CREATION),
+        pending=PendingHook(HookKind.CREATION).among(hooks),
     )

@@ -1,0 +1,48 @@
+"""How many commits a life begins with: one, and one more for a hook that has something to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.host.agents import Notes, Plain, Recorder, Strict
+from tests.host.support import events_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paglets.core.agent import Paglet
+    from paglets.runtime.host import Host
+
+
+def commits(host: Host, work: Callable[[], object]) -> int:
+    before = host.status()["commit"]
+    work()
+    return host.status()["commit"] - before
+
+
+@pytest.mark.parametrize(
+    ("agent_class", "state", "hook"), [(Plain, Strict("x", 7), 0), (Recorder, Notes(), 1)]
+)
+def test_a_life_begins_with_one_commit_and_one_more_for_a_hook(
+    start: Callable[..., Host], agent_class: type[Paglet[Any]], state: object, hook: int
+) -> None:
+    host = start("alone", mesh=False)
+    assert commits(host, lambda: host.create(agent_class, state, agent_id="it")) == 1 + hook
+    assert commits(host, lambda: host.deactivate("it")) == 1
+    assert commits(host, lambda: host.activate("it")) == 1 + hook
+    assert commits(host, lambda: host.dispatch("it", host.address)) == 1 + hook
+    told = [event.kind for event in events_of(host, "it")]
+    assert told == ["create", "deactivate", "activate", "dispatch", "arrival"]
+
+
+def test_a_class_without_hooks_comes_back_as_others_do(start: Callable[..., Host]) -> None:
+    host = start("alone", mesh=False)
+    host.create(Plain, Strict("x", 7), agent_id="it")
+    host.stop()
+    again = start("alone", mesh=False)
+    proxy = again.get_proxy("it")
+    assert proxy is not None
+    assert proxy.is_active()
+    assert again.get_state("it", Strict) == Strict("x", 7)
