@@ -38,7 +38,7 @@ class _Places(msgspec.Struct, frozen=True):
 
 
 class Locator:
-    """Answers where a paglet is. Asks the whole mesh only when this host does not know."""
+    """Answers where a paglet is. Asks the whole mesh unless the very id is one of this host."""
 
     def __init__(self, *, store: Store, mesh: MeshService, peers: Peers, here: Here) -> None:
         self._store = store
@@ -47,7 +47,7 @@ class Locator:
         self._here = here
 
     async def locate(self, _caller: Caller, params: LocateParams) -> Any:
-        """``{"places": [...]}``: here first; the other hosts when nothing is found here, or when one is named."""
+        """``{"places": [...]}``: here first; the other hosts unless that very id is here, or when one is named."""
         check_agent_id(params.prefix)
         limit = max(1, min(params.limit, _MAX_PLACES))
         if params.host and not self._here.is_me(params.host):
@@ -57,8 +57,12 @@ class Locator:
                 target.host_id, target.url, api.PAGLETS_LOCATE, onward, timeout=_TIMEOUT
             )
         places = await asyncio.to_thread(self._here_by_prefix, params.prefix, limit)
-        if not places and params.mesh and not params.host:
-            places = await self._elsewhere(params.prefix, limit)
+        here = any(place["agent_id"] == params.prefix for place in places)
+        if not here and params.mesh and not params.host:
+            # What only begins so here must not be taken for the paglet of that id, or for another that begins so.
+            elsewhere = await self._elsewhere(params.prefix, limit)
+            exact = [place for place in elsewhere if place["agent_id"] == params.prefix]
+            places = exact or [*places, *elsewhere]
         return {"places": places[:limit]}
 
     async def host_of(self, agent_id: str) -> Target:

@@ -114,6 +114,21 @@ class TestNaming:
         pair.ask("alpha", "create", NOTEBOOK, "--id", "exactly")
         assert pair.ask("alpha", "info", "exact")["agent_id"] == "exact"
 
+    def test_a_whole_id_elsewhere_wins_over_a_longer_one_here(self, pair: Site) -> None:
+        pair.ask("beta", "create", NOTEBOOK, "--id", "twin")
+        pair.ask("alpha", "create", NOTEBOOK, "--id", "twin-2")
+        assert pair.ask("alpha", "info", "twin")["agent_id"] == "twin"
+        pair.ask("alpha", "dispose", "twin")
+        assert pair.ask("alpha", "info", "twin-2")["host_name"] == "alpha"
+        assert "twin" not in {each["agent_id"] for each in pair.ask("beta", "ps")}
+
+    def test_beginnings_have_to_be_unique_on_all_hosts(self, pair: Site) -> None:
+        pair.ask("beta", "create", NOTEBOOK, "--id", "double-b")
+        pair.ask("alpha", "create", NOTEBOOK, "--id", "double-a")
+        several = pair.on("alpha", "info", "double")
+        assert several.code == 1
+        assert "double-a, double-b" in several.err
+
     def test_a_paglet_elsewhere_is_reached_by_its_id(self, pair: Site) -> None:
         pair.ask("beta", "create", NOTEBOOK, "--id", "far-away", "--init", '"hello"')
         assert pair.ask("alpha", "send", "far-away", "read") == {"reply": ["hello"]}
