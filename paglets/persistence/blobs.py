@@ -106,11 +106,14 @@ class BlobWriter:
         self._buffer = bytearray()
         self._chunks = 0
         self._under_way: list[asyncio.Future[None]] = []
+        self._sealed = False
         self._ended = False
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Add bytes; waits when the disk is slower than the caller. The data may be reused afterwards."""
         self._refuse_when_ended()
+        if self._sealed:
+            raise StoreError("this blob is sealed; stage a new one")
         view = memoryview(data).cast("B")
         bulk = self._area.bulk_bytes
         for start in range(0, len(view), bulk):
@@ -133,22 +136,29 @@ class BlobWriter:
             )
             await self.write(data)
 
+    async def seal(self) -> BlobRef:
+        """All bytes are in: the name of the blob that they are. They may still be on their way to the disk."""
+        self._refuse_when_ended()
+        if not self._sealed:
+            self._sealed = True
+            if self._chunks == 0 and self._size <= self._area.small_blob:
+                self._hash.update(self._buffer)
+            else:
+                last, self._buffer = self._buffer, bytearray()
+                await self._flush(memoryview(last))
+        return BlobRef(self._hash.digest(), self._size)
+
     async def finish(self) -> StagedBlob:
         """All bytes are in, and durable or in memory: the staged blob."""
         self._refuse_when_ended()
-        data = None
         try:
-            if self._chunks == 0 and self._size <= self._area.small_blob:
-                data = bytes(self._buffer)
-                self._hash.update(data)
-            else:
-                await self._flush(memoryview(self._buffer))
-                await self._wait_until(0)
+            ref = await self.seal()
+            await self._wait_until(0)
         except BaseException:
             await self.discard()
             raise
+        data = bytes(self._buffer) if self._chunks == 0 else None
         self._end()
-        ref = BlobRef(self._hash.digest(), self._size)
         return StagedBlob(self._area, ref, self._upload, self._chunks, data)
 
     async def discard(self) -> None:

@@ -264,3 +264,18 @@ async def test_a_cancelled_stage_leaves_nothing(store: Store) -> None:
     await asyncio.wait([task])
     if task.cancelled():
         await until(store, blobs=0)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_sealed_blob_is_named_before_it_is_written(store: Store, size: int) -> None:
+    data = os.urandom(size)
+    writer = await store.stage(size)
+    for start in range(0, size, 100_000):
+        await writer.write(data[start : start + 100_000])
+    ref = await writer.seal()
+    assert ref == BlobRef(hashlib.sha256(data).digest(), size)
+    with pytest.raises(StoreError, match="sealed"):
+        await writer.write(b"more")
+    staged = await writer.finish()
+    await store.commit(putting("a", state=staged.ref), blobs=[staged])
+    assert await store.read_small(ref) == data

@@ -163,9 +163,10 @@ class Arrivals:
         async with IncomingPayload(self._store, header.payload_size) as incoming:
             async for chunk in stream:
                 await incoming.write(chunk)
+            digest = await incoming.digest()
             try:
                 trailer = verify_trailer(
-                    stream.trailer, signed, payload_size=incoming.size, payload_digest=incoming.digest
+                    stream.trailer, signed, payload_size=incoming.size, payload_digest=digest
                 )
             except (AuthenticationError, ForbiddenError) as error:
                 self._alarm(peer, "trailer", error)
@@ -335,7 +336,9 @@ class Arrivals:
             )
         if isinstance(decided, arrivals.Unsure):
             raise TransferError(decided.reason)
-        signed = await asyncio.to_thread(sign_verdict, self._key, self._here.mesh_id, decided.verdict)
+        signed = sign_verdict(
+            self._key, self._here.mesh_id, decided.verdict
+        )  # quicker than a visit to a thread
         return VerdictAnswer(
             verdict=signed.encode().decode("ascii"),
             store_id=self._store.store_id,

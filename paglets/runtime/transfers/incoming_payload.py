@@ -1,9 +1,8 @@
-"""A payload as it arrives: hashed, written towards the store, and at hand for the child, in one pass."""
+"""A payload as it arrives: written towards the store, which hashes it, and at hand for the child, in one pass."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from typing import TYPE_CHECKING, Self
 
 from paglets.core.errors import HostError
@@ -13,6 +12,10 @@ if TYPE_CHECKING:
     from paglets.persistence.blobs import BlobWriter, StagedBlob
     from paglets.persistence.store import Store
     from paglets.runtime.memory_files import Payload
+
+
+_AT_ONCE = 4
+"""Chunks that are written to the file together: each time costs a visit to another thread."""
 
 
 class IncomingPayload:
@@ -25,17 +28,13 @@ class IncomingPayload:
     def __init__(self, store: Store, expected: int) -> None:
         self.size = 0
         self._store = store
-        self._hash = hashlib.sha256()
         self._large = expected > INLINE_LIMIT
         self._file = PayloadWriter()
+        self._waiting: list[bytes] = []
+        """What is still to be written to the file."""
         self._writer: BlobWriter | None = None
         self._staged: StagedBlob | None = None
         self._payload: Payload | None = None
-
-    @property
-    def digest(self) -> bytes:
-        """SHA-256 of what has come so far."""
-        return self._hash.digest()
 
     async def __aenter__(self) -> Self:
         self._writer = await self._store.stage()
@@ -55,19 +54,29 @@ class IncomingPayload:
         if self._writer is None:
             raise HostError("the payload was not opened")
         self.size += len(chunk)
-        if self._large:
-            await asyncio.to_thread(self._absorb, chunk)
-        else:
-            self._absorb(chunk)
+        self._waiting.append(chunk)
+        if not self._large or len(self._waiting) >= _AT_ONCE:
+            await self._absorb()
         await self._writer.write(chunk)
 
-    def _absorb(self, chunk: bytes) -> None:
-        self._hash.update(chunk)
-        self._file.write(chunk)
+    async def _absorb(self) -> None:
+        parts, self._waiting = self._waiting, []
+        if self._large:
+            await asyncio.to_thread(self._file.writelines, parts)
+        else:
+            self._file.writelines(parts)
+
+    async def digest(self) -> bytes:
+        """SHA-256 of it; nothing more may come."""
+        if self._writer is None:
+            raise HostError("the payload was not opened")
+        await self._absorb()
+        return (await self._writer.seal()).digest
 
     async def payload(self) -> Payload:
         """All of it, for the child; stays this object's to close."""
         if self._payload is None:
+            await self._absorb()
             self._payload = self._file.finish()
         return self._payload
 
