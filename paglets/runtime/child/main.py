@@ -30,7 +30,10 @@ def run_child(descriptor: int) -> int:
             return 0
         case Admit():
             session = admitted(link, frame)
-            return 0 if session is None else session.serve()
+            if session is None:
+                return 0
+            gc.freeze()  # modules and classes of the paglet live as long as the process does
+            return session.serve()
         case Inspect():
             _inspect(link, frame)
             return 0
@@ -57,7 +60,6 @@ def admitted(link: ChildLink, frame: Admit) -> Session | None:
             has_run=cast("object", paglet_class.run) is not Paglet[Any].run,
             services=declared_services(paglet_class),
         )
-        gc.freeze()  # modules and classes of the paglet live as long as the process does
         with session.state() if frame.gives_state else nullcontext() as state:
             link.send(AdmittedAnswer(frame.seq, facts, None if state is None else head_of(state)), state)
     except Exception as error:  # noqa: BLE001 - whatever an author's class raises is why it cannot run here

@@ -7,6 +7,7 @@ for the first time while somebody waits.
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import socket
 import threading
@@ -45,6 +46,8 @@ def rehearse() -> None:
                 Deliver(3, Message(kind="count", message_id="rehearsal")),
             )
         )
+    del session
+    gc.collect()  # of what is its own: what it was forked with is frozen
     # What a thread needs of its own stays with the process for the next one.
     thread = threading.Thread(target=_nothing, daemon=True)
     thread.start()
