@@ -6,12 +6,21 @@ import re
 
 from paglets.core.errors import InvalidAgentError
 
+_SERVICE = "service."
 _AGENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 def is_agent_id(text: str) -> bool:
     """Whether it is 1 to 128 ASCII letters, digits and the marks ``. _ : -``."""
     return _AGENT_ID.fullmatch(text) is not None
+
+
+def is_service_id(text: str) -> bool:
+    """Whether it is an id that only a resident service of a host may have: ``service.<contract name>``.
+
+    Every host may have one of its own under the same id, so an ordinary paglet of that id could stand in its place.
+    """
+    return text.startswith(_SERVICE)
 
 
 def check_agent_id(text: str) -> str:

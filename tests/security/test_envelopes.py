@@ -41,6 +41,13 @@ async def test_a_good_envelope_is_taken_in(victim: Host, mallory: Intruder) -> N
     assert header.agent_id in await asyncio.to_thread(paglets_of, victim)
 
 
+async def test_nobody_takes_the_place_of_a_service_before_it_is_there(
+    victim: Host, mallory: Intruder
+) -> None:
+    header = mallory.header(victim, agent_id="service.not-started-yet")
+    await refused(await mallory.send(victim, header), victim, header.agent_id, "resident service")
+
+
 async def test_the_same_envelope_again_gets_the_same_verdict_and_makes_no_second_paglet(
     victim: Host, mallory: Intruder
 ) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
+from paglets.core.agent_ids import is_service_id
 from paglets.persistence.adoption_records import Notice, Whereabouts
 from paglets.persistence.journal.conflict import expect
 from paglets.persistence.journal.meeting import GaveWay, last_known, make_way, owe, whereabouts
@@ -126,7 +127,8 @@ def refusal(standing: PagletRecord | None, arriving: PagletRecord) -> str:
     A PREPARED record of a lower epoch of the same lineage may be replaced: that the paglet is here in a later
     life proves that the transfer this record waited for has arrived, so this closes it.
     """
-    if arriving.host_scoped or (standing is not None and standing.host_scoped):
+    scoped = arriving.host_scoped or (standing is not None and standing.host_scoped)
+    if scoped or is_service_id(arriving.agent_id):  # before a first start there is no record of a service
         return "a resident service is never moved"
     if standing is None:
         return ""
