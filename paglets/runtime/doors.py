@@ -16,6 +16,7 @@ from paglets.runtime.operations import Operations
 from paglets.runtime.paglet_operations import PagletOperations
 from paglets.runtime.passport_operations import PassportOperations
 from paglets.runtime.reads import Reads
+from paglets.runtime.retracting import Retracting
 from paglets.runtime.store_operations import StoreOperations
 
 if TYPE_CHECKING:
@@ -41,6 +42,15 @@ class Doors:
     ) -> None:
         self.operations = Operations(here=ground.here, peers=neighbours.peers, circles=population.circles)
         self.operations.post = outbox.outbox.post
+        locator = Locator(store=ground.store, mesh=neighbours.mesh, peers=neighbours.peers, here=ground.here)
+        retracting = Retracting(
+            residents=ground.residents,
+            lifecycle=population.lifecycle,
+            departures=population.departures,
+            locator=locator,
+            peers=neighbours.peers,
+            here=ground.here,
+        )
         paglets = PagletOperations(
             residents=ground.residents,
             store=ground.store,
@@ -54,9 +64,7 @@ class Doors:
             circles=population.circles,
             views=ground.views,
             offers=population.offers,
-            locator=Locator(
-                store=ground.store, mesh=neighbours.mesh, peers=neighbours.peers, here=ground.here
-            ),
+            locator=locator,
             peers=neighbours.peers,
             here=ground.here,
         )
@@ -104,7 +112,9 @@ class Doors:
         self.operations.add(
             {**artifacts.entries(), **files.entries(), **outbox.entries(), **passports.entries()}
         )
-        self.operations.add({**adoptions.entries(), **StoreOperations(ground.store).entries()})
+        self.operations.add(
+            {**adoptions.entries(), **retracting.entries(), **StoreOperations(ground.store).entries()}
+        )
         self.operations.add(
             {**paglets.entries(), **host.entries(), **between.entries(), **services.entries()}
         )

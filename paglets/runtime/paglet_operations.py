@@ -10,11 +10,9 @@ from paglets.core.deactivation import DeactivationRequest
 from paglets.core.errors import (
     HostError,
     InvalidAgentError,
-    LifecycleError,
     RemoteHostError,
     SerializationError,
 )
-from paglets.core.incarnation import Incarnation, Lineage
 from paglets.core.messages import ONEWAY
 from paglets.persistence.records import MoveKind, Phase
 from paglets.remote import api
@@ -45,19 +43,8 @@ if TYPE_CHECKING:
     from paglets.runtime.transfers.first_hooks import FirstHooks
     from paglets.runtime.views import Views
 
-_MARGIN = 5.0
-"""Seconds that a host waits for another beyond the time that the operation itself may take."""
 _LONG = 120.0
 _MAX_HOPS = 16
-
-
-class _Whereabouts(msgspec.Struct, frozen=True):
-    """What is needed of another host's description of a paglet."""
-
-    host_url: api.Text
-    lineage: api.Count
-    adopter: api.Text
-    epoch: api.Count
 
 
 class PagletOperations:
@@ -110,8 +97,6 @@ class PagletOperations:
                 api.DispatchParams, self._following(api.PAGLETS_DISPATCH, self.dispatch)
             ),
             api.PAGLETS_CLONE: Entry(api.CloneParams, self._following(api.PAGLETS_CLONE, self.clone)),
-            api.PAGLETS_RETRACT: Entry(api.RetractParams, self.retract),
-            api.PAGLETS_SURRENDER: Entry(api.SurrenderParams, self.surrender, MEMBERS, paglets=False),
             api.PAGLETS_ARRIVAL: Entry(api.ArrivalParams, self.arrival, MEMBERS, paglets=False),
             api.PAGLETS_DEACTIVATE: Entry(
                 api.DeactivateParams, self._following(api.PAGLETS_DEACTIVATE, self.deactivate)
@@ -212,60 +197,6 @@ class PagletOperations:
             self._residents.check_room(spare=True)
         ticket = TransferTicket.from_wire(params.ticket) if params.ticket else None
         return await self._departures.clone(params.agent_id, ticket, caller)
-
-    async def retract(self, _caller: Caller, params: api.RetractParams) -> Any:
-        """Bring it here from where it is."""
-        here = self._residents.get(params.agent_id)
-        if here is not None:
-            return self._place(params.agent_id)
-        if params.source_url:
-            source = await self._peers.find(params.source_url)
-        else:
-            source = await self._locator.host_of(params.agent_id)
-        if source.host_id == self._here.host_id:
-            await self._lifecycle.record(params.agent_id)
-            return self._place(params.agent_id)
-        raw = await self._peers.call(
-            source.host_id,
-            source.url,
-            api.PAGLETS_INFO,
-            api.PagletParams(agent_id=params.agent_id),
-            timeout=params.timeout,
-        )
-        try:
-            info = msgspec.json.decode(raw, type=_Whereabouts)
-        except msgspec.MsgspecError as error:
-            raise RemoteHostError(f"{source} does not say which life of the paglet it has: {error}") from None
-        surrender = api.SurrenderParams(
-            agent_id=params.agent_id,
-            incarnation=Incarnation(Lineage(info.lineage, info.adopter), info.epoch),
-            url=self._here.address,
-            timeout=params.timeout,
-        )
-        where = await self._peers.find(info.host_url)
-        await self._peers.call(
-            where.host_id, where.url, api.PAGLETS_SURRENDER, surrender, timeout=params.timeout + _MARGIN
-        )
-        return self._place(params.agent_id)
-
-    async def surrender(self, caller: Caller, params: api.SurrenderParams) -> Any:
-        """Give a paglet to the host that asks for it."""
-        if caller.peer is None or caller.peer.kind is not PeerKind.MEMBER:
-            raise HostError("only a host of the mesh can ask for a paglet")
-        record = await self._lifecycle.record(params.agent_id)
-        if record.phase is Phase.PREPARED:
-            raise LifecycleError(
-                f"paglet {params.agent_id} is on its way or in doubt; it cannot be retracted now"
-            )
-        try:
-            target = await self._peers.find(caller.peer.host_id)
-        except HostError:
-            target = None
-        destination = target.url if target is not None else params.url
-        ticket = TransferTicket(destination=destination, timeout=params.timeout)
-        return await self._departures.dispatch(
-            params.agent_id, ticket, caller, kind=MoveKind.RETRACT, expected=params.incarnation
-        )
 
     async def arrival(self, _caller: Caller, params: api.ArrivalParams) -> Any:
         """Wait for a life's first hook."""

@@ -187,6 +187,17 @@ def test_it_can_be_taken_out(paglets_mesh: LocalMesh, how: str) -> None:
         assert here(a, proxy).info()["status"] == "inactive"
 
 
+def test_it_is_not_said_to_be_brought_to_where_it_waits(away: tuple[LocalMesh, Host]) -> None:
+    _, a = away
+    proxy = a.create(Traveller)
+    proxy.dispatch(to("b"))
+    with pytest.raises(LifecycleError, match="waits here for b; activate it"):
+        a.retract(a.address, proxy.agent_id)
+    with pytest.raises(TransferError, match="waits here for b; activate it"):
+        a.dispatch(proxy.agent_id, a.address)
+    assert waiting(a)
+
+
 def test_it_can_be_told_to_wait_for_another_host(paglets_mesh: LocalMesh) -> None:
     a, _, _ = paglets_mesh.start("a"), paglets_mesh.start("b"), paglets_mesh.start("c")
     paglets_mesh.stop("b")

@@ -33,6 +33,7 @@ from paglets.runtime.transfers.movable import (
     check_movable,
     check_not_resident,
     message_it_leaves_in,
+    waits_here,
 )
 from paglets.runtime.undivided import Undivided, undivided
 
@@ -265,10 +266,7 @@ class Departures:
             raise aim.error or TransferError("there is no such host")
         if aim.target.host_id == self._here.host_id:
             if record.queued is not None:
-                raise TransferError(
-                    f"paglet {record.agent_id} waits here for {record.queued.target_name or 'its target'}; "
-                    "activate it to have it at work here instead"
-                )
+                raise TransferError(waits_here(record.agent_id, record.queued))
             return aim.target
         if record.state is None:
             raise HostError(f"paglet {record.agent_id} has no stored state")

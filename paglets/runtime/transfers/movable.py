@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from paglets.core.errors import LifecycleError
-from paglets.persistence.records import PagletRecord, Phase
+from paglets.persistence.records import PagletRecord, Phase, QueuedDispatch
 from paglets.runtime.child_specs import CallThread
 
 if TYPE_CHECKING:
@@ -29,6 +29,22 @@ def check_movable(record: PagletRecord, expected: Incarnation | None) -> None:
         raise LifecycleError(
             f"paglet {record.agent_id} has failed ({record.failed}); activate it before it is moved"
         )
+
+
+def check_stays(record: PagletRecord) -> None:
+    """``LifecycleError`` when it cannot be said of one that is here that it is brought here."""
+    if record.phase is Phase.PREPARED:
+        raise LifecycleError(
+            f"paglet {record.agent_id} is on its way or in doubt; it cannot be retracted now"
+        )
+    if record.queued is not None:
+        raise LifecycleError(waits_here(record.agent_id, record.queued))
+
+
+def waits_here(agent_id: str, queued: QueuedDispatch) -> str:
+    """Why one of the outbox is not "moved" to where it waits."""
+    where = queued.target_name or queued.target_url
+    return f"paglet {agent_id} waits here for {where}; activate it to have it at work here instead"
 
 
 def check_not_resident(record: PagletRecord) -> None:
