@@ -102,9 +102,11 @@ class Draining:
     async def begin(self, names: Sequence[str]) -> None:
         """Let nothing in any more, and move everything away: to the hosts of these names or URLs, or to any.
 
-        ``TransferError`` when there is no such host; ``HostError`` when it is this one. Nothing has changed then.
+        ``TransferError`` when there is no such host; ``HostError`` when it is this one, or nothing may leave here
+        because the store is a restored copy. Nothing has changed then.
         A round that runs already goes on, to the hosts that are named now.
         """
+        self._gate.check_held()
         targets = [await self._peers.find(name) for name in names]
         if any(target.host_id == self._here.host_id for target in targets):
             raise HostError(f"host {self._here.name} is the one to be drained; name other hosts to move to")

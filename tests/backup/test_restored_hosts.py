@@ -63,6 +63,9 @@ def test_what_ran_is_parked_and_stays_so_until_the_copy_is_accepted(
         lambda: a.activate(proxy.agent_id),
         lambda: a.proxy_for(a.address, proxy.agent_id).send(Message("count"), timeout=5.0),
         lambda: a.dispatch(proxy.agent_id, "b"),
+        lambda: call(
+            a, api.HOST_DRAIN, api.DrainParams(api.DrainAction.BEGIN)
+        ),  # it would say that all have left
     ):
         with pytest.raises(LifecycleError, match="stay parked"):
             attempt()
