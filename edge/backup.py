@@ -60,14 +60,18 @@ def back_up_stopped(data_dir: Path, target: Path) -> Manifest:
 
 def take_away(made: Path, target: Path) -> None:
     """Put a backup that a host has made where its operator wants it."""
-    with made.open("rb") as source, replacing(target) as file:
-        shutil.copyfileobj(source, file, 1024 * 1024)
-    shutil.rmtree(made.parent)
+    try:
+        with made.open("rb") as source, replacing(target) as file:
+            shutil.copyfileobj(source, file, 1024 * 1024)
+    finally:  # it holds the host's key
+        shutil.rmtree(made.parent)
 
 
 @contextlib.contextmanager
 def replacing(target: Path) -> Generator[BinaryIO]:
     """A file that takes the target's place, whole and synced, when the block ends well; readable by its owner only."""
+    if target.is_dir():
+        raise BackupError(f"{target} is a directory; name the file that is to be written")
     try:
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
     except FileNotFoundError:

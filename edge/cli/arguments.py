@@ -12,6 +12,7 @@ import msgspec
 from edge.cli.failures import UsageError
 from paglets.core.agent_ids import check_agent_id
 from paglets.core.errors import InvalidAgentError
+from paglets.remote.transfer import MAX_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,6 +86,8 @@ def seconds(value: float, what: str) -> float:
     """Check a time span; ``UsageError`` naming ``what`` for what is none."""
     if not math.isfinite(value) or value <= 0:
         raise UsageError(f"{what} must be a number of seconds greater than 0")
+    if value > MAX_SECONDS:
+        raise UsageError(f"{what} must be at most {MAX_SECONDS:.0f} seconds")
     return value
 
 

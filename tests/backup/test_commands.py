@@ -18,6 +18,12 @@ def test_from_a_running_host_to_a_new_one_that_goes_on(tmp_path: Path) -> None:
         site.start("alpha")
         site.wait_ready("alpha")
         agent_id = site.ask("alpha", "create", NOTEBOOK, "--init", '"first line"')["agent_id"]
+        nowhere = site.on("alpha", "backup", str(tmp_path))
+        assert (nowhere.code, "is a directory" in nowhere.err) == (1, True)
+        backups = site.data_dir("alpha") / "backups"
+        assert not backups.exists() or not list(backups.rglob("*")), (
+            "a copy with the key in it was left behind"
+        )
         told = site.ask("alpha", "backup", str(tmp_path / "alpha.backup"))
         assert told["file"] == str(tmp_path / "alpha.backup")
         host_id = site.ask("alpha", "status")["host_id"]

@@ -56,6 +56,8 @@ def test_a_paglet_is_adopted_and_the_copy_that_comes_up_is_quarantined(site: Sit
     (transfer,) = site.ask("a", "transfers")
     assert {"transfer_id", "agent_id", "peer", "direction", "status"} <= transfer.keys()
     assert transfer["status"] == "in-doubt"
+    kept = site.on("a", "dispose", agent_id)
+    assert (kept.code, "dispose of it when that is settled" in kept.err) == (1, True)
     refused = site.on("a", "transfers", "adopt", transfer["transfer_id"])
     assert (refused.code, "--fence says that you know that b is lost" in refused.err) == (1, True)
     adopted = site.on("a", "transfers", "adopt", transfer["transfer_id"], "--fence")

@@ -50,6 +50,8 @@ WRONG = {
     "an empty kind": (["send", "x", ""], "KIND"),
     "a timeout of nothing": (["send", "x", "k", "--timeout", "0"], "--timeout"),
     "a timeout without end": (["dispatch", "x", "y", "--timeout", "inf"], "--timeout"),
+    "a timeout of more than a day": (["dispatch", "x", "y", "--timeout", "1e99"], "at most 86400 seconds"),
+    "a timeout of more than a day for a retract": (["retract", "x", "--timeout", "86401"], "at most 86400"),
     "a port too large": (["host", "--port", "65536"], "--port"),
     "a property without value": (["host", "--property", "x"], "KEY=VALUE"),
     "a peer that is no URL": (["host", "--peer", "beta"], "--peer"),

@@ -136,7 +136,7 @@ def test_the_copies_meet_when_the_adopted_one_comes_by(site: Site) -> None:
     ticket = {"destination": site["b"].url}
     site.ask("a", api.PAGLETS_DISPATCH, api.DispatchParams(agent_id=agent_id, ticket=ticket))
     [kept] = quarantined(site, "b")
-    assert (kept["agent_id"], kept["lineage"]) == (agent_id, 0)
+    assert (kept["agent_id"], kept["lineage"], kept["higher_host"]) == (agent_id, 0, "b")
     site["b"].let_go("question-received")
     copy = site.settled_as("active", agent_id)
     assert copy.host == "b"

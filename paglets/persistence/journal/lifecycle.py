@@ -183,6 +183,10 @@ def dispose(tx: JournalTransaction, agent_id: str, incarnation: Incarnation, *, 
 
     PREPARED is refused: until the target has spoken, nobody knows whether it is here to be disposed of.
     """
+    standing = tx.paglet(agent_id)
+    if standing is not None and standing.outgoing is not None:
+        moving = f"transfer {standing.outgoing.transfer_id} of it is on its way or in doubt; dispose of it when that is"
+        raise JournalConflict(agent_id, f"{moving} settled", standing)
     record = expect(tx, agent_id, incarnation, Phase.ACTIVE, Phase.INACTIVE, step="dispose of")
     record = replace(
         record,

@@ -16,7 +16,7 @@ from paglets.runtime.transfers.events import VerdictReceived
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from paglets.persistence.adoption_records import QuarantinedCopy
+    from paglets.persistence.adoption_records import QuarantinedCopy, Whereabouts
     from paglets.persistence.records import PagletRecord
     from paglets.persistence.store import Store
     from paglets.runtime.adoption.duties import Duties
@@ -153,12 +153,17 @@ class Adoption:
             "adopter": lineage.adopter,
             "epoch": record.incarnation.epoch,
             "higher_life": str(higher.incarnation),
-            "higher_host": higher.name or higher.host_id,
+            "higher_host": self._where(higher),
             "state_bytes": record.state.size if record.state else 0,
             "memory_bytes": None,
             "created_at": record.created_at,
             "quarantined_at": copy.since,
         }
+
+    def _where(self, there: Whereabouts) -> str:
+        """What people call the host that a life was heard to be at."""
+        here = there.host_id == self._here.host_id
+        return self._here.name if here else there.name or there.host_id
 
     async def adopt_copy(self, copy: str, life: str, *, fence: bool) -> api.Adopted:
         """Let a copy count again instead of the one that it gave way to. ``HostError`` as for ``adopt``."""
@@ -167,7 +172,7 @@ class Adoption:
         record, higher = kept.record, kept.higher
         if not fence:
             raise HostError(
-                f"paglet {record.agent_id} lives in life {higher.incarnation} at {higher.name or higher.host_id}, for "
+                f"paglet {record.agent_id} lives in life {higher.incarnation} at {self._where(higher)}, for "
                 "all that is known here; adopting this copy makes two of it, until the hosts meet, and then the other "
                 "one goes into quarantine; --fence says that this is meant"
             )
