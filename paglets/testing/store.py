@@ -29,7 +29,7 @@ class FaultyStore(Store):
     """A store with the points ``before:WHAT`` and ``after:WHAT`` around each commit, by what it writes.
 
     WHAT is the phase of a paglet's record (``active``, ``inactive``, ``prepared``, ``departed``, ``tombstone``),
-    with the hook that is then pending if there is one (``active:creation``, ``active:arrival``), ``deleted``, or a
+    with the hook that is then pending if its class has one (``active:creation``, ``active:arrival``), ``deleted``, or a
     verdict on a move (``verdict:arrived``, ``verdict:fenced``); ``commit`` stands for every commit. Before: nothing
     is written yet, and an error there (``points.arm("before:prepared", error=errno.ENOSPC)``) is what a full disk
     is. After: it is durable, and nobody has been told.
