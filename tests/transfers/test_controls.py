@@ -15,7 +15,7 @@ from paglets.persistence.records import Forward, Outcome, Phase, VerdictRecord
 from paglets.runtime.transfers import effects as do
 from paglets.runtime.transfers import events as on
 from paglets.runtime.transfers import source
-from paglets.runtime.transfers.source import SourceMove, Stage, Step
+from paglets.runtime.transfers.source_move import SourceMove, Stage, Step
 from tests.transfers.exploring.explorer import explore
 from tests.transfers.exploring.scope import Budget, Rules, Scope
 

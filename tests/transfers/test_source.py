@@ -10,17 +10,8 @@ from paglets.core.incarnation import Incarnation, TransferId
 from paglets.persistence.records import MoveKind, Outcome, Outgoing, Phase
 from paglets.runtime.transfers import effects as do
 from paglets.runtime.transfers import events as on
-from paglets.runtime.transfers.source import (
-    END_GRACE,
-    LONGEST_ASK_DELAY,
-    SourceMove,
-    Stage,
-    Step,
-    ask_delay,
-    begin,
-    resume,
-    step,
-)
+from paglets.runtime.transfers.source import END_GRACE, LONGEST_ASK_DELAY, ask_delay, begin, resume, step
+from paglets.runtime.transfers.source_move import SourceMove, Stage, Step
 
 AT_TARGET = Incarnation(epoch=2)
 TIMEOUT = 10.0

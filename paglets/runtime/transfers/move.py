@@ -4,37 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-
-from paglets.core.errors import HostError, PagletError, TransferError, TransferInDoubtError
-from paglets.persistence.errors import StoreError, StoreFailedError
-from paglets.persistence.journal import adoption, moves
-from paglets.persistence.journal.conflict import JournalConflict
-from paglets.persistence.journal.peers import note_peer_store
+from paglets.core.errors import HostError, TransferError, TransferInDoubtError
 from paglets.persistence.records import MoveKind
 from paglets.runtime.transfers import effects as do
 from paglets.runtime.transfers import events as on
 from paglets.runtime.transfers import source
+from paglets.runtime.transfers.move_journal import MoveJournal
 from paglets.runtime.transfers.sending import Sending
+from paglets.runtime.transfers.source_move import SourceMove, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
     from paglets.persistence.journal.adoption import Adopted
-    from paglets.persistence.journal.lifecycle import Started
-    from paglets.persistence.journal.moves import Departed
-    from paglets.persistence.records import Outgoing, PagletRecord, PeerRecord
-    from paglets.persistence.store import StagedBlob
+    from paglets.persistence.records import Outgoing, PagletRecord
     from paglets.runtime.residents import Resident
     from paglets.runtime.transfers.asking import Heard
     from paglets.runtime.transfers.move_parts import Cargo, MoveParts
 
 logger = logging.getLogger(__name__)
-
-_RECOVERED = {"reason": "recovered"}
 
 
 class Move:
@@ -66,13 +56,7 @@ class Move:
         self._asking: asyncio.TimerHandle | None = None
         self._sending: Sending | None = None
         self._stream: asyncio.Task[None] | None = None
-        self._payload_digest = record.state.digest if record.state else b""
-        self._target_store: PeerRecord | None = None
-        self._verdict = b""
         self._refusal = ""
-        self._started: Started | None = None
-        self._departed: Departed | None = None
-        self._adopted: Adopted | None = None
         self._adoption: asyncio.Future[Adopted] | None = None
         """What an operator waits for, who wants it back."""
         now = self._loop.time()
@@ -82,6 +66,7 @@ class Move:
             else source.resume(record.agent_id, outgoing)
         )
         self._state = first.move
+        self._journal = MoveJournal(parts, record, outgoing, first.move.agent_id)
         self._first = first.effects
         self._perform: dict[type[Any], Callable[[Any], Awaitable[None]]] = {
             do.WritePrepared: self._write_prepared,
@@ -113,7 +98,7 @@ class Move:
         return dict(self._cargo.header.header.event) if self._cargo else {}
 
     @property
-    def state(self) -> source.SourceMove:
+    def state(self) -> SourceMove:
         """How far it has come."""
         return self._state
 
@@ -181,103 +166,19 @@ class Move:
         self._spawn(self._prepare())
 
     async def _prepare(self) -> None:
-        begun = False
-        staged: list[StagedBlob] = []
-        try:
-            cargo = self._need_cargo()
-            if not cargo.stored:
-                staged = [await self._parts.states.stage(cargo.payload)]
-                self._payload_digest = staged[0].ref.digest
-            begun = True
-            await self._parts.store.commit(self._prepare_rule(cargo, staged), blobs=staged)
-        except (JournalConflict, StoreError) as error:
-            certain = not isinstance(error, StoreFailedError) or not begun
-            self.tell(on.PreparedRefused(str(error)) if certain else on.PreparedUnknown(str(error)))
-        except Exception as error:
-            logger.exception("preparing a move failed", extra={"agent_id": self._agent_id})
-            reason = f"{type(error).__name__}: {error}"
-            self.tell(on.PreparedUnknown(reason) if begun else on.PreparedRefused(reason))
-        else:
-            self.tell(on.PreparedWritten())
-
-    def _prepare_rule(self, cargo: Cargo, staged: list[StagedBlob]) -> Callable[[Any], object]:
-        state = staged[0].ref if staged else None
-        if cargo.clone is not None:
-            clone = replace(cargo.clone, state=state)
-            return lambda tx: moves.prepare_clone(tx, clone)
-        return lambda tx: moves.prepare(
-            tx,
-            self.record.agent_id,
-            self.record.incarnation,
-            self.outgoing,
-            state=state,
-            at=time.time(),
-            files=cargo.files,
-            queue_key=cargo.queue_key,
-        )
+        self.tell(await self._journal.prepare(self._need_cargo()))
 
     async def _write_abort(self, effect: do.WriteAbort) -> None:
-        def rule(tx: Any) -> Started | None:
-            return moves.abort(
-                tx,
-                self._agent_id,
-                self.outgoing.transfer_id,
-                process_alive=effect.process_alive,
-                event=_RECOVERED,
-                at=time.time(),
-            )
-
-        try:
-            self._started = await self._parts.store.commit(rule)
-        except PagletError as error:
-            self.tell(on.AbortRefused(str(error)))
-        else:
-            self.tell(on.AbortWritten())
+        self.tell(await self._journal.abort(process_alive=effect.process_alive))
 
     async def _write_arrived(self, _: do.WriteArrived) -> None:
-        passport = await self._parts.passports.leaving(self.record, self.outgoing, self._verdict)
-
-        def rule(tx: Any) -> Departed:
-            self._note_target_store(tx)
-            return moves.settle_arrived(
-                tx,
-                self._agent_id,
-                self.outgoing.transfer_id,
-                self.outgoing.incarnation,
-                at=time.time(),
-                passport=passport[0].ref if passport else None,
-            )
-
-        try:
-            self._departed = await self._parts.store.commit(rule, blobs=passport)
-        except PagletError as error:
-            self.tell(on.SettlementRefused(str(error), overtaken=isinstance(error, JournalConflict)))
-        else:
-            self.tell(on.SettlementWritten())
+        self.tell(await self._journal.arrived())
 
     async def _write_fenced(self, effect: do.WriteFenced) -> None:
-        def rule(tx: Any) -> Started | None:
-            self._note_target_store(tx)
-            return moves.settle_fenced(
-                tx,
-                self._agent_id,
-                self.outgoing.transfer_id,
-                self.outgoing.incarnation,
-                process_alive=effect.process_alive,
-                event=_RECOVERED,
-                at=time.time(),
-            )
+        self.tell(await self._journal.fenced(process_alive=effect.process_alive))
 
-        try:
-            self._started = await self._parts.store.commit(rule)
-        except PagletError as error:
-            self.tell(on.SettlementRefused(str(error), overtaken=isinstance(error, JournalConflict)))
-        else:
-            self.tell(on.SettlementWritten())
-
-    def _note_target_store(self, tx: Any) -> None:
-        if (seen := self._target_store) is not None:
-            note_peer_store(tx, seen.host_id, seen.store_id, seen.commit)
+    async def _write_adopted(self, _: do.WriteAdopted) -> None:
+        self.tell(await self._journal.adopt())
 
     @property
     def _agent_id(self) -> str:
@@ -306,7 +207,7 @@ class Move:
 
     async def _send_trailer(self, _: do.SendTrailer) -> None:
         if self._sending is not None:
-            self._sending.finish(self._payload_digest)
+            self._sending.finish(self._journal.payload_digest)
 
     async def _close_stream(self, _: do.CloseStream) -> None:
         if self._stream is not None:
@@ -317,8 +218,7 @@ class Move:
         return self._heard(self._parts.asker.read(self.outgoing, self._agent_id, frame))
 
     def _heard(self, heard: Heard) -> on.Event:
-        self._target_store = heard.store or self._target_store
-        self._verdict = heard.verdict or self._verdict
+        self._journal.heard(heard)
         return heard.event
 
     # --- asking
@@ -329,7 +229,7 @@ class Move:
         self._asking = self._loop.call_later(effect.after, self._start_asking)
 
     def _start_asking(self) -> None:
-        if self._state.stage is source.Stage.SENT:
+        if self._state.stage is Stage.SENT:
             self._spawn(self._ask_now())
 
     async def _ask_now(self) -> None:
@@ -338,21 +238,23 @@ class Move:
     # --- the paglet
 
     async def _resume_process(self, _: do.ResumeProcess) -> None:
-        await self._parts.aftermath.stays(self, self._started.record if self._started else None)
+        await self._parts.aftermath.stays(
+            self, self._journal.started.record if self._journal.started else None
+        )
 
     async def _recover_process(self, _: do.RecoverProcess) -> None:
         self._parts.aftermath.recovers(self)
 
     async def _restart_process(self, _: do.RestartProcess) -> None:
-        if self._started is None:
+        if self._journal.started is None:
             raise AssertionError("the journal gave no new life")
-        self._parts.aftermath.restarts(self, self._started)
+        self._parts.aftermath.restarts(self, self._journal.started)
 
     async def _end_process(self, effect: do.EndProcess) -> None:
         self._parts.aftermath.ends_process(self, effect.grace)
 
     async def _forward_messages(self, _: do.ForwardMessages) -> None:
-        self._parts.aftermath.left(self, self._departed)
+        self._parts.aftermath.left(self, self._journal.departed)
 
     # --- adoption
 
@@ -366,29 +268,13 @@ class Move:
             self._not_adopted("it has just been settled")
         return self._adoption
 
-    async def _write_adopted(self, _: do.WriteAdopted) -> None:
-        own_id = self.outgoing.transfer_id.source
-
-        def rule(tx: Any) -> Adopted:
-            return adoption.adopt(
-                tx, own_id, self._agent_id, self.outgoing.transfer_id, event=_RECOVERED, at=time.time()
-            )
-
-        try:
-            self._adopted = await self._parts.store.commit(rule)
-        except PagletError as error:
-            self.tell(on.AdoptionRefused(str(error)))
-        else:
-            self._started = self._adopted.started
-            self.tell(on.AdoptionWritten())
-
     async def _report_adopted(self, _: do.ReportAdopted) -> None:
-        if self._adopted is None:
+        if self._journal.adopted is None:
             raise AssertionError("the journal gave no adopted copy")
         self._say("adopted")
-        self._parts.aftermath.adopted(self, self._adopted)
+        self._parts.aftermath.adopted(self, self._journal.adopted)
         if self._adoption is not None and not self._adoption.done():
-            self._adoption.set_result(self._adopted)
+            self._adoption.set_result(self._journal.adopted)
 
     async def _refuse_adoption(self, effect: do.RefuseAdoption) -> None:
         self._not_adopted(effect.reason)
@@ -404,7 +290,7 @@ class Move:
     # --- what it says
 
     async def _report_moved(self, _: do.ReportMoved) -> None:
-        if self._departed is None:
+        if self._journal.departed is None:
             self._parts.aftermath.left(self, None)
         self._say("transfer-settled" if self._state.in_doubt else "dispatch", outcome="arrived")
         if not self.result.done():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.records import MoveKind
 from paglets.runtime.transfers import events as on
-from paglets.runtime.transfers.source import Stage
+from paglets.runtime.transfers.source_move import Stage
 from tests.transfers.exploring.choices import NotNowError, duty, will
 from tests.transfers.exploring.messages import News, NewsTaken, Question
 from tests.transfers.exploring.moving import EVENT, ask, floor_of

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from paglets.persistence.journal.meeting import GaveWay
     from paglets.persistence.records import PagletRecord
-    from paglets.runtime.transfers.source import SourceMove
+    from paglets.runtime.transfers.source_move import SourceMove
     from tests.transfers.exploring.scope import Scope
     from tests.transfers.exploring.stores import Store
     from tests.transfers.exploring.world import View

@@ -10,7 +10,7 @@ from paglets.persistence.restoring import SKIPPED
 from paglets.runtime.transfers import effects as do
 from paglets.runtime.transfers import events as on
 from paglets.runtime.transfers.open_ids import OpenTransfers
-from paglets.runtime.transfers.source import Stage
+from paglets.runtime.transfers.source_move import Stage
 from tests.transfers.exploring.choices import duty, will
 from tests.transfers.exploring.messages import Question
 from tests.transfers.exploring.stores import records, tables

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from paglets.runtime.outbox.waiting_move import Effect as QueueEffect
     from paglets.runtime.outbox.waiting_move import WaitingMove
     from paglets.runtime.transfers import effects as do
-    from paglets.runtime.transfers.source import SourceMove
+    from paglets.runtime.transfers.source_move import SourceMove
     from paglets.testing.network.traffic import Traffic
     from tests.transfers.exploring.copies import Survey
     from tests.transfers.exploring.stores import Store
