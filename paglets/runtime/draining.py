@@ -232,9 +232,8 @@ class Draining:
             if seen.online
             and seen.facts.host_id
             and seen.facts.code_version == view.own.code_version
-            and not any(seen.facts.properties.get(shut) is True for shut in (DRAINING, RESTORED))
             and seen.facts.host_id not in tried
-            and (order is None or not order.to or seen.facts.host_id in order.to)
+            and (_takes_paglets(seen) if order is None or not order.to else seen.facts.host_id in order.to)
         ]
 
     def _nowhere(self) -> str:
@@ -253,6 +252,11 @@ class Draining:
     def _note(self, agent_id: str, target: SeenHost, note: str = "") -> None:
         self._count += 1
         self._moved.append(Moved(self._count, agent_id, target.facts.name, note))
+
+
+def _takes_paglets(seen: SeenHost) -> bool:
+    """What was heard of a host last; one that is named is asked itself, since that may have changed just now."""
+    return not any(seen.facts.properties.get(shut) is True for shut in (DRAINING, RESTORED))
 
 
 def _is_here(record: PagletRecord) -> bool:

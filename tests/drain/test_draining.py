@@ -104,6 +104,19 @@ class TestLeaving:
         assert "no other host" in drained(paglets_mesh, a)["failed"][0]["reason"]
         assert ids(a) == {proxy.agent_id}
 
+    def test_a_host_that_is_named_is_asked_itself_whatever_was_heard_of_it(
+        self, paglets_mesh: LocalMesh
+    ) -> None:
+        # What was heard may be old: it may take paglets in again since a moment ago.
+        a, b = paglets_mesh.start("a"), paglets_mesh.start("b")
+        begin(a)
+        paglets_mesh.wait_until(lambda: any(host.properties.get("draining") for host in b.list_hosts()))
+        agent_id = b.create(Counter).agent_id
+        [failure] = drained(paglets_mesh, b, "a")["failed"]
+        assert failure["agent_id"] == agent_id
+        assert "host a is being drained and takes no paglets" in failure["reason"]
+        assert ids(b) == {agent_id}
+
     def test_again_is_harmless_and_takes_what_was_left(self, paglets_mesh: LocalMesh) -> None:
         a = paglets_mesh.start("a")
         proxy = a.create(Counter)
