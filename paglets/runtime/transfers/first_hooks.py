@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from paglets.core.errors import LifecycleError
+from paglets.persistence.records import HookKind
 from paglets.remote import api
 from paglets.remote.wire.failures import HostAwayError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from paglets.runtime.here import Here
     from paglets.runtime.hook_waits import HookWaits
     from paglets.runtime.peers import Peers, Target
-    from paglets.runtime.residents import Residents
+    from paglets.runtime.residents import Resident, Residents
 
 _PATIENCE = 0.5
 """Seconds that the hook is given even when the ticket's time is used up."""
@@ -63,13 +64,25 @@ class FirstHooks:
             raise LifecycleError(f"paglet {agent_id} moved to {target}, but: {error}") from error
 
     async def returned_here(self, params: api.ArrivalParams) -> None:
-        """Wait until the first hook of that life has returned here; ``LifecycleError`` with what it raised."""
+        """Wait until the first hook of that life has returned here; ``LifecycleError`` with what it raised.
+
+        A later life that begins with it again, because it did not return before the process or the host ended,
+        is waited for in its place.
+        """
         resident = self._residents.get(params.agent_id)
-        if resident is None or resident.incarnation != params.incarnation:
+        if resident is None or not _begins_with_it(resident, params.incarnation):
             return  # parked on arrival, or on its way again
         with suppress(TimeoutError):
             async with asyncio.timeout(params.timeout):
                 await asyncio.shield(resident.settled)
+
+
+def _begins_with_it(resident: Resident, asked: Incarnation) -> bool:
+    life, begins = resident.incarnation, resident.begins
+    if life == asked:
+        return True
+    again = begins is not None and begins.kind in {HookKind.ARRIVAL, HookKind.CLONE}
+    return again and life.lineage == asked.lineage and life > asked
 
 
 async def heard(call: Awaitable[Any]) -> None:
