@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from paglets.core.error_reports import from_report
 from paglets.core.errors import HostError, PagletCrashedError, PagletError, SerializationError
-from paglets.runtime.child_specs import Admitted, ClassFacts, DepartureKind, Snapshot
+from paglets.runtime.child_specs import Admitted, ClassFacts, Snapshot
+from paglets.runtime.children.leaving import Leaving
 from paglets.runtime.children.link import HostLink
 from paglets.runtime.children.memory import resident_memory
 from paglets.runtime.children.open_calls import OpenCalls, calls_room
@@ -25,7 +26,6 @@ from paglets.runtime.frames import (
     ChildFrame,
     Cloned,
     Deliver,
-    Depart,
     Describe,
     Described,
     Finish,
@@ -100,15 +100,13 @@ class Child:
         self._requests = Requests()
         self._calls = OpenCalls(agent_id, lambda call: owner.on_call(self, call), room or calls_room())
         self._output = OutputReader(process.output, agent_id, lambda lines: owner.on_output(self, lines))
-        self._given_up: dict[int, Departure] = {}
         self._states = StatesAfter()
-        self._undone = asyncio.Event()
-        self._undone.set()
         self._link_ended = asyncio.Event()
         self._violation: str | None = None
         self._finishing = False
         self._killed = False
         self._link = HostLink(process.socket, self._take, self._end_of_link)
+        self._leaving = Leaving(agent_id, self._link, self._requests)
         self._watch = asyncio.get_running_loop().create_task(self._until_ended())
 
     @classmethod
@@ -213,7 +211,7 @@ class Child:
         when the class wants that to be durable first; what it raises is raised instead. It takes the payload.
         ``answered`` is called before that, as soon as the paglet is done with the message.
         """
-        await self._undone.wait()
+        await self._leaving.undone()
         await self._link.drain()
         seq, answer = self._requests.open_delivery()
         if answered is not None:
@@ -239,7 +237,7 @@ class Child:
 
         Returns when all of them have been.
         """
-        await self._undone.wait()
+        await self._leaving.undone()
         await self._ask(bytes, Recall)
 
     async def read_state(self) -> bytes:
@@ -265,20 +263,7 @@ class Child:
         context raise ``LifecycleError`` (but not after a clone or a checkpoint) until ``resume``. The
         snapshot's payload is the caller's to close. Cancelled, it is undone as soon as the paglet has packed.
         """
-        await self._link.drain()
-        seq, answer = self._requests.open(Snapshot)
-        try:
-            self._link.send(Depart(seq, departure))
-            return await answer
-        except asyncio.CancelledError:
-            if answer.done() and not answer.cancelled() and answer.exception() is None:
-                self._undo(departure, answer.result())
-            else:
-                self._undone.clear()
-                self._given_up[seq] = departure
-            raise
-        finally:
-            self._requests.forget(seq)
+        return await self._leaving.begin(departure)
 
     async def resume(self, event: dict[str, Any] | None = None) -> None:
         """It stays after all: reopen the context, run ``on_dispatch_failed`` if there is an event for it."""
@@ -344,10 +329,7 @@ class Child:
             case SnapshotTaken(seq, head, policy):
                 state = None if head is None else self._payload(head)
                 snapshot = Snapshot(state=state, policy=policy, order=self._states.number())
-                if (departure := self._given_up.pop(seq, None)) is not None:
-                    self._undo(departure, snapshot)
-                else:
-                    self._requests.answer(seq, snapshot)
+                self._leaving.taken(seq, snapshot)
             case StateText(seq, head):
                 self._requests.answer(seq, self._payload(head))
             case RunEnded(error):
@@ -357,31 +339,8 @@ class Child:
         if error is None:
             self._requests.answer(seq, result)
             return
-        if self._given_up.pop(seq, None) is not None:
-            self._undone.set()
+        self._leaving.failed(seq)
         self._requests.fail(seq, error)
-
-    def _undo(self, departure: Departure, snapshot: Snapshot) -> None:
-        """Nobody wants that snapshot any more: the paglet goes on, and is told as if a move had failed."""
-        if snapshot.state is not None:
-            snapshot.state.close()
-        if departure.kind in {DepartureKind.CLONE, DepartureKind.CHECKPOINT} or self.outcome is not None:
-            self._undone.set()
-            return
-        moved = departure.kind in {DepartureKind.DISPATCH, DepartureKind.RETRACT}
-        self._undone.clear()
-        seq, answer = self._requests.open(bytes)
-        answer.add_done_callback(lambda done: self._is_undone(seq, done))
-        self._link.send(Resume(seq, departure.event if moved else None))
-
-    def _is_undone(self, seq: int, answer: asyncio.Future[bytes]) -> None:
-        self._requests.forget(seq)
-        self._undone.set()
-        if (error := answer.exception()) is not None:
-            logger.warning(
-                "a departure that was given up could not be undone cleanly",
-                extra={"agent_id": self.agent_id, "error": str(error)},
-            )
 
     def _payload(self, head: PayloadHead) -> Payload:
         if head.data is not None:
@@ -426,7 +385,7 @@ class Child:
             PagletCrashedError(f"the process of paglet {self.agent_id} ended: {self.outcome}"),
             in_order=self.outcome.end in _SAID_ALL and self._link_ended.is_set(),
         )
-        self._undone.set()
+        self._leaving.end()
         if self.first_state is not None:
             self.first_state.close()
         await self._calls.aclose()
