@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from paglets.core.deactivation import DeactivationPolicy
-from paglets.core.errors import LifecycleError, PagletInactiveError, TransferError
+from paglets.core.errors import HostError, LifecycleError, PagletInactiveError, TransferError
 from paglets.core.messages import Message
+from paglets.persistence.errors import StoreFailedError
 from paglets.remote import api, outbox_api
 from paglets.remote.transfer import TransferTicket
+from paglets.runtime.transfers import queueing
 from tests.outbox.agents_that_travel import Traveller
 from tests.outbox.asking import call, note
 
@@ -79,6 +81,21 @@ def test_without_queue_it_did_not_move_and_stays_active(away: tuple[LocalMesh, H
         a.dispatch(proxy.agent_id, "b")
     assert proxy.info()["status"] == "active"
     assert not waiting(a)
+
+
+def test_a_store_that_cannot_say_whether_it_waits_does_not_say_that_it_does_not(
+    away: tuple[LocalMesh, Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, a = away
+    proxy = a.create(Traveller)
+
+    def failing(*_: object, **__: object) -> None:
+        raise StoreFailedError("the outcome of a write is open")
+
+    monkeypatch.setattr(queueing, "queue_dispatch", failing)
+    with pytest.raises(HostError, match="outcome of a write is open") as raised:
+        a.dispatch(proxy.agent_id, to("b"))
+    assert not isinstance(raised.value, TransferError)
 
 
 def test_a_target_that_is_there_is_moved_to_at_once(paglets_mesh: LocalMesh) -> None:

@@ -20,6 +20,7 @@ from paglets.core.errors import (
     TransferInDoubtError,
 )
 from paglets.core.incarnation import Incarnation, Lineage
+from paglets.persistence.errors import StoreFailedError
 from paglets.persistence.records import MoveKind, PagletRecord, Phase, is_at_work
 from paglets.remote import api
 from paglets.remote.transfer import TransferTicket
@@ -149,9 +150,13 @@ class Departures:
             raise
         except TransferError:
             # The target may have gone away in the middle; and the paglet's process may have ended meanwhile.
-            with suppress(PagletError):
+            try:
                 if ticket.queue and await self.queueing.queued(record, resident, ticket, caller):
                     return None
+            except StoreFailedError:
+                raise  # it may wait now, for all that is known
+            except PagletError:
+                pass
             raise
         if resident is not None or target.host_id != self._here.host_id:
             await self._work_places.clear(record.agent_id, record.incarnation)

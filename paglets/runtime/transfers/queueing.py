@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
 from paglets.core.errors import HostError, PagletError, TransferError
+from paglets.persistence.errors import StoreFailedError
 from paglets.persistence.journal.queued_dispatch import queue_dispatch
 from paglets.persistence.records import PagletRecord, QueuedDispatch
 from paglets.runtime.child_specs import Departure, DepartureKind
@@ -85,6 +86,7 @@ class Queueing:
         """Whether the ticket's target is away, and the paglet therefore waits for it now, durably.
 
         ``TransferError``: there is no such host; or it could not be put into the outbox, and goes on.
+        ``StoreFailedError``: whether it was is known after the next start only.
         """
         away = await self._presence.away(ticket.destination)
         if away is None or self.room is None:
@@ -161,7 +163,7 @@ class Queueing:
                 record = await self._write(resident.record, entry, snapshot.state)
         except BaseException as error:
             await asyncio.shield(self._packing.stay(child, event))
-            if isinstance(error, PagletError):
+            if isinstance(error, PagletError) and not isinstance(error, StoreFailedError):
                 raise TransferError(
                     f"paglet {resident.agent_id} did not get into the outbox: {error}"
                 ) from error
