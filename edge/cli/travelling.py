@@ -1,6 +1,6 @@
 """The command that shows where a paglet has been: passport."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import typer
@@ -15,8 +15,10 @@ from edge.cli.tables import Column, Table
 from edge.cli.units import clock
 from paglets.core.errors import HostError, InvalidAgentError
 from paglets.remote import api
-from paglets.remote.envelopes.passport import Hop, Passport, check_passport
-from paglets.remote.envelopes.stops import Stop
+
+if TYPE_CHECKING:
+    from paglets.remote.envelopes.passport import Hop, Passport
+    from paglets.remote.envelopes.stops import Stop
 
 _LINKS = {
     "verified": "verified",
@@ -35,6 +37,8 @@ def passport(
     data_dir: options.DataDir = None,
 ) -> None:
     """Show which hosts a paglet has been on, and verify what they signed."""
+    from paglets.remote.envelopes.passport import check_passport  # noqa: PLC0415 - only this command verifies
+
     with session(ctx, data_dir=data_dir, as_json=as_json) as (host, out):
         found = _ask(host, paglet)
         mesh_id = host.status()["mesh_id"]
@@ -60,14 +64,16 @@ def _ask(host: LocalHost, paglet: PagletName) -> dict[str, Any]:
     return host.ask(api.PAGLETS_PASSPORT, api.PagletParams(agent_id=where.agent_id), at=where.host_url)
 
 
-def _stops(found: dict[str, Any]) -> tuple[Stop, ...]:
+def _stops(found: dict[str, Any]) -> "tuple[Stop, ...]":
+    from paglets.remote.envelopes.stops import Stop  # noqa: PLC0415
+
     try:
         return msgspec.convert(found["stops"], tuple[Stop, ...])
     except msgspec.ValidationError as error:
         raise HostError(f"host {found['host_name']} gave no passport: {error}") from None
 
 
-def _show(out: Output, found: dict[str, Any], checked: Passport) -> None:
+def _show(out: Output, found: dict[str, Any], checked: "Passport") -> None:
     columns = [Column("FROM"), Column("TO"), Column("WHAT", keep=True), Column("LIFE", "right", keep=True),
                Column("WHEN", keep=True), Column("SIGNED", keep=True), Column("FOLLOWS ON")]  # fmt: skip
     table = Table(columns, "It has never moved.")
@@ -85,7 +91,7 @@ def _show(out: Output, found: dict[str, Any], checked: Passport) -> None:
     out.text(checked.summary)
 
 
-def _signed(hop: Hop) -> str:
+def _signed(hop: "Hop") -> str:
     if "broken" in {hop.header, hop.receipt}:
         return "BROKEN"
     return "by both" if hop.header == "verified" else "by the target"

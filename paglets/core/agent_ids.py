@@ -16,9 +16,9 @@ def is_agent_id(text: str) -> bool:
 
 
 def is_service_id(text: str) -> bool:
-    """Whether it is an id that only a resident service of a host may have: ``service.<contract name>``.
+    """Whether it is an id of the kind that resident services of hosts have: ``service.<contract name>``.
 
-    Every host may have one of its own under the same id, so an ordinary paglet of that id could stand in its place.
+    Every host may have one of its own under the same id, so what comes from elsewhere must not take its place.
     """
     return text.startswith(_SERVICE)
 

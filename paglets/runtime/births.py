@@ -6,7 +6,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from paglets.core.agent_ids import is_agent_id, is_service_id
+from paglets.core.agent_ids import is_agent_id
 from paglets.core.deactivation import DeactivationPolicy
 from paglets.core.errors import HostError, PagletError
 from paglets.core.incarnation import Incarnation
@@ -86,10 +86,6 @@ class Births:
         if not is_agent_id(agent_id):
             raise HostError(f"{agent_id!r} is no paglet id: use up to 128 letters, digits and . _ : -")
         if not host_scoped:
-            if is_service_id(agent_id):
-                raise HostError(
-                    f"{agent_id!r} is an id of a resident service, which each host has of its own; choose another id"
-                )
             self._gate.check()
         new = _New(agent_id, class_name, state_class_name, state, state_json, init, host_scoped, on_behalf)
         async with self._residents.claim(agent_id, OPERATION_TIMEOUT):

@@ -18,6 +18,7 @@ from paglets.core.errors import (
     LifecycleError,
     PagletCrashedError,
     ServiceNotFoundError,
+    TransferError,
 )
 from paglets.core.runtime_values import ResidentLifecycle, ServiceScope
 from paglets.services.resident import RESIDENT_SERVICE_METADATA_KEY
@@ -200,8 +201,10 @@ def test_a_resident_service_stays_where_it_is(start: Callable[..., Host]) -> Non
             move()
     far_other = start("third", peers=[near.address])
     far_other.mesh.wait_for_host("near", timeout=10.0)
-    with pytest.raises(HostError, match="an id of a resident service"):
-        far_other.create(User, agent_id=ID)
+    for taken in (ID, "service.of-nobody"):
+        intruder = far_other.create(User, agent_id=taken)
+        with pytest.raises(TransferError):
+            intruder.dispatch(near.address)
     found = PagletContext(far).lookup_contracts(COUNTER, scope=MESH)
     assert [(each.record.host_name, each.record.proxy.agent_id) for each in found] == [
         ("far", ID),
