@@ -234,3 +234,6 @@ class PeerRecord(msgspec.Struct, frozen=True):
     commit: int
     standing: str = ""
     """The peer's own signature over that: with it the peer believes that it was further once."""
+    unsure_below: int | None = None
+    """Transfers of the peer below this counter may have a verdict that this host's lost life gave, and nobody knows;
+    None: as in the record of the host's own id. See ``journal.peers.unsure_below``."""

@@ -6,21 +6,36 @@ way is not asked about, until an operator has accepted the copy (decisions 11 an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
 from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
 from paglets.persistence.journal.conflict import expect
 from paglets.persistence.journal.meeting import last_known
-from paglets.persistence.records import Forward, PagletRecord, PeerRecord, Phase
+from paglets.persistence.journal.peers import EVERYTHING, note_restored
+from paglets.persistence.records import Forward, Outcome, PagletRecord, PeerRecord, Phase, VerdictRecord
 
 if TYPE_CHECKING:
-    from paglets.core.incarnation import Incarnation
+    from collections.abc import Mapping
+
+    from paglets.core.incarnation import Incarnation, TransferId
     from paglets.persistence.transaction import JournalTransaction
 
 SKIPPED = 2**32
 """Transfer and commit numbers that are left out: more than the lost life of a store can have used."""
+
+
+class OpenTransfer(NamedTuple):
+    """A transfer to this host that its source holds open: what was lost may have decided on it."""
+
+    transfer_id: TransferId
+    agent_id: str
+    birth: str
+    incarnation: Incarnation
+    """What the paglet was to be here."""
+    class_name: str
+    state_class_name: str
 
 
 def mark_restored(tx: JournalTransaction, own_id: str, store_id: str, commit: int) -> None:
@@ -29,7 +44,7 @@ def mark_restored(tx: JournalTransaction, own_id: str, store_id: str, commit: in
     Transfer ids that its lost life may have handed out are never handed out again: their targets have
     verdicts on them.
     """
-    tx.put_peer(PeerRecord(own_id, store_id, commit))
+    note_restored(tx, own_id, store_id, commit)
     tx.put_counter(tx.counter() + SKIPPED)
 
 
@@ -81,7 +96,66 @@ def give_way(
     return departed
 
 
-def accept(tx: JournalTransaction, own_id: str) -> None:
-    """The store counts as the host's own again, whatever it has forgotten."""
-    if tx.peer(own_id) is not None:
-        tx.put_peer(PeerRecord(own_id, "", 0))
+def settle_lost(tx: JournalTransaction, lost: OpenTransfer, forward: Forward | None, *, at: float) -> bool:
+    """ARRIVED for a transfer whose paglet is somewhere in the life that it was to bring, or in a later one.
+
+    That proves that the lost life of this host had taken it in, and sent it on. ``forward``: where it was found,
+    if it was; messages that come for it follow. Whether the verdict was written; one that stands stays.
+    """
+    transfer_id = lost.transfer_id
+    if tx.verdict(transfer_id) is not None or transfer_id.counter < tx.floor(transfer_id.source):
+        return False
+    standing = tx.paglet(lost.agent_id)
+    if standing is not None and standing.birth != lost.birth:
+        return False
+    here = standing is not None and last_known(standing) >= lost.incarnation
+    there = forward is not None and forward.incarnation >= lost.incarnation
+    if not here and not there:
+        return False
+    reason = "the paglet was found in that life or a later one when a restored store was accepted"
+    verdict = VerdictRecord(
+        transfer_id, lost.agent_id, lost.incarnation, Outcome.ARRIVED, reason=reason, at=at
+    )
+    tx.put_verdict(verdict)
+    if forward is not None and _is_older(standing, forward.incarnation):
+        tx.put_paglet(_sent_on(lost, forward, at))
+    return True
+
+
+def _is_older(standing: PagletRecord | None, incarnation: Incarnation) -> bool:
+    if standing is None:
+        return True
+    gone = standing.phase in {Phase.DEPARTED, Phase.TOMBSTONE}
+    return gone and last_known(standing) < incarnation
+
+
+def _sent_on(lost: OpenTransfer, forward: Forward, at: float) -> PagletRecord:
+    return PagletRecord(
+        agent_id=lost.agent_id,
+        birth=lost.birth,
+        phase=Phase.DEPARTED,
+        incarnation=lost.incarnation,
+        class_name=lost.class_name,
+        state_class_name=lost.state_class_name,
+        forward=forward,
+        created_at=at,
+        changed_at=at,
+    )
+
+
+def accept(tx: JournalTransaction, own_id: str, asked: Mapping[str, int], *, complete: bool) -> None:
+    """The store counts as the host's own again, whatever it has forgotten.
+
+    ``asked``: the next transfer counter of each host that said what it holds; ``complete``: those were all. Then what
+    a source asks about, and has no verdict, never arrived. Otherwise the paglet may be at a host that was not asked: no
+    verdict is given on what the lost life may have decided, that is, below those counters, and below the one
+    that a source that was not asked tells first (`note_counter`).
+    """
+    known = tx.peer(own_id) or PeerRecord(own_id, "", 0)
+    tx.put_peer(replace(known, store_id="", commit=0, unsure_below=None if complete else EVERYTHING))
+    for source, counter in asked.items():
+        peer = tx.peer(source)
+        if complete and (peer is None or peer.unsure_below is None):
+            continue
+        peer = peer or PeerRecord(source, "", 0)
+        tx.put_peer(replace(peer, unsure_below=None if complete else counter))

@@ -442,6 +442,8 @@ HOST_HELLO = "host.hello"
 """``HelloParams`` -> ``HelloParams`` of the answering host. The first call on a link between hosts."""
 VERDICT_ASK = "verdict.ask"
 """``VerdictAskParams`` -> ``{"verdict": base64 of the signed verdict}`` or ``{"closed": true}``."""
+TRANSFERS_OPEN = "transfers.open"
+"""``OpenTransfersParams`` -> ``OpenTransfersPage``: what the answering host holds open to the one that asks."""
 ADOPTION_NOTICE = "adoption.notice"
 """``NoticeParams`` -> ``{}``: the receiver has done what follows from it, durably."""
 MESH_PING = "mesh.ping"
@@ -470,6 +472,8 @@ class HelloParams(Params, frozen=True):
     """The sender's signature over the two, see ``paglets.remote.trust.standings``."""
     floor: Count = 0
     """The lowest transfer id to the other host that is allocated and not settled."""
+    counter: Count = 0
+    """The next transfer id that the sender hands out; 0: it does not say."""
     revocations: Text = ""
     """Digest of the revocation set, so that equal sets are not exchanged."""
     seen_store_id: Text = ""
@@ -487,6 +491,34 @@ class VerdictAskParams(Params, frozen=True):
     agent_id: str
     incarnation: Incarnation
     floor: Count = 0
+    next_counter: Count = 0
+    """The next that the source hands out; 0: it does not say."""
+
+
+class OpenTransfersParams(Params, frozen=True):
+    """Transfers in the order of their ids, from the one after ``after``."""
+
+    after: Count = 0
+
+
+class OpenTransferView(msgspec.Struct, frozen=True):
+    """A transfer that its source holds open, and the paglet that it is to bring."""
+
+    counter: Count
+    agent_id: Text
+    birth: Text
+    incarnation: Incarnation
+    class_name: Text = ""
+    state_class_name: Text = ""
+
+
+class OpenTransfersPage(msgspec.Struct, frozen=True):
+    """Some of them, and how far the source's counter is."""
+
+    next_counter: Count
+    transfers: list[OpenTransferView]
+    more: bool = False
+    """There are others, after the last of these."""
 
 
 class NoticeParams(Params, frozen=True):

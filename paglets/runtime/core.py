@@ -129,6 +129,7 @@ class HostCore:
         interrupted = interrupted._replace(
             running=[each for each in interrupted.running if each not in running]
         )
+        self.neighbours.greetings.hear_anew()
         await self.outbox_room.take_up()
         if self._recovery is not None:
             await asyncio.wait([self._recovery])

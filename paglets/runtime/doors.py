@@ -18,6 +18,7 @@ from paglets.runtime.passport_operations import PassportOperations
 from paglets.runtime.reads import Reads
 from paglets.runtime.retracting import Retracting
 from paglets.runtime.store_operations import StoreOperations
+from paglets.runtime.transfers.still_open import StillOpen
 
 if TYPE_CHECKING:
     from paglets.runtime.adoption.room import AdoptionRoom
@@ -90,6 +91,7 @@ class Doors:
             arrivals=population.arrivals,
             revocations=neighbours.revocations,
             events=ground.events,
+            still_open=StillOpen(ground.store, ground.open_transfers),
         )
         artifacts = ArtifactOperations(
             artifacts=ground.artifacts,

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from paglets.core.errors import ForbiddenError, HostError
-from paglets.persistence.journal.peers import Standing, note_floor, note_own_store, note_peer_store
+from paglets.persistence.journal.peers import (
+    Standing,
+    note_counter,
+    note_floor,
+    note_own_store,
+    note_peer_store,
+)
 from paglets.persistence.records import PeerRecord
 from paglets.remote import api
 from paglets.remote.envelopes.header import check_incarnation
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     from paglets.runtime.status import Status
     from paglets.runtime.transfers.arrivals import Arrivals
     from paglets.runtime.transfers.open_ids import OpenTransfers
+    from paglets.runtime.transfers.still_open import StillOpen
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +91,7 @@ class Greetings:
             commit=commit,
             standing=sign_standing(self._key, self._here.mesh_id, store_id, commit),
             floor=self._open_transfers.floor(host_id),
+            counter=self._open_transfers.next_counter,
             revocations=self._revocations.digest,
             seen_store_id=seen.store_id if seen else "",
             seen_commit=seen.commit if seen else 0,
@@ -95,6 +103,10 @@ class Greetings:
         for record in await self._store.read(lambda tx: tx.peers()):
             if record.host_id != self._here.host_id:
                 self._seen[record.host_id] = record
+
+    def hear_anew(self) -> None:
+        """Take note of the next greeting of each host, even if it holds no news."""
+        self._noted.clear()
 
     async def greet(self, link: Link) -> None:
         """Run first on each new link that this host opens to another."""
@@ -129,6 +141,7 @@ class Greetings:
 
         def rule(tx: Any) -> tuple[Standing, Standing]:
             note_floor(tx, peer, hello.floor)
+            note_counter(tx, self._here.host_id, peer, hello.counter)
             mine = theirs = Standing.CURRENT
             if behind:
                 mine = note_own_store(
@@ -180,8 +193,10 @@ class MeshOperations:
         arrivals: Arrivals,
         revocations: Revocations,
         events: Events,
+        still_open: StillOpen,
     ) -> None:
         self._greetings = greetings
+        self._still_open = still_open
         self._events = events
         self._mesh = mesh
         self._arrivals = arrivals
@@ -192,6 +207,7 @@ class MeshOperations:
         table: dict[str, tuple[type[msgspec.Struct], Any]] = {
             api.HOST_HELLO: (api.HelloParams, self.hello),
             api.VERDICT_ASK: (api.VerdictAskParams, self.verdict),
+            api.TRANSFERS_OPEN: (api.OpenTransfersParams, self.open_transfers),
             api.MESH_PING: (Gossip, self.ping),
             api.MESH_PROBE: (ProbeParams, self.probe),
             api.MESH_GOODBYE: (api.GoodbyeParams, self.goodbye),
@@ -221,6 +237,10 @@ class MeshOperations:
         except MalformedFrameError as error:
             raise HostError(str(error)) from None
         return await self._arrivals.answer_query(caller.peer, params)
+
+    async def open_transfers(self, caller: Caller, params: api.OpenTransfersParams) -> Any:
+        """A host whose store was restored asks what may have come to it in the life that was lost."""
+        return await self._still_open.page(_peer_id(caller), params.after)
 
     async def ping(self, caller: Caller, params: Gossip) -> Any:
         """A heartbeat."""

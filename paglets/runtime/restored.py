@@ -5,73 +5,39 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from paglets.core.deactivation import DeactivationRequest
 from paglets.core.errors import HostError, PagletError
-from paglets.core.incarnation import Incarnation, Lineage
 from paglets.persistence import restoring
 from paglets.persistence.agenda import Matter
 from paglets.persistence.journal.conflict import JournalConflict
-from paglets.persistence.records import Forward, MoveKind, PagletRecord, Phase
-from paglets.remote import api
+from paglets.runtime.survey import Survey
+from paglets.runtime.surveying import may_wake
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from paglets.persistence.records import Forward, PagletRecord
+    from paglets.persistence.restoring import OpenTransfer
     from paglets.persistence.store import Store
     from paglets.remote.mesh_service import MeshService
-    from paglets.remote.mesh_view import SeenHost
     from paglets.runtime.endings import Endings
     from paglets.runtime.gate import Gate
     from paglets.runtime.here import Here
     from paglets.runtime.peers import Peers
     from paglets.runtime.residents import Residents
+    from paglets.runtime.survey import Elsewhere, Surveyed
+    from paglets.runtime.surveying import Found
 
 logger = logging.getLogger(__name__)
 
 _PAGE = 1000
 _AT_ONCE = 200
 """Records that are parked in one commit."""
-_LIST_SECONDS = 30.0
 _PARK_SECONDS = 10.0
 _LOOKS = 40
 _LOOK_AGAIN = 0.25
-
-
-class _Further(msgspec.Struct, frozen=True):
-    host_id: api.Text
-    url: api.Text
-    name: api.Text
-
-
-class _Listed(msgspec.Struct, frozen=True):
-    agent_id: api.Text
-    lineage: api.Count
-    adopter: api.Text
-    epoch: api.Count
-    resident: bool = False
-    forward: _Further | None = None
-    """Of a paglet that has moved on; its incarnation is the one that it moved on as."""
-
-
-class _Page(msgspec.Struct, frozen=True):
-    agents: list[_Listed]
-    cursor: str | None = None
-
-
-class _Elsewhere(NamedTuple):
-    """A paglet as another host has it."""
-
-    host_id: str
-    url: str
-    name: str
-    incarnation: Incarnation
-
-    def forward(self) -> Forward:
-        return Forward(self.host_id, self.url, self.name, self.incarnation, time.time())
 
 
 class Restored:
@@ -92,8 +58,7 @@ class Restored:
         self._gate = gate
         self._residents = residents
         self._endings = endings
-        self._mesh = mesh
-        self._peers = peers
+        self._survey = Survey(mesh=mesh, peers=peers, here=here)
         self._here = here
         self._parking: asyncio.Task[None] | None = None
         self._accepting = asyncio.Lock()
@@ -140,6 +105,9 @@ class Restored:
     async def accept(self, *, force: bool) -> dict[str, Any]:
         """Compare with the other hosts, give up what lives on elsewhere, and set the rest going.
 
+        What the lost life took in and sent on is ARRIVED for the sources that still wait for a verdict; when not
+        everybody was asked, no verdict is given on what cannot be known.
+
         ``HostError``, with nothing changed, when the store is no restored copy, or when a host that may have
         paglets of this one cannot be asked and ``force`` does not say to go on without it.
         """
@@ -148,14 +116,16 @@ class Restored:
                 raise HostError(
                     f"the store of host {self._here.name} is no restored copy; there is nothing to accept"
                 )
-            elsewhere, silent = await self._survey()
+            surveyed = await self._survey.ask()
+            silent = surveyed.silent
             if silent and not force:
                 raise HostError(
                     f"{', '.join(silent)} cannot be asked whether paglets of this host went there since the backup; "
                     "wait until they are online, or, if they are lost, go on without them with --force"
                 )
-            given_up, doubled = await self._compare(elsewhere)
-            await self._store.commit(self._accepted)
+            given_up, doubled = await self._compare(surveyed.found)
+            await self._settle_lost(surveyed)
+            await self._store.commit(lambda tx: self._accepted(tx, surveyed))
             self._gate.held = ""
             await self.aclose()
             logger.warning(
@@ -165,67 +135,39 @@ class Restored:
                 await self.on_accepted()
         return {"host": self._here.name, "given_up": given_up, "doubled": doubled, "silent": silent}
 
-    def _accepted(self, tx: Any) -> None:
-        restoring.accept(tx, self._here.host_id)
+    def _accepted(self, tx: Any, surveyed: Surveyed) -> None:
+        complete = not surveyed.silent
+        restoring.accept(tx, self._here.host_id, surveyed.counters, complete=complete)
         self._store.skip_commit_numbers(restoring.SKIPPED)
 
-    async def _survey(self) -> tuple[dict[str, _Elsewhere], list[str]]:
-        """What all other hosts have, each in its latest life, and the names of those who did not say.
-
-        They also say what has left them, and as what: a paglet that moves while they are asked may be at none of
-        them when it is asked about.
-        """
-        found: dict[str, _Elsewhere] = {}
-        silent: list[str] = []
-        for seen in self._mesh.view.others:
-            if not seen.facts.host_id:
-                continue
-            try:
-                if not seen.online:
-                    raise HostError(seen.error or "offline")
-                await self._ask(seen, found)
-            except (PagletError, msgspec.MsgspecError) as error:
-                logger.warning(
-                    "a host did not say what it has", extra={"peer": seen.facts.name, "error": str(error)}
-                )
-                silent.append(seen.facts.name)
-        return found, silent
-
-    async def _ask(self, seen: SeenHost, found: dict[str, _Elsewhere]) -> None:
-        cursor: str | None = ""
-        while cursor is not None:
-            params = api.PagletsListParams(state="known", limit=_PAGE, cursor=cursor)
-            raw = await self._peers.call(
-                seen.facts.host_id, seen.url, api.PAGLETS_LIST, params, timeout=_LIST_SECONDS
-            )
-            page = msgspec.json.decode(raw, type=_Page)
-            for each in page.agents:
-                place = _place(seen, each)
-                known = found.get(each.agent_id)
-                if each.resident or place.host_id == self._here.host_id:
-                    continue  # what came here in the life that was lost is here no more
-                if known is None or known.incarnation < place.incarnation:
-                    found[each.agent_id] = place
-            if page.cursor is not None and page.cursor <= cursor:
-                raise HostError("its pages do not go on")
-            cursor = page.cursor
-
-    async def _compare(self, elsewhere: dict[str, _Elsewhere]) -> tuple[list[str], list[str]]:
+    async def _compare(self, found: Found[Elsewhere]) -> tuple[list[str], list[str]]:
         """Give up what is elsewhere in a later life; also the ids of those that both have, ours in the later one."""
         given_up: list[str] = []
         doubled: list[str] = []
-        ids = sorted(elsewhere)
+        ids = sorted(found)
         for start in range(0, len(ids), _PAGE):
             page = ids[start : start + _PAGE]
             for record in await self._store.read(lambda tx, some=page: tx.some_paglets(some)):
-                if not _may_wake(record):
+                place = found.latest(record.agent_id)
+                if place is None or not may_wake(record):
                     continue
-                forward = elsewhere[record.agent_id].forward()
-                if forward.incarnation <= record.incarnation:
+                if place.incarnation <= record.incarnation:
                     doubled.append(record.agent_id)
-                elif await self._give_way(record, forward):
+                elif await self._give_way(record, place.forward()):
                     given_up.append(record.agent_id)
         return given_up, doubled
+
+    async def _settle_lost(self, surveyed: Surveyed) -> None:
+        """Say ARRIVED of what the lost life took in and sent on: its sources wait for that."""
+        for start in range(0, len(surveyed.open_transfers), _AT_ONCE):
+            page = surveyed.open_transfers[start : start + _AT_ONCE]
+
+            def rule(tx: Any, some: list[OpenTransfer] = page) -> None:
+                for lost in some:
+                    place = surveyed.found.of_transfer(lost)
+                    restoring.settle_lost(tx, lost, place.forward() if place else None, at=time.time())
+
+            await self._store.commit(rule)
 
     async def _give_way(self, record: PagletRecord, forward: Forward) -> bool:
         try:
@@ -246,20 +188,6 @@ class Restored:
             await asyncio.gather(parking, return_exceptions=True)
 
 
-def _place(seen: SeenHost, listed: _Listed) -> _Elsewhere:
-    """Where a paglet is that a host tells of."""
-    life = Incarnation(Lineage(listed.lineage, listed.adopter), listed.epoch)
-    if listed.forward is not None:
-        return _Elsewhere(listed.forward.host_id, listed.forward.url, listed.forward.name, life)
-    return _Elsewhere(seen.facts.host_id, seen.url, seen.facts.name, life)
-
-
 def _park(tx: Any, agent_ids: list[str]) -> None:
     for agent_id in agent_ids:
         restoring.park(tx, agent_id, at=time.time())
-
-
-def _may_wake(record: PagletRecord) -> bool:
-    if record.host_scoped or record.phase not in {Phase.INACTIVE, Phase.PREPARED}:
-        return False
-    return record.outgoing is None or record.outgoing.kind is not MoveKind.CLONE

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MEMBERS_ONLY = [
     api.HOST_HELLO, api.VERDICT_ASK, api.MESH_PING, api.MESH_PROBE, api.MESH_GOODBYE, api.REVOCATIONS_EXCHANGE,
-    api.PAGLETS_SURRENDER, api.PAGLETS_ARRIVAL, api.ADOPTION_NOTICE,
+    api.TRANSFERS_OPEN, api.PAGLETS_SURRENDER, api.PAGLETS_ARRIVAL, api.ADOPTION_NOTICE,
 ]  # fmt: skip
 NOBODY_FROM_AFAR = [
     # Paglets for themselves, and in part whoever is on the host's machine.
@@ -88,6 +88,7 @@ OPERATIONS: dict[str, type[msgspec.Struct]] = {
     adoption_api.COPIES_ADOPT: adoption_api.AdoptCopyParams,
     adoption_api.COPIES_DROP: adoption_api.CopyParams,
     api.VERDICT_ASK: api.VerdictAskParams,
+    api.TRANSFERS_OPEN: api.OpenTransfersParams,
     api.MESH_PING: Gossip,
     api.MESH_PROBE: ProbeParams,
     api.MESH_GOODBYE: api.GoodbyeParams,

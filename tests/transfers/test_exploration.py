@@ -164,9 +164,11 @@ def test_every_durable_step_is_explored() -> None:
     for scope in SMALL:
         assert not explore(scope).violation
         exercised |= scope.exercised
-    only_read = {"is_restored"}
+    only_read = {"is_restored", "unsure_below"}
     parts = {"make_way", "owe"}
     """Of other steps; what follows without them is in ``test_adoption_controls``."""
-    assert journal_steps() - only_read - parts == exercised, (
+    of_restored = {"note_restored", "note_counter", "settle_lost"}
+    """Explored in ``test_restoring``."""
+    assert journal_steps() - only_read - parts - of_restored == exercised, (
         "a durable step that no exploration takes proves nothing"
     )

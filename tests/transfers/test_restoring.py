@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from paglets.persistence import restoring
 from tests.transfers.exploring.explorer import explore
 from tests.transfers.exploring.scope import Budget, Rules, Scope, told
 
@@ -46,13 +47,26 @@ def test_no_longer_history_with_a_restored_store_doubles_a_paglet(name: str) -> 
     assert not findings.violation, str(findings)
 
 
+def taken_in_and_sent_on() -> Scope:
+    """B, whose backup knows nothing of p, has taken it in and sent it on; A waits for a verdict."""
+    return replace(ONWARD, copied="B")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_what_the_lost_life_took_in_and_sent_on_is_doubled_as_decision_12_says() -> None:
-    """Its source is in doubt, and nothing that the restored host still knows tells that it had come."""
-    findings = explore(replace(ONWARD, copied="B"))
-    assert findings.violation.startswith("I1"), str(findings)
-    assert any("answers A/1: fenced" in step for step in findings.history)
+def test_what_the_lost_life_took_in_and_sent_on_is_arrived() -> None:
+    scope = taken_in_and_sent_on()
+    findings = explore(scope)
+    assert not findings.violation, str(findings)
+    assert "settle_lost" in scope.exercised
+
+
+def test_a_forced_acceptance_bounds_what_it_is_unsure_of_by_the_counter_that_a_source_tells_first() -> None:
+    scope = replace(ONE, budget=Budget(moves=1, backups=1, restores=1, forces=1))
+    findings = explore(scope)
+    assert not findings.violation, str(findings)
+    steps = {"mark_restored", "park", "give_way", "accept", "accept_forced", "note_counter"}
+    assert steps <= scope.exercised
 
 
 class NothingParked(Rules):
@@ -71,6 +85,20 @@ class NothingGivenUp(Rules):
     """What lives on elsewhere is set going all the same."""
 
     gives_way = False
+
+
+class OpenTransfersNotTold(Rules):
+    """Hosts do not say which transfers to the restored host they hold open."""
+
+    asks_what_is_open = False
+
+
+class ForcedLikeComplete(Rules):
+    """What was not found counts as nowhere, although not everybody was asked."""
+
+    @staticmethod
+    def accept_forced(tx: Any, own_id: str, asked: Any, *, complete: bool) -> None:
+        restoring.accept(tx, own_id, asked, complete=not complete)
 
 
 class FloorsNotTold(Rules):
@@ -101,3 +129,30 @@ def test_without_the_clause_a_paglet_is_doubled(rules: type[Rules]) -> None:
 def test_without_what_has_left_a_paglet_is_doubled_that_moves_while_hosts_are_asked() -> None:
     findings = explore(replace(ONWARD, rules=WhatHasLeftNotTold))
     assert findings.violation.startswith("I1"), str(findings)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_without_what_is_open_a_paglet_is_doubled_that_the_lost_life_sent_on() -> None:
+    findings = explore(replace(taken_in_and_sent_on(), rules=OpenTransfersNotTold))
+    assert findings.violation.startswith("I1"), str(findings)
+    assert any("answers A/1: fenced" in step for step in findings.history)
+
+
+def forced() -> Scope:
+    """The same, and the operator does not wait until all have said what they have."""
+    return replace(taken_in_and_sent_on(), budget=Budget(moves=2, backups=1, restores=1, forces=1))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_forced_acceptance_without_doubt_doubles_what_the_lost_life_sent_on() -> None:
+    findings = explore(replace(forced(), rules=ForcedLikeComplete))
+    assert findings.violation.startswith("I1"), str(findings)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_forced_acceptance_leaves_in_doubt_what_cannot_be_told() -> None:
+    findings = explore(replace(forced(), limit=10_000_000))
+    assert not findings.violation, str(findings)

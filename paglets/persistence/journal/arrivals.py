@@ -10,7 +10,7 @@ from paglets.core.agent_ids import is_service_id
 from paglets.persistence.adoption_records import Notice, Whereabouts
 from paglets.persistence.journal.conflict import expect
 from paglets.persistence.journal.meeting import GaveWay, last_known, make_way, owe, whereabouts
-from paglets.persistence.journal.peers import is_restored
+from paglets.persistence.journal.peers import is_restored, unsure_below
 from paglets.persistence.journal.queues import take_message
 from paglets.persistence.records import Outcome, Phase, VerdictRecord
 
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from paglets.core.incarnation import Incarnation, TransferId
     from paglets.persistence.records import Outgoing, PagletRecord, QueuedRecord
     from paglets.persistence.transaction import JournalTransaction
+
+
+FORCED = (
+    "this host's store was restored, and accepted while not every host could be asked: it may have forgotten its "
+    "verdict, and the paglet may be at one of those hosts. If it is nowhere, `paglets transfers adopt` brings it back"
+)
+"""Why there is no verdict; see `restoring.accept`."""
 
 
 class Crossing(NamedTuple):
@@ -182,6 +189,8 @@ def _earlier_word(
         return Closed(floor)
     if is_restored(tx, own_id):
         return Unsure("this host's store was restored and may have forgotten its verdict")
+    if transfer_id.counter < unsure_below(tx, own_id, transfer_id.source):
+        return Unsure(FORCED)
     return None
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from paglets.persistence.records import PeerRecord
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def note_floor(tx: JournalTransaction, source: str, floor: int) -> int:
 
 def compare_stores(seen: PeerRecord | None, store_id: str, commit: int) -> Standing:
     """How the store that a host shows now compares with the furthest that was ``seen`` of it."""
-    if seen is None or (seen.store_id == store_id and commit >= seen.commit):
+    if seen is None or not seen.store_id or (seen.store_id == store_id and commit >= seen.commit):
         return Standing.CURRENT
     return Standing.BEHIND if seen.store_id == store_id else Standing.REPLACED
 
@@ -52,7 +54,8 @@ def note_peer_store(
     seen = tx.peer(host_id)
     standing = compare_stores(seen, store_id, commit)
     if standing is Standing.CURRENT and (seen is None or commit > seen.commit):
-        tx.put_peer(PeerRecord(host_id, store_id, commit, signature))
+        known = seen or PeerRecord(host_id, "", 0)
+        tx.put_peer(replace(known, store_id=store_id, commit=commit, standing=signature))
     return standing
 
 
@@ -67,11 +70,44 @@ def note_own_store(
     """
     standing = compare_stores(seen, store_id, commit)
     if standing is not Standing.CURRENT and not is_restored(tx, own_id):
-        tx.put_peer(PeerRecord(own_id, seen.store_id, seen.commit))
+        note_restored(tx, own_id, seen.store_id, seen.commit)
     return standing
+
+
+def note_restored(tx: JournalTransaction, own_id: str, store_id: str, commit: int) -> None:
+    """Keep that this store is a copy of one that was so far, until an operator has accepted it."""
+    known = tx.peer(own_id) or PeerRecord(own_id, "", 0)
+    tx.put_peer(replace(known, store_id=store_id, commit=commit))
 
 
 def is_restored(tx: JournalTransaction, own_id: str) -> bool:
     """True once it is known that this host's store is a restored copy, until an operator has accepted it."""
     known = tx.peer(own_id)
     return known is not None and bool(known.store_id)
+
+
+EVERYTHING = 2**62
+"""Above every counter."""
+
+
+def unsure_below(tx: JournalTransaction, own_id: str, source: str) -> int:
+    """The counter below which a transfer of ``source`` without a stored verdict may have one that was forgotten.
+
+    0 but for a host whose restored store was accepted although not everybody could be asked (`restoring.accept`);
+    `EVERYTHING` there for a source that has not told its counter since.
+    """
+    for record in (tx.peer(source), tx.peer(own_id)):
+        if record is not None and record.unsure_below is not None:
+            return record.unsure_below
+    return 0
+
+
+def note_counter(tx: JournalTransaction, own_id: str, source: str, counter: int) -> None:
+    """``source`` tells the next counter that it hands out: the lost life knew of none from there on.
+
+    Only the first one counts that a source tells after such an acceptance. 0 says nothing.
+    """
+    if not counter or unsure_below(tx, own_id, source) != EVERYTHING:
+        return
+    known = tx.peer(source) or PeerRecord(source, "", 0)
+    tx.put_peer(replace(known, unsure_below=counter))

@@ -7,7 +7,7 @@ import base64
 import contextlib
 import logging
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from msgspec.structs import replace
 
@@ -20,7 +20,7 @@ from paglets.core.errors import (
 )
 from paglets.core.incarnation import TransferId
 from paglets.persistence.journal import arrivals
-from paglets.persistence.journal.peers import note_floor
+from paglets.persistence.journal.peers import note_counter, note_floor, unsure_below
 from paglets.persistence.records import FileRecord, Outcome, PagletRecord, PendingHook, VerdictRecord
 from paglets.remote.envelopes.header import EnvelopeHeader, SignedHeader, verify_header
 from paglets.remote.envelopes.trailer import verify_trailer
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from paglets.persistence.store import StagedBlob, Store
+    from paglets.persistence.transaction import JournalTransaction
     from paglets.remote.api import VerdictAskParams
     from paglets.remote.envelopes.stops import Stop
     from paglets.remote.envelopes.trailer import EnvelopeTrailer
@@ -203,7 +204,14 @@ class Arrivals:
                 f"the store of host {self._here.name} is nearly full, and takes no more paglets; make room on its "
                 "disk, or choose another host"
             )
-        standing = await self._store.read(lambda tx: tx.paglet(header.agent_id))
+        standing, unsure = await self._store.read(
+            lambda tx: (
+                tx.paglet(header.agent_id),
+                unsure_below(cast("JournalTransaction", tx), self._here.host_id, header.source),
+            )
+        )
+        if header.transfer_id.counter < unsure:
+            raise TransferError(arrivals.FORCED)
         arriving = arriving_record(header)
         reason = arrivals.refusal(standing, arriving)
         # One that an adoption has outdone is decided on, so that its source is told.
@@ -358,6 +366,7 @@ class Arrivals:
 
         def rule(tx: Any) -> _Decided:
             note_floor(tx, params.source, params.floor)
+            note_counter(tx, self._here.host_id, params.source, params.next_counter)
             advice = self._advice.of(transfer_id)
             return arrivals.answer_query(tx, self._here.host_id, asked, at=time.time(), advice=advice)
 

@@ -63,6 +63,7 @@ class Asker:
             agent_id=agent_id,
             incarnation=outgoing.incarnation,
             floor=self._open_transfers.floor(outgoing.target_id),
+            next_counter=self._open_transfers.next_counter,
         )
         try:
             raw = await self._peers.call(

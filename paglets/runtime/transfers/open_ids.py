@@ -35,6 +35,11 @@ class OpenTransfers:
         """True when a block has to be reserved before the next id can be taken."""
         return not self._block
 
+    @property
+    def next_counter(self) -> int:
+        """The next counter to be handed out: no transfer has it yet, or a higher one."""
+        return self._block.start
+
     def refill(self, block: range) -> None:
         """Add what ``counters.reserve_counters`` returned, once its commit is synced; only when exhausted."""
         if self._block or block.start < self._block.start:

@@ -10,7 +10,7 @@ from paglets.runtime.transfers import events as on
 from paglets.runtime.transfers.source_move import Stage
 from tests.transfers.exploring.choices import NotNowError, duty, will
 from tests.transfers.exploring.messages import News, NewsTaken, Question
-from tests.transfers.exploring.moving import EVENT, ask, floor_of
+from tests.transfers.exploring.moving import EVENT, ask, counter_of, floor_of
 from tests.transfers.exploring.stores import tables
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ def of_adoptions(maker: Maker, name: str, host: HostState) -> Iterator[Choice]:
     for each in held.abandoned():
         outgoing = each.outgoing
         floor = floor_of(maker.scope, host, name, outgoing.target_id)
-        question = Question(
-            outgoing.transfer_id, outgoing.target_id, each.agent_id, outgoing.incarnation, floor
-        )
+        counter = counter_of(maker.scope, host)
+        crossing = (outgoing.transfer_id, outgoing.target_id, each.agent_id, outgoing.incarnation)
+        question = Question(*crossing, floor, counter)
         if not maker.is_sent(question):
             yield duty(ask, name, question)
     for owed in held.notices():

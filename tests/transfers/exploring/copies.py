@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from paglets.core.incarnation import Incarnation
+    from paglets.persistence.restoring import OpenTransfer
 
 
 class Elsewhere(NamedTuple):
@@ -21,3 +22,7 @@ class Survey(NamedTuple):
 
     asked: frozenset[str] = frozenset()
     found: frozenset[Elsewhere] = frozenset()
+    open: frozenset[OpenTransfer] = frozenset()
+    """What the others hold open to it."""
+    counters: frozenset[tuple[str, int]] = frozenset()
+    """The next transfer counter of each."""

@@ -140,6 +140,7 @@ def reply(draft: Draft, asked: Question) -> str:
     name = asked.target
     if asked.floor:
         draft.commit(name, "note_floor", asked.transfer_id.source, asked.floor)
+        draft.commit(name, "note_counter", name, asked.transfer_id.source, asked.counter)
     crossing = Crossing(asked.transfer_id, asked.agent_id, asked.incarnation)
     decided = draft.commit(name, "answer_query", name, crossing, at=0.0)
     say(draft, name, asked.transfer_id, decided)
@@ -152,6 +153,7 @@ def _floor(_: Maker, told: FloorTold) -> Iterator[Choice]:
 
 def note_floor(draft: Draft, told: FloorTold) -> str:
     draft.commit(told.target, "note_floor", told.source, told.floor)
+    draft.commit(told.target, "note_counter", told.target, told.source, told.counter)
     return f"{told.target} notes {told.source}'s floor {told.floor}"
 
 

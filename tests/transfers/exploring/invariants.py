@@ -34,14 +34,16 @@ def check(world: World, scope: Scope) -> None:
     alive = living(world.facts, scope)
     known = {agent_id for host in world.hosts for agent_id in records(host.store)}
     for agent_id in known | alive:
-        check_paglet(agent_id, world.hosts, scope, lives=agent_id in alive)
+        check_paglet(agent_id, world.hosts, scope, world.facts, lives=agent_id in alive)
     no_message_lost(world.hosts, world.facts, alive)
     recalled = [fact for fact in world.facts if fact[0] == "came on recall"]
     if len(recalled) > scope.budget.retracts:
         raise BrokenPromiseError("a paglet was retracted more often than anybody asked for it")
 
 
-def check_paglet(agent_id: str, hosts: Sequence[HostState], scope: Scope, *, lives: bool) -> None:
+def check_paglet(
+    agent_id: str, hosts: Sequence[HostState], scope: Scope, facts: AbstractSet[Any], *, lives: bool
+) -> None:
     """The same for one paglet; ``lives``: whether it has to be somewhere."""
     places = {
         name: record
@@ -57,7 +59,8 @@ def check_paglet(agent_id: str, hosts: Sequence[HostState], scope: Scope, *, liv
     live = [name for name, record in places.items() if record.phase in LIVE]
     # Without an adoption there is but one lineage.
     calls = [name for name in live if not is_held(hosts[scope.index[name]].store, name)]
-    if len(calls) > len({places[name].incarnation.lineage for name in calls}):
+    risked = ("risked", agent_id) in facts  # by an operator who did not wait for everybody
+    if len(calls) > len({places[name].incarnation.lineage for name in calls}) and not risked:
         raise BrokenPromiseError(f"I1 {agent_id} is doubled, at {' and '.join(calls)}")
     if lives and not live and not any(record.phase is Phase.PREPARED for record in places.values()):
         raise BrokenPromiseError(f"I2 {agent_id} is lost")

@@ -9,7 +9,7 @@ from paglets.persistence.records import BlobRef, PagletRecord, PeerRecord, Phase
 from paglets.runtime.transfers import events as on
 from tests.transfers.exploring.choices import NotNowError, duty, will
 from tests.transfers.exploring.messages import FloorTold
-from tests.transfers.exploring.moving import EVENT, floor_of
+from tests.transfers.exploring.moving import EVENT, counter_of, floor_of
 from tests.transfers.exploring.stores import is_held, records
 from tests.transfers.exploring.world import HostState, Life
 
@@ -80,7 +80,8 @@ def floors(maker: Maker, name: str, host: HostState) -> Iterator[Choice]:
     """What a host tells others without being asked."""
     if maker.scope.floors:
         for target in maker.scope.host_ids:
-            told = FloorTold(name, target, floor_of(maker.scope, host, name, target))
+            floor = floor_of(maker.scope, host, name, target)
+            told = FloorTold(name, target, floor, counter_of(maker.scope, host))
             if target != name and told.floor > 1 and not maker.is_sent(told):
                 yield duty(tell_floor, told)
 

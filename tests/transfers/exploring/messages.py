@@ -27,6 +27,8 @@ class Question(NamedTuple):
     agent_id: str
     incarnation: Incarnation
     floor: int
+    counter: int
+    """The next that the source hands out; 0 where floors are left out."""
 
 
 class Answer(NamedTuple):
@@ -40,6 +42,7 @@ class FloorTold(NamedTuple):
     source: str
     target: str
     floor: int
+    counter: int
 
 
 class Recall(NamedTuple):

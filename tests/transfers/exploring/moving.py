@@ -43,7 +43,8 @@ def of_a_move(maker: Maker, name: str, host: HostState, running: Running) -> Ite
     if move.stage is Stage.SENT:
         target = running.outgoing.target_id
         floor = floor_of(maker.scope, host, name, target)
-        question = Question(move.transfer_id, target, move.agent_id, move.incarnation, floor)
+        counter = counter_of(maker.scope, host)
+        question = Question(move.transfer_id, target, move.agent_id, move.incarnation, floor, counter)
         if not maker.is_sent(question):
             yield duty(ask, name, question)
 
@@ -142,6 +143,11 @@ def pass_deadline(draft: Draft, name: str, running: Running) -> str:
 def ask(draft: Draft, name: str, question: Question) -> str:
     draft.send(question)
     return f"{name} asks about {question.transfer_id}"
+
+
+def counter_of(scope: Scope, host: HostState) -> int:
+    """The next transfer counter that the host hands out, where it tells it."""
+    return tables(host.store).counter() if scope.floors else 0
 
 
 def floor_of(scope: Scope, host: HostState, name: str, target: str) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from paglets.persistence.records import Forward, MoveKind, PagletRecord, Phase
+from paglets.persistence.records import Forward, PagletRecord, Phase
+from paglets.runtime.surveying import Found, may_wake, open_to
 from tests.transfers.exploring.choices import duty, will
 from tests.transfers.exploring.copies import Survey
 from tests.transfers.exploring.living import STORE
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.transfers.exploring.choices import Choice, Maker
+    from tests.transfers.exploring.copies import Elsewhere
     from tests.transfers.exploring.draft import Draft
 
 HERE = {Phase.ACTIVE, Phase.INACTIVE, Phase.PREPARED}
@@ -38,6 +40,8 @@ def of_copies(maker: Maker, name: str, host: HostState) -> Iterator[Choice]:
         yield duty(look, name, other)
     if not missing or not maker.rules.asks_everybody:
         yield duty(accept, name)
+    elif maker.may("forces"):
+        yield will(force, name, spend="forces")
 
 
 def back_up(draft: Draft, name: str) -> str:
@@ -91,25 +95,59 @@ def look(draft: Draft, name: str, other: str) -> str:
         place = draft.rules.told(record, other)
         if place is not None and place.host_id != name:
             found.add(place)
-    draft.put(name, survey=Survey(survey.asked | {other}, frozenset(found)))
+    asked, counters = survey.asked | {other}, set(survey.counters)
+    still_open = set(survey.open)
+    if draft.rules.asks_what_is_open:
+        theirs = tables(draft.host(other).store)
+        still_open.update(open_to(name, theirs.paglets.values(), theirs.abandoned()))
+        counters.add((other, theirs.counter()))
+    draft.put(name, survey=Survey(asked, frozenset(found), frozenset(still_open), frozenset(counters)))
     return f"{name} asks {other} what it has"
 
 
 def accept(draft: Draft, name: str) -> str:
-    """Give up what is elsewhere in a later life, and go on."""
+    """Give up what is elsewhere in a later life, say of what was lost what is known, and go on."""
+    _compare(draft, name)
+    draft.commit(name, "accept", name, _counters(draft, name), complete=True)
+    _go_on(draft, name)
+    return f"{name}'s operator accepts the copy"
+
+
+def force(draft: Draft, name: str) -> str:
+    """The same, but not everybody was asked: what is here may be at one of those, too."""
+    _compare(draft, name)
+    for record in records(draft.host(name).store).values():
+        if record.phase in HERE:
+            draft.note("risked", record.agent_id)
+    draft.commit(name, "accept_forced", name, _counters(draft, name), complete=False)
+    _go_on(draft, name)
+    return f"{name}'s operator accepts the copy, whatever others have"
+
+
+def _counters(draft: Draft, name: str) -> dict[str, int]:
     survey = draft.host(name).survey or Survey()
+    return dict(survey.counters)
+
+
+def _compare(draft: Draft, name: str) -> None:
+    survey = draft.host(name).survey or Survey()
+    found: Found[Elsewhere] = Found()
+    for each in sorted(survey.found):
+        found.add(each)
     for record in list(records(draft.host(name).store).values()):
-        outgoing = record.outgoing
-        if record.phase not in {Phase.INACTIVE, Phase.PREPARED}:
-            continue
-        if outgoing is not None and outgoing.kind is MoveKind.CLONE:
-            continue
-        lives = [each for each in survey.found if each.agent_id == record.agent_id]
-        latest = max(lives, key=lambda each: each.incarnation, default=None)
-        if latest is not None and latest.incarnation > record.incarnation and draft.rules.gives_way:
-            forward = Forward(latest.host_id, "", "", latest.incarnation, 0.0)
-            draft.commit(name, "give_way", record.agent_id, record.incarnation, forward, at=0.0)
-    draft.commit(name, "accept", name)
+        latest = found.latest(record.agent_id)
+        later = latest is not None and latest.incarnation > record.incarnation
+        if latest is not None and later and may_wake(record) and draft.rules.gives_way:
+            draft.commit(name, "give_way", record.agent_id, record.incarnation, _forward(latest), at=0.0)
+    for lost in sorted(survey.open):
+        place = found.of_transfer(lost)
+        draft.commit(name, "settle_lost", lost, _forward(place) if place is not None else None, at=0.0)
+
+
+def _forward(place: Elsewhere) -> Forward:
+    return Forward(place.host_id, "", "", place.incarnation, 0.0)
+
+
+def _go_on(draft: Draft, name: str) -> None:
     draft.put(name, survey=None)
     draft.take_up(name)
-    return f"{name}'s operator accepts the copy"

@@ -60,6 +60,8 @@ class Budget(NamedTuple):
     """A host's store is lost, and an earlier copy of it put back."""
     backups: int = 0
     """A copy of a store is made, to be put back."""
+    forces: int = 0
+    """An operator accepts a copy although not everybody was asked."""
     discoveries: int = 0
     """A peer shows a host that it was restored from a copy."""
     adoptions: int = 0
@@ -105,6 +107,7 @@ class Rules:
     keep_receipt = staticmethod(arrivals.keep_receipt)
     reserve_counters = staticmethod(counters.reserve_counters)
     note_floor = staticmethod(peers.note_floor)
+    note_counter = staticmethod(peers.note_counter)
     note_peer_store = staticmethod(peers.note_peer_store)
     note_own_store = staticmethod(peers.note_own_store)
     enqueue = staticmethod(queues.enqueue)
@@ -115,6 +118,7 @@ class Rules:
     mark_restored = staticmethod(restoring.mark_restored)
     park = staticmethod(restoring.park)
     give_way = staticmethod(restoring.give_way)
+    settle_lost = staticmethod(restoring.settle_lost)
     accept = staticmethod(restoring.accept)
     adopt = staticmethod(adoption.adopt)
     adopt_copy = staticmethod(adoption.adopt_copy)
@@ -141,6 +145,10 @@ class Rules:
     """A restored store is accepted when all others have said what they have."""
     floors_before_looks = True
     """Hosts tell each other their floors before one says what it has."""
+    asks_what_is_open = True
+    """Hosts say which transfers to it they hold open, too."""
+    accept_forced = staticmethod(restoring.accept)
+    """The same as ``accept``, when not everybody was asked."""
     gives_way = True
     """What lives on elsewhere is given up when a restored store is accepted."""
     told = staticmethod(told)

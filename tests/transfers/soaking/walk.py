@@ -162,7 +162,9 @@ class Walk:
             elif fact[0] == "disposed":
                 self._alive.discard(fact[1])
         for agent_id in self._world.apply(taken.draft):
-            check_paglet(agent_id, self._world.hosts, self.scope, lives=agent_id in self._alive)
+            check_paglet(
+                agent_id, self._world.hosts, self.scope, self._world.facts, lives=agent_id in self._alive
+            )
 
     # --- rest
 
