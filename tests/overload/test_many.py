@@ -35,10 +35,10 @@ def test_five_hundred_active_paglets_work_and_come_back_after_a_restart(mesh: Lo
     eventually(lambda: host.health()["active_count"] == MANY, "all of them", within=120)
     eventually(lambda: host.status()["ready"], "the host to be ready", within=60)
     assert host.health()["failed_count"] == 0
-    replies = [
-        host.proxy_for(host.address, proxy.agent_id).send_future(Message("note"), timeout=120)
-        for proxy in proxies
-    ]
     with bystander_served(host) as watch:
+        replies = [
+            host.proxy_for(host.address, proxy.agent_id).send_future(Message("note"), timeout=120)
+            for proxy in proxies
+        ]
         assert [reply.get_reply(timeout=120) for reply in replies] == [2] * MANY
     assert watch.slowest < PATIENCE
