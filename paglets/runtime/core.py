@@ -34,7 +34,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_SHUTDOWN_PATIENCE = 10.0
+_PARKED_AT_ONCE = 32
+_PARKING_PATIENCE = 10.0
+"""Seconds that a paglet has to get ready at a clean shutdown, from when it is its turn."""
+_SHUTDOWN_PATIENCE = 40.0
+"""Seconds that all of them have, however slow the disk is: less than half of what the service manager waits."""
 _PAGE = 1000
 _RECOVERY_PATIENCE = 10.0
 """Seconds that paglets have to come back before their host counts as ready without them."""
@@ -251,20 +255,32 @@ class HostCore:
     async def _park_all(self) -> None:
         """Park every paglet that can be, so that it comes back at the next start; the others recover then."""
         request = DeactivationRequest(reason="shutdown", source="host")
+        turns = asyncio.Semaphore(_PARKED_AT_ONCE)
+        unparked = {each.agent_id for each in self.ground.residents if each.running}
 
         async def park(agent_id: str) -> None:
-            try:
-                async with asyncio.timeout(_SHUTDOWN_PATIENCE):
+            async with turns:
+                try:
                     await self.population.endings.deactivate(
-                        agent_id, request, resume=True, timeout=_SHUTDOWN_PATIENCE
+                        agent_id, request, resume=True, timeout=_PARKING_PATIENCE
                     )
-            except (PagletError, TimeoutError) as error:
-                logger.warning(
-                    "a paglet could not be parked; it comes back from its last checkpoint",
-                    extra={"agent_id": agent_id, "error": str(error)},
-                )
+                    unparked.discard(agent_id)
+                except (PagletError, TimeoutError) as error:
+                    logger.warning(
+                        "a paglet could not be parked; it comes back from its last checkpoint: %s",
+                        error,
+                        extra={"agent_id": agent_id},
+                    )
 
-        await asyncio.gather(*(park(each.agent_id) for each in self.ground.residents if each.running))
+        try:
+            async with asyncio.timeout(_SHUTDOWN_PATIENCE):
+                await asyncio.gather(*map(park, sorted(unparked)))
+        except TimeoutError:
+            logger.warning(
+                "the host stops after %g s of parking: %d paglets come back from their last checkpoints",
+                _SHUTDOWN_PATIENCE,
+                len(unparked),
+            )
         await self.population.supervisor.quiet(self.ground.settings.limits.end_grace + 1.0)
 
     # --- what the parts tell -----------------------------------------------------------------------------

@@ -92,7 +92,8 @@ class Endings:
     ) -> None:
         """Park an active paglet: hooks, resources, state, one commit; its process ends afterwards.
 
-        Nothing happens to one that is parked already. A hook or resource that fails cancels it.
+        Nothing happens to one that is parked already. A hook or resource that fails cancels it. ``timeout``: seconds
+        that it has to get ready; what it then gives is written however long the disk takes.
         """
         async with self._claims.take(agent_id, caller, timeout) as resident:
             if resident is None:
@@ -112,7 +113,7 @@ class Endings:
                 handler_wait=timeout,
             )
             async with within(
-                self._limits.hook_timeout,
+                min(self._limits.hook_timeout, timeout),
                 f"paglet {agent_id} was not ready to be parked",
                 so="it goes on; try again when its handler has returned",
                 error=LifecycleError,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import os
 import signal
 import sys
@@ -223,6 +224,33 @@ async def test_a_zygote_that_dies_takes_its_children_and_is_replaced(tmp_path: P
     await host.aclose()
     await launcher.aclose()
     assert keeper.pid is None
+
+
+async def test_a_request_that_was_still_being_sent_when_the_zygote_died_is_repeated_quietly(
+    tmp_path: Path,
+) -> None:
+    complaints: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
+    keeper = ZygoteKeeper()
+    launcher = ZygoteLauncher(keeper)
+    await launcher.start()
+    zygote = keeper.pid
+    assert zygote is not None
+    os.kill(zygote, signal.SIGSTOP)
+    request = LaunchRequest(environ={"FILLS_THE_SOCKET": "x" * 4000})
+    launching = [asyncio.create_task(launcher.launch(request)) for _ in range(100)]
+    await asyncio.sleep(0)
+    os.kill(zygote, signal.SIGKILL)
+    async with asyncio.timeout(BOUND):
+        launched = await asyncio.gather(*launching)
+    assert len({each.pid for each in launched}) == 100
+    for each in launched:
+        each.socket.close()
+        os.close(each.output)
+    del launching
+    gc.collect()
+    await launcher.aclose()
+    assert not complaints
 
 
 async def test_hosts_share_a_zygote_until_the_last_is_done(tmp_path: Path) -> None:

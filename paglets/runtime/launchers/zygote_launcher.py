@@ -141,8 +141,9 @@ class _Connection:
         finally:
             if file is not None:
                 os.close(file)
-            if self._launching.pop(seq, None) is not None and not answer.done():
-                answer.cancel()
+            self._launching.pop(seq, None)
+            if not answer.cancel() and not answer.cancelled():
+                answer.exception()  # raised by now, unless the zygote was lost while the request was being sent
 
     async def _send(self, packet: bytes, descriptors: list[int]) -> None:
         async with self._sending:
