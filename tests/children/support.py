@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from paglets.runtime.memory_files import Payload
 
 SAMPLES = "tests.children.samples"
-BOUND = 10.0
+BOUND = 30.0
 
 OnCall = Callable[[Child, Call], Awaitable[bytes]]
 
