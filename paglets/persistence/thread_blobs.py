@@ -33,7 +33,7 @@ class ThreadStagingArea(Protocol):
 class ThreadBlobWriter:
     """Takes the bytes of one blob, in order, from one thread at a time, and waits when the disk is slower.
 
-    Ends with ``finish`` or ``discard``. Holds up to three bulk transactions' bytes in memory.
+    Ends with ``finish`` or ``discard``. Holds about three bulk transactions' bytes in memory.
     """
 
     def __init__(self, area: StagingArea, threads: ThreadStagingArea, upload: int) -> None:
@@ -41,7 +41,10 @@ class ThreadBlobWriter:
         self._threads = threads
         self._upload = upload
         self._hash = sha256()
-        self._buffer = bytearray()
+        self._full: list[memoryview] = []
+        """Whole chunks that are not on their way to the disk yet."""
+        self._rest = bytearray()
+        """What does not fill a chunk."""
         self._chunks = 0
         self._under_way: list[Future[None]] = []
         self._ended = False
@@ -49,17 +52,23 @@ class ThreadBlobWriter:
         """Bytes taken so far."""
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Add bytes; the data may be reused afterwards."""
+        """Add bytes; the data may be reused afterwards. ``bytes`` are kept as they are, all else is copied."""
         self._refuse_when_ended()
-        view = memoryview(data).cast("B")
+        view = memoryview(data if isinstance(data, bytes) else bytes(data))
         self._hash.update(view)
         self.size += len(view)
-        bulk = self._area.bulk_bytes
         while view:
-            room = bulk - len(self._buffer)
-            self._buffer += view[:room]
-            view = view[room:]
-            if len(self._buffer) >= bulk:
+            if not self._rest and len(view) >= CHUNK_BYTES:
+                self._full.append(view[:CHUNK_BYTES])
+                view = view[CHUNK_BYTES:]
+            else:
+                room = CHUNK_BYTES - len(self._rest)
+                self._rest += view[:room]
+                view = view[room:]
+                if len(self._rest) == CHUNK_BYTES:
+                    self._full.append(memoryview(self._rest))
+                    self._rest = bytearray()
+            if len(self._full) * CHUNK_BYTES >= self._area.bulk_bytes:
                 self._flush()
 
     def finish(self) -> StagedBlob:
@@ -67,9 +76,11 @@ class ThreadBlobWriter:
         self._refuse_when_ended()
         data = None
         try:
-            if self._chunks == 0 and self.size <= self._area.small_blob:
-                data = bytes(self._buffer)
+            if not self._chunks and not self._full and self.size <= self._area.small_blob:
+                data = bytes(self._rest)
             else:
+                if self._rest:
+                    self._full.append(memoryview(self._rest))
                 self._flush()
                 self._wait_until(0)
         except BaseException:
@@ -84,7 +95,7 @@ class ThreadBlobWriter:
         """Drop what was written; again, or after ``finish``, is no error."""
         if not self._ended:
             self._ended = True
-            self._buffer = bytearray()
+            self._full, self._rest = [], bytearray()
             self._area.sweep(self._upload)
 
     def _refuse_when_ended(self) -> None:
@@ -92,9 +103,7 @@ class ThreadBlobWriter:
             raise StoreError("this blob was finished or dropped; stage a new one")
 
     def _flush(self) -> None:
-        full, self._buffer = self._buffer, bytearray()
-        view = memoryview(full)
-        chunks = [view[start : start + CHUNK_BYTES] for start in range(0, len(view), CHUNK_BYTES)]
+        chunks, self._full = self._full, []
         if not chunks:
             return
         upload, first = self._upload, self._chunks

@@ -171,7 +171,12 @@ class ClientArtifacts:
         """Run a transfer to its end, however long that takes, and tell of its progress on this thread."""
         self._transport.require_other_thread()
         news: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
-        future = self._transport.run(lambda pool: work(pool, lambda done, total: news.put((done, total))))
+
+        def tell(done: int, total: int) -> None:
+            if progress is not None:  # each word wakes this thread, which is not for nothing
+                news.put((done, total))
+
+        future = self._transport.run(lambda pool: work(pool, tell))
         future.add_done_callback(lambda _: news.put(None))
         try:
             while (said := news.get()) is not None:

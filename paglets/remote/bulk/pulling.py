@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,6 +12,7 @@ from paglets.artifacts.refs import ArtifactRef
 from paglets.core.errors import AuthenticationError, RemoteHostError, TransferError
 from paglets.remote.bulk.ends import BLOCK
 from paglets.remote.bulk.frames import PullHeader, SignedBulkHeader, sign_bulk_header, verify_bulk_trailer
+from paglets.remote.bulk.overlap import Overlap
 from paglets.remote.bulk.pushing import ATTEMPTS
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from paglets.remote.wire.pool import LinkPool
 
 _PAUSES = (0.05, 0.25, 1.0, 2.0)
+_SYNCED_AT_ONCE = 16 * BLOCK
+"""What is written before it is synced, while more comes; at most twice that is not on the disk."""
 RECEIVED = b'{"received":true}'
 
 
@@ -89,34 +93,42 @@ async def _fetch(
             f"artifact {artifact_id} of {stream.url} has the checksum {ref.sha256}, not {expected_sha256}; nothing was "
             "fetched"
         )
-    trailer = await _take(stream, ref, sink, progress)
+    trailer = await take(stream, ref, sink, progress)
     _verify(stream, signed, trailer, ref, sink)
     await stream.send_text(RECEIVED)
     return ref
 
 
-async def _take(
+async def take(
     stream: BulkStream, ref: ArtifactRef, sink: FileSink, progress: Callable[[int, int], None] | None
 ) -> bytes:
-    """Write what comes, in blocks; the trailer."""
+    """Write what comes, in blocks, while more comes; the trailer, when all is written."""
     block: list[bytes] = []
-    size = 0
-    while True:
-        text, data = await stream.next()
-        if not text:
-            block.append(data)
-            size += len(data)
-        if size > ref.size_bytes - sink.received:
-            raise TransferError(
-                f"the host at {stream.url} sends more than the {ref.size_bytes} bytes that it announced"
-            )
-        if text or size >= BLOCK:
-            await sink.write(block)
-            block, size = [], 0
-            if progress is not None:
-                progress(sink.received, ref.size_bytes)
-        if text:
-            return data
+    taken, written, synced = sink.received, sink.received, sink.received
+    text = False
+    data = b""
+    async with Overlap(asyncio.to_thread) as syncing, Overlap(asyncio.to_thread) as writing:
+        while not text:
+            text, data = await stream.next()
+            if not text and data:
+                block.append(data)
+                taken += len(data)
+            if taken > ref.size_bytes:
+                raise TransferError(
+                    f"the host at {stream.url} sends more than the {ref.size_bytes} bytes that it announced"
+                )
+            if text or taken - written >= BLOCK:
+                await writing.start(partial(sink.write, block))
+                block, written = [], taken
+                if progress is not None and not text:
+                    progress(sink.received, ref.size_bytes)
+            if written - synced >= _SYNCED_AT_ONCE:
+                await syncing.start(sink.sync)
+                synced = written
+        await writing.wait()
+    if progress is not None:
+        progress(sink.received, ref.size_bytes)
+    return data
 
 
 def _verify(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from paglets.artifacts.refs import ArtifactRef
 from paglets.core.errors import RemoteHostError, SerializationError, TransferError
 from paglets.remote.bulk.frames import Offset, sign_bulk_header, sign_bulk_trailer
+from paglets.remote.bulk.overlap import ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,17 +78,20 @@ async def _send(
         await source.skip_to(source.size)  # so that whoever asks can compare
         return bytes(begun.verdict)
     await source.skip_to(begun.offset)
-    offset = begun.offset
-    ahead = asyncio.ensure_future(source.read(offset))
-    try:
-        while data := await ahead:
+    offset = read = begun.offset
+
+    async def block() -> bytes:
+        nonlocal read
+        data = await source.read(read)
+        read += len(data)
+        return data
+
+    async with aclosing(ahead(block)) as blocks:
+        async for data in blocks:
             offset += len(data)
-            ahead = asyncio.ensure_future(source.read(offset))
             await stream.send_chunk(data)
             if progress is not None:
                 progress(offset, source.size)
-    finally:
-        ahead.cancel()
     await stream.send_text(sign_bulk_trailer(signer, signed.digest, size=offset, digest=source.digest))
     return await stream.next_text()
 

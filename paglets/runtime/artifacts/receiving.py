@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from contextlib import aclosing
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -21,12 +23,15 @@ from paglets.remote.bulk.frames import (
     sign_bulk_trailer,
     verify_bulk_header,
 )
+from paglets.remote.bulk.overlap import ahead
 from paglets.remote.trust.errors import PayloadMismatchError
 from paglets.remote.trust.signers import Signer
 from paglets.remote.wire.peer import PeerKind
 from paglets.runtime.artifacts.uploads import Upload, Uploads
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from paglets.artifacts.store import ArtifactStore
     from paglets.remote.trust.keys import HostKey
     from paglets.remote.wire.peer import Peer
@@ -35,6 +40,8 @@ if TYPE_CHECKING:
     from paglets.runtime.events import Events
     from paglets.runtime.files.arriving import ArrivingFiles
     from paglets.runtime.here import Here
+
+_PARTS_AT_ONCE = 4
 
 logger = logging.getLogger(__name__)
 
@@ -149,10 +156,17 @@ class BulkStreams:
         await stream.say(msgspec.json.encode({"artifact": self._artifacts.ref_of(record).to_wire()}))
         parts = self._artifacts.content(record, header.offset)
         sent = header.offset
-        while part := await self._workers.run(next, parts, b""):
-            await stream.give(part)
-            sent += len(part)
+        async with aclosing(ahead(lambda: self._workers.run(_some_of, parts))) as blocks:
+            async for block in blocks:
+                for part in block:
+                    await stream.give(part)
+                    sent += len(part)
         await stream.say(sign_bulk_trailer(self._signer, signed.digest, size=sent, digest=record.digest))
         async for _ in stream:
             pass  # the receiver's word ends it
         return b'{"done":true}'
+
+
+def _some_of(parts: Iterator[bytes]) -> list[bytes]:
+    """The next pieces, about a megabyte of them; none at the end."""
+    return list(islice(parts, _PARTS_AT_ONCE))

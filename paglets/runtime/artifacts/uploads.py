@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
@@ -11,10 +13,11 @@ import msgspec
 from paglets.artifacts.spool import Receiving, Spool
 from paglets.core.errors import TransferError
 from paglets.remote.bulk.frames import BulkTrailer, verify_bulk_trailer
+from paglets.remote.bulk.overlap import Overlap
 from paglets.remote.trust.errors import PayloadMismatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from paglets.remote.wire.stream_server import IncomingStream
     from paglets.runtime.artifacts.workers import Workers
@@ -93,31 +96,16 @@ class Uploads(Generic[TakingT]):
     async def _receive(self, stream: IncomingStream, upload: Upload[TakingT], taking: TakingT) -> None:
         if upload.size >= 0:
             stream.expect(upload.size - taking.received)
-        block: list[bytes] = []
-        held = 0
-        chunks = aiter(stream)
-        try:
-            await stream.say(msgspec.json.encode({"offset": taking.received}))
-            while chunk := await anext(chunks, b""):
-                block.append(chunk)
-                held += len(chunk)
-                if held >= _BLOCK:
-                    full, block, held = block, [], 0
-                    await self._write(taking, full)
-        except TransferError as error:
-            await self._write(taking, block)  # the sender is gone: what came is kept
-            raise _LostError(str(error)) from error
-        await self._write(taking, block)
-
-    async def _write(self, taking: TakingT, block: list[bytes]) -> None:
-        def write() -> None:
-            for chunk in block:
-                taking.write(chunk)
-
-        try:
-            await self._workers.undivided(write)
-        except TransferError as error:  # not the sender's going away
-            raise _UnfitError(str(error)) from error
+        async with (
+            Overlap(self._workers.run) as writing,
+            aclosing(_blocks(stream, taking.received)) as blocks,
+        ):
+            try:
+                async for block in blocks:
+                    await writing.start(partial(_write, taking, block))
+            except _LostError:
+                await writing.wait()  # what came is kept, if it can be
+                raise
 
     async def _complete(self, stream: IncomingStream, upload: Upload[TakingT], taking: TakingT) -> bytes:
         def complete() -> bytes:
@@ -146,9 +134,29 @@ class Uploads(Generic[TakingT]):
         await self._workers.undivided(taking.discard)
 
 
+async def _blocks(stream: IncomingStream, offset: int) -> AsyncGenerator[list[bytes]]:
+    """What comes from there on, about a megabyte at a time; ``_LostError`` behind it when the sender is gone."""
+    block: list[bytes] = []
+    held = 0
+    try:
+        await stream.say(msgspec.json.encode({"offset": offset}))
+        async for chunk in stream:
+            if chunk:
+                block.append(chunk)
+                held += len(chunk)
+            if held >= _BLOCK:
+                yield block
+                block, held = [], 0
+    except TransferError as error:
+        yield block
+        raise _LostError(str(error)) from error
+    yield block
+
+
+def _write(taking: Taking, block: list[bytes]) -> None:
+    for chunk in block:
+        taking.write(chunk)
+
+
 class _LostError(Exception):
     """The sender is gone."""
-
-
-class _UnfitError(TransferError):
-    """What came is not what was announced."""

@@ -1,0 +1,271 @@
+"""What blocks is done beside what waits for the network: in order, one step at a time, and ended before its caller."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from contextlib import aclosing
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from paglets.artifacts.refs import ArtifactRef
+from paglets.artifacts.spool import Spool
+from paglets.core.errors import StorageQuotaError, TransferError
+from paglets.remote.bulk import pulling
+from paglets.remote.bulk.ends import BLOCK, FileSink
+from paglets.remote.bulk.frames import sign_bulk_trailer
+from paglets.remote.bulk.overlap import Overlap, ahead
+from paglets.remote.trust.keys import HostKey
+from paglets.remote.trust.signers import Signer
+from paglets.remote.wire.stream_server import IncomingStream
+from paglets.runtime.artifacts.uploads import Upload, Uploads
+from paglets.runtime.artifacts.workers import Workers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from paglets.remote.wire.bulk_stream import BulkStream
+
+BOUND = 20.0
+
+
+async def off(function: object) -> None:
+    assert callable(function)
+    await asyncio.to_thread(function)
+
+
+async def test_a_step_begins_when_the_one_before_has_ended() -> None:
+    done: list[int] = []
+    go_on = threading.Event()
+
+    def first() -> None:
+        assert go_on.wait(BOUND)
+        done.append(1)
+
+    async with Overlap(off) as steps:
+        await steps.start(first)
+        second = asyncio.ensure_future(steps.start(lambda: done.append(2)))
+        await asyncio.sleep(0)
+        assert done == []
+        assert not second.done()
+        go_on.set()
+        await second
+    assert done == [1, 2]
+
+
+@pytest.mark.parametrize("last", [True, False])
+async def test_what_a_step_raises_is_raised_by_the_next_or_at_the_end(last: bool) -> None:
+    after: list[str] = []
+
+    def full() -> None:
+        raise StorageQuotaError("full")
+
+    async def work() -> None:
+        async with Overlap(off) as steps:
+            await steps.start(full)
+            if not last:
+                await steps.start(lambda: after.append("not done"))
+
+    with pytest.raises(StorageQuotaError):
+        await work()
+    assert after == []
+
+
+async def test_a_step_under_way_is_waited_for_when_its_caller_is_cancelled_or_fails() -> None:
+    ended = threading.Event()
+    go_on = threading.Event()
+
+    def step() -> None:
+        assert go_on.wait(BOUND)
+        ended.set()
+
+    async def work() -> None:
+        async with Overlap(off) as steps:
+            await steps.start(step)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                asyncio.get_running_loop().call_soon(go_on.set)
+
+    task = asyncio.ensure_future(work())
+    await asyncio.sleep(0.0)
+    for _ in range(2):  # the second time while it waits for the step
+        task.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended.is_set(), "nothing may be at work on a file that is closed then"
+
+
+async def test_reading_ahead_ends_with_its_reader() -> None:
+    reads = 0
+    go_on = asyncio.Event()
+
+    async def read() -> int:
+        nonlocal reads
+        reads += 1
+        if reads == 2:
+            await go_on.wait()
+        return reads
+
+    async with aclosing(ahead(read)) as numbers:
+        async for number in numbers:
+            assert number == 1
+            await asyncio.sleep(0)
+            assert reads == 2, "the next one is under way while one is used"
+            go_on.set()
+            break
+    assert reads == 2
+
+
+class Slow:
+    """Takes content; its first write waits until more was asked for than it has."""
+
+    def __init__(self, more_asked_for: threading.Event) -> None:
+        self.received = 0
+        self._more = more_asked_for
+
+    def write(self, data: bytes) -> None:
+        assert self._more.wait(BOUND), "the sender has to wait until this is written"
+        self.received += len(data)
+
+    def discard(self) -> None:
+        """Nothing to drop."""
+
+
+@pytest.fixture
+async def uploads() -> AsyncIterator[Uploads[Slow]]:
+    workers = Workers("test")
+    yield Uploads(Spool(), workers)
+    await workers.aclose()
+
+
+def frames(count: int, more: threading.Event, *, lost: bool = False, before: int = 0) -> IncomingStream:
+    """A stream of as many blocks; ``more``: set when the second is asked for. ``lost``: it breaks off behind them.
+
+    ``before``: blocks that came over an earlier one.
+    """
+
+    async def take() -> AsyncIterator[bytes]:
+        for number in range(count):
+            if number == 1:
+                more.set()
+            yield bytes(BLOCK)
+        if lost:
+            raise TransferError("broke off")
+        stream.trailer = sign_bulk_trailer(
+            Signer(KEY, ""), "0" * 64, size=(before + count) * BLOCK, digest=bytes(32)
+        )
+
+    async def send(data: bytes | memoryview, *, text: bool) -> None:
+        del data, text
+
+    stream = IncomingStream(b"", take, send, 10 * BLOCK)
+    return stream
+
+
+KEY = HostKey.generate()
+
+
+def upload(taking: Slow, count: int) -> Upload[Slow]:
+    return Upload(
+        peer="peer",
+        upload_id="one",
+        header_digest="0" * 64,
+        signer_id=KEY.host_id,
+        size=count * BLOCK,
+        begin=lambda: taking,
+        complete=lambda _taking, _trailer: b"{}",
+    )
+
+
+async def test_a_push_is_received_while_it_is_written(uploads: Uploads[Slow]) -> None:
+    more = threading.Event()
+    taking = Slow(more)
+    async with asyncio.timeout(BOUND):
+        assert await uploads.take(frames(3, more), upload(taking, 3)) == b"{}"
+    assert taking.received == 3 * BLOCK
+
+
+async def test_a_push_that_breaks_off_is_kept_as_far_as_it_came(uploads: Uploads[Slow]) -> None:
+    more = threading.Event()
+    taking = Slow(more)
+    async with asyncio.timeout(BOUND):
+        with pytest.raises(TransferError, match="broke off"):
+            await uploads.take(frames(2, more, lost=True), upload(taking, 3))
+        assert taking.received == 2 * BLOCK, "all of it is written before the sender can come back"
+        await uploads.take(frames(1, more, before=2), upload(Slow(more), 3))
+    assert taking.received == 3 * BLOCK, "it goes on with what is here"
+
+
+async def test_a_push_that_does_not_fit_is_not_kept_although_its_sender_is_gone(
+    uploads: Uploads[Slow],
+) -> None:
+    class Full(Slow):
+        discarded = 0
+
+        def write(self, data: bytes) -> None:
+            raise TransferError(f"{len(data)} bytes more than were announced")
+
+        def discard(self) -> None:
+            self.discarded += 1
+
+    more = threading.Event()
+    taking = Full(more)
+    with pytest.raises(TransferError, match="announced"):
+        await uploads.take(frames(1, more, lost=True), upload(taking, 3))
+    assert taking.discarded == 1
+
+
+class Frames:
+    """The other side of a pull, which says when the second block is asked for."""
+
+    url = "https://there"
+
+    def __init__(self, count: int, more: threading.Event) -> None:
+        self._left = count
+        self._first = count
+        self._more = more
+
+    async def next(self) -> tuple[bool, bytes]:
+        if self._left == self._first - 1:
+            self._more.set()
+        if not self._left:
+            return True, b"trailer"
+        self._left -= 1
+        return False, bytes(BLOCK)
+
+
+async def test_a_pull_is_received_while_it_is_written_and_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = threading.Event()
+    synced: list[int] = []
+    monkeypatch.setattr(pulling, "_SYNCED_AT_ONCE", 2 * BLOCK)
+
+    class SlowSink(FileSink):
+        def write(self, parts: list[bytes]) -> None:
+            assert more.wait(BOUND)
+            super().write(parts)
+
+        def sync(self) -> None:
+            super().sync()
+            synced.append(self.received)
+
+    descriptor = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    told: list[tuple[int, int]] = []
+    ref = ArtifactRef("https://there", "a" * 32, size_bytes=5 * BLOCK)
+    try:
+        stream = cast("BulkStream", Frames(5, more))
+        sink = SlowSink(descriptor)
+        async with asyncio.timeout(BOUND):
+            trailer = await pulling.take(stream, ref, sink, lambda done, total: told.append((done, total)))
+    finally:
+        os.close(descriptor)
+    assert trailer == b"trailer"
+    assert sink.received == (tmp_path / "file").stat().st_size == 5 * BLOCK
+    assert told[-1] == (5 * BLOCK, 5 * BLOCK)
+    assert len(synced) == 2
