@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.transfers.exploring.draft import Draft
 from tests.transfers.exploring.stores import records
 from tests.transfers.exploring.world import POSITION
 
@@ -12,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from paglets.persistence.records import PagletRecord
+    from tests.transfers.exploring.draft import Draft
     from tests.transfers.exploring.scope import Scope
     from tests.transfers.exploring.world import HostState, View
 
@@ -41,21 +41,12 @@ def duty(act: Callable[..., str], *args: Any) -> Choice:
     return Choice(act, args)
 
 
-class Taken(NamedTuple):
-    """A step, and the world as it is changed by it."""
-
-    label: str
-    draft: Draft
-
-
-def take(choice: Choice, world: View, scope: Scope) -> Taken | None:
-    """Take the step; None when it is not possible. ``BrokenPromiseError`` passes through."""
-    draft = Draft(world, scope)
+def take(choice: Choice, draft: Draft) -> str | None:
+    """Take the step; what it was, or None when it is not possible. ``BrokenPromiseError`` passes through."""
     try:
-        label = choice.act(draft, *choice.args)
+        return choice.act(draft, *choice.args)
     except NotNowError:
         return None
-    return Taken(label, draft)
 
 
 class Maker(NamedTuple):

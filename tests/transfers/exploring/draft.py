@@ -13,10 +13,10 @@ from paglets.runtime.transfers import effects as do
 from paglets.runtime.transfers import events as on
 from tests.transfers.exploring.messages import Envelope
 from tests.transfers.exploring.stores import records, tables
-from tests.transfers.exploring.world import POSITION, BrokenPromiseError, HostState, Life, Running, World
+from tests.transfers.exploring.world import BrokenPromiseError, HostState, Life, Running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from paglets.persistence.journal.meeting import GaveWay
     from paglets.persistence.records import PagletRecord
@@ -42,21 +42,6 @@ class Draft:
         """A host to which no envelope that is under way comes any more."""
         self._facts = world.facts
         self._index = scope.index
-
-    def done(self, before: World, spend: str = "") -> World:
-        """The world that the step leads to from ``before``."""
-        budget = before.budget
-        if spend:
-            position = POSITION[spend]
-            budget = (*budget[:position], budget[position] - 1, *budget[position + 1 :])
-        net = before.net.lose(*self.cut_off(before.net)) if self.severed else before.net
-        net = net.send(*self.sent) if self.sent else net
-        facts = before.facts.union(self.noted) if self.noted else before.facts
-        return World(tuple(self.hosts), net, budget, facts)
-
-    def cut_off(self, net: Iterable[Any]) -> list[Envelope]:
-        """What of that does not come any more."""
-        return [each for each in net if isinstance(each, Envelope) and each.target == self.severed]
 
     def host(self, name: str) -> HostState:
         return self.hosts[self._index[name]]

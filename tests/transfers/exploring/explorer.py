@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from paglets.persistence.memory import MemoryTransaction
 from paglets.testing.network.traffic import Traffic
-from tests.transfers.exploring.choices import take
 from tests.transfers.exploring.invariants import at_rest, check, living
-from tests.transfers.exploring.steps import all_steps
+from tests.transfers.exploring.numbered import FACTS, Atlas, Numbered
+from tests.transfers.exploring.remembering import Memory
 from tests.transfers.exploring.wanting import first_record
 from tests.transfers.exploring.world import BrokenPromiseError, HostState, Life, World
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tests.transfers.exploring.scope import Scope
 
 ROOT = -1
+LEFT_ALONE = "(all that is under way is lost, and nothing new is begun)"
 
 
 @dataclass
@@ -36,55 +37,67 @@ class Findings:
 
 
 class _Graph:
-    """States by number, and how each was first reached."""
+    """Worlds in the order in which they were found, and how each was first reached."""
 
     def __init__(self) -> None:
-        self.worlds: list[World] = []
-        self.numbers: dict[World, int] = {}
+        self.worlds: list[Numbered] = []
+        self.places: dict[Numbered, int] = {}
         self.parents = array("q")
         self.labels: list[str] = []
         self.onward: list[array[int]] = []
-        """By state: where the protocol goes by itself."""
+        """By world: where the protocol goes by itself."""
 
-    def add(self, world: World, parent: int, label: str) -> int:
-        number = self.numbers.get(world)
-        if number is None:
-            number = len(self.worlds)
-            self.numbers[world] = number
+    def add(self, world: Numbered, parent: int, label: str) -> int:
+        place = self.places.get(world)
+        if place is None:
+            place = len(self.worlds)
+            self.places[world] = place
             self.worlds.append(world)
             self.parents.append(parent)
             self.labels.append(label)
-        return number
+        return place
 
-    def history(self, number: int) -> tuple[str, ...]:
+    def history(self, place: int) -> tuple[str, ...]:
         steps: list[str] = []
-        while number > 0:
-            steps.append(self.labels[number])
-            number = self.parents[number]
+        while place > 0:
+            steps.append(self.labels[place])
+            place = self.parents[place]
         return tuple(reversed(steps))
 
 
-def explore(scope: Scope) -> Findings:
+class _Judge:
+    """What has to hold; it goes by the hosts and the facts alone."""
+
+    def __init__(self, scope: Scope, atlas: Atlas) -> None:
+        self._scope = scope
+        self._atlas = atlas
+        self._rest: dict[Numbered, bool] = {}
+
+    def rests(self, world: Numbered) -> bool:
+        """Whether nothing is open there; `BrokenPromiseError` when a promise is broken."""
+        seen = world[FACTS:]
+        rests = self._rest.get(seen)
+        if rests is None:
+            looked_at = self._atlas.world(world)
+            check(looked_at, self._scope)
+            rests = at_rest(looked_at.hosts, living(looked_at.facts, self._scope), self._scope)
+            self._rest[seen] = rests
+        return rests
+
+
+def explore(scope: Scope, remembering: type[Memory] = Memory) -> Findings:
     """The first violation in breadth-first order, with its shortest history, or none."""
-    graph = _Graph()
-    graph.add(start(scope), ROOT, "")
-    resting = bytearray()
-    for_visit = 0
-    while for_visit < len(graph.worlds):
-        if for_visit > scope.limit:
+    atlas, graph, resting = Atlas(), _Graph(), bytearray()
+    memory, judge = remembering(scope, atlas), _Judge(scope, atlas)
+    graph.add(atlas.numbered(start(scope)), ROOT, "")
+    for place, world in enumerate(graph.worlds):  # which grows
+        if place > scope.limit:
             raise AssertionError(f"more than {scope.limit} states: the scope is too large")
-        world = graph.worlds[for_visit]
         try:
-            check(world, scope)
+            resting.append(judge.rests(world))
+            graph.onward.append(expand(scope, graph, memory, atlas, place))
         except BrokenPromiseError as broken:
-            return Findings(len(graph.worlds), str(broken), graph.history(for_visit))
-        resting.append(at_rest(world.hosts, living(world.facts, scope), scope))
-        onward = array("q")
-        graph.onward.append(onward)
-        broken = expand(scope, graph, for_visit, onward)
-        if broken is not None:
-            return broken
-        for_visit += 1
+            return Findings(len(graph.worlds), str(broken), graph.history(place))
     if scope.settles:
         stuck = first_stuck(graph, resting)
         if stuck is not None:
@@ -92,25 +105,21 @@ def explore(scope: Scope) -> Findings:
     return Findings(len(graph.worlds))
 
 
-def expand(scope: Scope, graph: _Graph, number: int, onward: array[int]) -> Findings | None:
-    """Add what follows from a state; a broken promise on the way is returned."""
-    world = graph.worlds[number]
-    try:
-        for choice in all_steps(world, scope):
-            taken = take(choice, world, scope)
-            if taken is None:
-                continue
-            after = taken.draft.done(world, choice.spend)
-            if after != world:
-                following = graph.add(after, number, taken.label)
-                if choice.progress:
-                    onward.append(following)
-    except BrokenPromiseError as broken:
-        return Findings(len(graph.worlds), str(broken), graph.history(number))
-    if scope.settles and (world.net or any(world.budget)):
-        lost = world._replace(net=world.net.lose_all(), budget=(0,) * len(world.budget))
-        graph.add(lost, number, "(all that is under way is lost, and nothing new is begun)")
-    return None
+def expand(scope: Scope, graph: _Graph, memory: Memory, atlas: Atlas, place: int) -> array[int]:
+    """Add what follows from a world, and say where the protocol goes from there by itself."""
+    world, onward = graph.worlds[place], array("q")
+    for deed in memory.steps(world):
+        change = memory.take(deed, world)
+        if change is None:
+            continue
+        after = atlas.after(world, change, deed.choice.spend)
+        if after != world:
+            following = graph.add(after, place, change.label)
+            if deed.choice.progress:
+                onward.append(following)
+    if scope.settles:
+        graph.add(atlas.left_alone(world), place, LEFT_ALONE)
+    return onward
 
 
 def first_stuck(graph: _Graph, resting: bytearray) -> int | None:

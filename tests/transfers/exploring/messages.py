@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from paglets.core.incarnation import Incarnation, TransferId
@@ -86,3 +86,18 @@ class Accepted(NamedTuple):
     sent_along: Incarnation
     agent_id: str
     message_id: str
+
+
+def addressee(message: Any) -> str:
+    """The host that the message comes to."""
+    match message:
+        case Answer():
+            return message.transfer_id.source
+        case Recall():
+            return message.holder
+        case NewsTaken():
+            return message.news.owed_by
+        case Accepted():
+            return message.waits_at
+        case _:
+            return message.target

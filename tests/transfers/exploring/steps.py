@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.transfers.exploring import adopting, living, moving, queueing, restoring, waiting, wanting
-from tests.transfers.exploring.choices import Maker
-from tests.transfers.exploring.deliveries import delivery
 from tests.transfers.exploring.stores import is_held, records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.transfers.exploring.choices import Choice
-    from tests.transfers.exploring.scope import Scope
-    from tests.transfers.exploring.world import HostState, World
+    from tests.transfers.exploring.choices import Choice, Maker
+    from tests.transfers.exploring.world import HostState
 
 OF_A_MOVE = [moving.of_a_move]
 """At its source, by what it holds in memory."""
@@ -41,12 +38,3 @@ def steps_of_records(maker: Maker, name: str, host: HostState) -> Iterator[Choic
     for record in records(host.store).values():
         for of_a_record in kinds:
             yield from of_a_record(maker, name, host, record)
-
-
-def all_steps(world: World, scope: Scope) -> Iterator[Choice]:
-    """What can happen now, anywhere."""
-    maker = Maker(world, scope)
-    for name in scope.host_ids:
-        yield from steps_at(maker, name)
-    for message in world.net:
-        yield from delivery(maker, message)

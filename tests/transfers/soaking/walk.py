@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tests.transfers.exploring import living as lives
 from tests.transfers.exploring.choices import Maker, take
 from tests.transfers.exploring.deliveries import delivery
+from tests.transfers.exploring.draft import Draft
 from tests.transfers.exploring.explorer import first_hosts
 from tests.transfers.exploring.invariants import at_rest, check_paglet, no_message_lost
 from tests.transfers.exploring.scope import Budget, Scope
@@ -143,8 +144,9 @@ class Walk:
         return self._chance.choices(choices, [_weight(choice) for choice in choices])[0]
 
     def _take(self, choice: Choice) -> None:
-        taken = take(choice, self._world, self.scope)
-        if taken is None:
+        draft = Draft(self._world, self.scope)
+        label = take(choice, draft)
+        if label is None:
             return
         name = choice.act.__name__
         self.counts[name] += 1
@@ -153,15 +155,15 @@ class Walk:
             self.faults[choice.spend] += 1
         elif choice.spend == "messages":
             self._wills[POSITION["messages"]] -= 1
-        self.history.append(taken.label)
+        self.history.append(label)
         if self._told is not None:
-            self._told(taken.label)
-        for fact in taken.draft.noted:
+            self._told(label)
+        for fact in draft.noted:
             if fact[0] == "lives":
                 self._alive.add(fact[1])
             elif fact[0] == "disposed":
                 self._alive.discard(fact[1])
-        for agent_id in self._world.apply(taken.draft):
+        for agent_id in self._world.apply(draft):
             check_paglet(
                 agent_id, self._world.hosts, self.scope, self._world.facts, lives=agent_id in self._alive
             )
