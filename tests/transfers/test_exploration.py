@@ -5,16 +5,14 @@ What is looked for is listed in `tests.transfers.exploring.invariants`. A failur
 
 from __future__ import annotations
 
-import inspect
-import pkgutil
 from dataclasses import replace
-from importlib import import_module
 
 import pytest
 
-from paglets.persistence import journal, restoring
+from tests.transfers.exploring.coverage import missed, rooms, watched
 from tests.transfers.exploring.explorer import explore
 from tests.transfers.exploring.scope import Budget, Scope
+from tests.transfers.restored_worlds import SENT_ON, sent_on_by_the_lost_life
 
 RING = Scope(Budget(), hosts="A B C", route=frozenset({"AB", "BC", "CA"}))
 
@@ -138,37 +136,21 @@ SMALL = [
     Scope(Budget(moves=1, messages=1), receipts=True, settles=False),
     Scope(Budget(moves=1, deadlines=1, adoptions=2, discards=1), settles=False),
     Scope(Budget(queues=1, parks=1, expiries=1), settles=False),
-    Scope(Budget(moves=1, backups=1, restores=1), floors=True, settles=False),
+    Scope(Budget(moves=1, backups=1, restores=1, forces=1), floors=True, settles=False),
+    replace(
+        sent_on_by_the_lost_life(), begins=(*SENT_ON, "B loses its disk, and is put back from its backup")
+    ),
 ]
 
 
-NOT_OF_MOVES = {"conflict", "enlisting", "starting"}
-"""Comparisons; services, which never move; what other steps have in common."""
-
-
-def journal_steps() -> set[str]:
-    """Every public function of the journal's rooms, and of restoring, that works on a transaction."""
-    names = {each.name for each in pkgutil.iter_modules(journal.__path__)}
-    rooms = [import_module(f"{journal.__name__}.{name}") for name in sorted(names - NOT_OF_MOVES)]
-    return {
-        name
-        for room in [*rooms, restoring]
-        for name, function in inspect.getmembers(room, inspect.isfunction)
-        if function.__module__ == room.__name__ and not name.startswith("_")
-        if next(iter(inspect.signature(function).parameters), "") == "tx"
-    }
-
-
 def test_every_durable_step_is_explored() -> None:
-    exercised: set[str] = set()
-    for scope in SMALL:
-        assert not explore(scope).violation
-        exercised |= scope.exercised
-    only_read = {"is_restored", "unsure_below"}
-    parts = {"make_way", "owe"}
-    """Of other steps; what follows without them is in ``test_adoption_controls``."""
-    of_restored = {"note_restored", "note_counter", "settle_lost"}
-    """Explored in ``test_restoring``."""
-    assert journal_steps() - only_read - parts - of_restored == exercised, (
-        "a durable step that no exploration takes proves nothing"
-    )
+    with watched(*rooms()) as taken:
+        for scope in SMALL:
+            assert not explore(scope).violation
+    assert not missed(taken, *rooms()), "a durable step that no exploration takes proves nothing"
+
+
+def test_a_durable_step_that_is_not_explored_is_found() -> None:
+    with watched(*rooms()) as taken:
+        assert not explore(replace(SMALL[0], budget=Budget(moves=1))).violation
+    assert {"settle_lost", "note_restored", "note_counter", "adopt", "make_way"} <= missed(taken, *rooms())

@@ -9,15 +9,19 @@ import pytest
 
 from paglets.persistence import restoring
 from tests.transfers.exploring.explorer import explore
-from tests.transfers.exploring.scope import Budget, Rules, Scope, told
+from tests.transfers.exploring.scope import Budget, Rules, told
+from tests.transfers.restored_worlds import (
+    ON_ITS_WAY,
+    ONE,
+    ONWARD,
+    THERE_AND_BACK,
+    forced,
+    sent_on_by_the_lost_life,
+    taken_in_and_sent_on,
+)
 
 if TYPE_CHECKING:
     from paglets.persistence.records import PagletRecord
-
-CHAIN = frozenset({"AB", "BC"})
-ONE = Scope(Budget(moves=1, backups=1, restores=1), floors=True, settles=False)
-THERE_AND_BACK = replace(ONE, budget=Budget(moves=2, backups=1, restores=1))
-ONWARD = replace(THERE_AND_BACK, hosts="A B C", route=CHAIN, copied="A")
 
 WORLDS = {
     "a move": ONE,
@@ -29,6 +33,8 @@ LARGER = {
     "a move and a crash": replace(ONE, budget=Budget(moves=1, backups=1, restores=1, crashes=1)),
     "there and back": THERE_AND_BACK,
     "onward": ONWARD,
+    "taken in, and sent on": taken_in_and_sent_on(),
+    "on its way, and forced": replace(forced(taken_in_and_sent_on()), begins=ON_ITS_WAY),
 }
 
 
@@ -40,29 +46,24 @@ def test_no_history_with_a_restored_store_doubles_a_paglet(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", LARGER)
 def test_no_longer_history_with_a_restored_store_doubles_a_paglet(name: str) -> None:
     findings = explore(LARGER[name])
     assert not findings.violation, str(findings)
 
 
-def taken_in_and_sent_on() -> Scope:
-    """B, whose backup knows nothing of p, has taken it in and sent it on; A waits for a verdict."""
-    return replace(ONWARD, copied="B")
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_what_the_lost_life_took_in_and_sent_on_is_arrived() -> None:
-    scope = taken_in_and_sent_on()
+@pytest.mark.parametrize("acceptance", ["complete", "forced"])
+def test_what_the_lost_life_took_in_and_sent_on_is_arrived(acceptance: str) -> None:
+    scope = sent_on_by_the_lost_life()
+    scope = forced(scope) if acceptance == "forced" else scope
     findings = explore(scope)
     assert not findings.violation, str(findings)
     assert "settle_lost" in scope.exercised
 
 
 def test_a_forced_acceptance_bounds_what_it_is_unsure_of_by_the_counter_that_a_source_tells_first() -> None:
-    scope = replace(ONE, budget=Budget(moves=1, backups=1, restores=1, forces=1))
+    scope = forced(ONE)
     findings = explore(scope)
     assert not findings.violation, str(findings)
     steps = {"mark_restored", "park", "give_way", "accept", "accept_forced", "note_counter"}
@@ -125,34 +126,18 @@ def test_without_the_clause_a_paglet_is_doubled(rules: type[Rules]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(600)
 def test_without_what_has_left_a_paglet_is_doubled_that_moves_while_hosts_are_asked() -> None:
     findings = explore(replace(ONWARD, rules=WhatHasLeftNotTold))
     assert findings.violation.startswith("I1"), str(findings)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
 def test_without_what_is_open_a_paglet_is_doubled_that_the_lost_life_sent_on() -> None:
-    findings = explore(replace(taken_in_and_sent_on(), rules=OpenTransfersNotTold))
+    findings = explore(replace(sent_on_by_the_lost_life(), rules=OpenTransfersNotTold))
     assert findings.violation.startswith("I1"), str(findings)
     assert any("answers A/1: fenced" in step for step in findings.history)
 
 
-def forced() -> Scope:
-    """The same, and the operator does not wait until all have said what they have."""
-    return replace(taken_in_and_sent_on(), budget=Budget(moves=2, backups=1, restores=1, forces=1))
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
 def test_a_forced_acceptance_without_doubt_doubles_what_the_lost_life_sent_on() -> None:
-    findings = explore(replace(forced(), rules=ForcedLikeComplete))
+    findings = explore(replace(forced(sent_on_by_the_lost_life()), rules=ForcedLikeComplete))
     assert findings.violation.startswith("I1"), str(findings)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_a_forced_acceptance_leaves_in_doubt_what_cannot_be_told() -> None:
-    findings = explore(replace(forced(), limit=10_000_000))
-    assert not findings.violation, str(findings)

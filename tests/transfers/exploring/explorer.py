@@ -90,7 +90,12 @@ def explore(scope: Scope, remembering: type[Memory] = Memory) -> Findings:
     atlas, graph, resting = Atlas(), _Graph(), bytearray()
     memory, judge = remembering(scope, atlas), _Judge(scope, atlas)
     graph.add(atlas.numbered(start(scope)), ROOT, "")
+    first = lead(scope, graph, memory, atlas)
     for place, world in enumerate(graph.worlds):  # which grows
+        if place < first:
+            resting.append(judge.rests(world))
+            graph.onward.append(array("q", [place + 1]))
+            continue
         if place > scope.limit:
             raise AssertionError(f"more than {scope.limit} states: the scope is too large")
         try:
@@ -103,6 +108,24 @@ def explore(scope: Scope, remembering: type[Memory] = Memory) -> Findings:
         if stuck is not None:
             return Findings(len(graph.worlds), "I3 it never settles", graph.history(stuck))
     return Findings(len(graph.worlds))
+
+
+def lead(scope: Scope, graph: _Graph, memory: Memory, atlas: Atlas) -> int:
+    """Take the steps that all histories of the scope begin with; where the last one leads."""
+    for label in scope.begins:
+        place = len(graph.worlds) - 1
+        world = graph.worlds[place]
+        for deed in memory.steps(world):
+            change = memory.take(deed, world)
+            if change is not None and change.label == label:
+                graph.add(atlas.after(world, change, deed.choice.spend), place, label)
+                break
+        else:
+            labels = sorted(
+                change.label for deed in memory.steps(world) if (change := memory.take(deed, world))
+            )
+            raise AssertionError(f"no step is called {label!r} there; there are {labels}")
+    return len(graph.worlds) - 1
 
 
 def expand(scope: Scope, graph: _Graph, memory: Memory, atlas: Atlas, place: int) -> array[int]:

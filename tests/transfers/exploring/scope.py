@@ -172,6 +172,8 @@ class Scope:
     """Agent id to the host it is born on."""
     route: frozenset[str] | None = None
     """Allowed moves, as ``AB``; None for all."""
+    begins: tuple[str, ...] = ()
+    """The steps, as they are told, that all histories begin with; what follows on them is explored."""
     copied: str = ""
     """The hosts that are backed up; all, when none is named."""
     floors: bool = False
