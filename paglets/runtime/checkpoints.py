@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from functools import partial
 from typing import TYPE_CHECKING
 
 from paglets.core.errors import HostError, LifecycleError, PagletError, SerializationError
@@ -20,11 +19,11 @@ if TYPE_CHECKING:
     from paglets.persistence.store import Store
     from paglets.runtime.caller import Caller
     from paglets.runtime.child_specs import Admitted
-    from paglets.runtime.children.states_after import Keeper
+    from paglets.runtime.children.child import Child
+    from paglets.runtime.children.requests import StateAfter
     from paglets.runtime.events import Events
     from paglets.runtime.here import Here
     from paglets.runtime.mailbox import Letter
-    from paglets.runtime.memory_files import Payload
     from paglets.runtime.residents import Resident, Residents
     from paglets.runtime.settings import Limits
     from paglets.runtime.states import States
@@ -86,16 +85,17 @@ class Checkpoints:
 
     # --- as the class wants it ---------------------------------------------------------------------------
 
-    def keeper(self, resident: Resident, letter: Letter) -> Keeper | None:
-        """What makes the state after that message durable before its reply leaves; None: its class does not ask."""
-        if _mode(resident) != CheckpointMode.EVERY_MESSAGE:
-            return None
-        return partial(self._keep, resident, letter)
+    async def keep(self, resident: Resident, letter: Letter, child: Child, after: StateAfter) -> None:
+        """Make the state after a message durable, if the class of that process asks for it; takes the payload.
 
-    async def _keep(self, resident: Resident, letter: Letter, payload: Payload, order: int) -> None:
+        To be awaited before the reply is given; what it raises is the reply then.
+        """
+        if _mode(child) != CheckpointMode.EVERY_MESSAGE:
+            after.payload.close()
+            return
         message_id = letter.params.message_id if letter.durable else ""
         try:
-            await self._of(resident).put(payload, order, message_id=message_id)
+            await self._of(resident).put(after.payload, after.order, message_id=message_id)
         except JournalConflict:
             # It has moved on, was parked or disposed of meanwhile: what took this life's place began from a state
             # that was taken later than this one.
@@ -104,9 +104,9 @@ class Checkpoints:
 
     def handled(self, resident: Resident) -> None:
         """A message was handled: see that its effect becomes durable within the interval that the class names."""
-        if _mode(resident) != CheckpointMode.INTERVAL or resident in self._clocks:
-            return
         child = resident.child
+        if _mode(child) != CheckpointMode.INTERVAL or resident in self._clocks:
+            return
         policy = checkpoint_policy(child.admitted if child is not None else None)
         loop = asyncio.get_running_loop()
         due = max(loop.time(), self._of(resident).at + policy.interval)
@@ -163,9 +163,8 @@ class Checkpoints:
             await writes.aclose()
 
 
-def _mode(resident: Resident) -> object:
-    """How its class wants checkpoints; asked with each message, so nothing is checked."""
-    child = resident.child
+def _mode(child: Child | None) -> object:
+    """How the class of a process wants checkpoints; asked with each message, so nothing is checked."""
     return child.admitted.checkpoint.get("mode") if child is not None and child.admitted is not None else None
 
 

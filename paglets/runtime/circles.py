@@ -8,7 +8,6 @@ such a circle ends by its timeouts.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,7 +17,7 @@ from paglets.core.messages import SYNCHRONOUS
 from paglets.runtime.child_specs import CallThread
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Sequence
 
     from paglets.remote.api import MessageParams
     from paglets.runtime.caller import Caller
@@ -48,12 +47,13 @@ class Circles:
         before = _behind(resident) if resident is not None and resident.child is caller.child else ()
         return [*before, caller.child.agent_id][-_LONGEST:]
 
-    @contextmanager
-    def wait(self, params: MessageParams) -> Generator[None]:
-        """The time until a stamped message is answered; ``LifecycleError`` when that would be for ever."""
+    def wait(self, params: MessageParams) -> bool:
+        """A stamped message is sent: whether ``answered`` has to be told when it is answered.
+
+        ``LifecycleError`` when that would never be.
+        """
         if not params.waiting or params.timeout is not None:
-            yield
-            return
+            return False
         sender, target = params.waiting[-1], params.agent_id
         row = [sender, target]
         while (following := self._waits.get(row[-1])) is not None and following not in row[1:]:
@@ -61,11 +61,13 @@ class Circles:
             if following == sender:
                 raise _circle(params, row)
         self._waits[sender] = target
-        try:
-            yield
-        finally:
-            if self._waits.get(sender) == target:
-                del self._waits[sender]
+        return True
+
+    def answered(self, params: MessageParams) -> None:
+        """A message for which ``wait`` has said so is answered, or will not be."""
+        sender = params.waiting[-1]
+        if self._waits.get(sender) == params.agent_id:
+            del self._waits[sender]
 
 
 def check_circle(params: MessageParams) -> None:

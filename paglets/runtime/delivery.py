@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -25,17 +24,20 @@ from paglets.persistence.journal import queues
 from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.records import Phase, QueuedRecord
 from paglets.remote.api import MESSAGE_SEND, MessageParams
+from paglets.remote.wire.deadlines import Deadlines
 from paglets.remote.wire.failures import HostAwayError
 from paglets.remote.wire.peer import PeerKind
+from paglets.remote.wire.pending import Pending, settled
+from paglets.remote.wire.tasks import TaskSet
 from paglets.runtime.caller import PROGRAM, Caller
-from paglets.runtime.mailbox import Letter
+from paglets.runtime.mailbox import Letter, Reply
 from paglets.runtime.outbox.judging import wakes_parked
 from paglets.runtime.outbox.lately import LatelyTaken
 from paglets.runtime.residents import OPERATION_TIMEOUT
 from paglets.runtime.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from paglets.persistence.lmdb_transaction import LmdbTransaction
     from paglets.persistence.outbox_rules import Received
@@ -48,9 +50,7 @@ if TYPE_CHECKING:
     from paglets.runtime.services.class_offers import ClassOffers
     from paglets.runtime.settings import Limits
 
-logger = logging.getLogger(__name__)
-
-Answer = bytes | asyncio.Future[bytes]
+Answer = bytes | Pending[bytes]
 """The reply of a message as raw JSON, now or to come."""
 
 
@@ -103,7 +103,9 @@ class Delivery:
         self._offers = offers
         self._limits = limits
         self._turns = Turns()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._setting_out: dict[str, int] = {}  # messages in tasks that have not begun, by whom they are for
+        self._deadlines: Deadlines[Reply] = Deadlines(_expired)
+        self._tasks = TaskSet()
         self.activator: Activator | None = None
         """Set once, when the host is put together."""
         self.postponer: Postponer | None = None
@@ -114,25 +116,63 @@ class Delivery:
         self.reserved: Mapping[str, Callable[[Caller, MessageParams], Awaitable[bytes]]] = {}
         """What the runtime itself handles, by message kind; set once, when the host is put together."""
 
-    async def send(self, params: MessageParams, caller: Caller = PROGRAM) -> bytes:
-        """Deliver one message; the raw JSON reply.
+    def send(self, params: MessageParams, caller: Caller = PROGRAM) -> Pending[bytes]:
+        """Deliver one message; the raw JSON reply to come.
 
         A one-way message is answered as soon as it is accepted. ``InvalidAgentError``: no such paglet here
-        and no forward. ``HostError`` when no reply came in time; the message may have been handled.
+        and no forward. ``HostError`` when no reply came in time; the message may have been handled. An error may
+        be raised at once.
         """
-        timeout = params.timeout if params.timeout is not None else self._limits.reply_timeout
         self._waits.release(waiter=params.agent_id, moved=params.sender)
-        try:
-            async with asyncio.timeout(timeout):
-                handler = self.reserved.get(params.kind)
-                reply = await (handler(caller, params) if handler is not None else self._route(params))
-                if params.message_type == ONEWAY and _from_a_host(caller):
-                    self.lately_taken.note(params.agent_id, params.message_id)
-                return reply
-        except TimeoutError:
-            raise HostError(
-                f"paglet {params.agent_id} did not answer {params.kind!r} within {timeout:g} s; it may still do so"
-            ) from None
+        resident = self._at_hand(params)
+        if resident is None:
+            reply = Reply(params)
+            self._set_going(reply, caller)
+        else:
+            answer = self._mailboxes.put(resident, params)
+            if isinstance(answer, bytes):
+                self._note(params, caller)
+                return settled(answer)
+            reply = answer
+        reply.limit = params.timeout if params.timeout is not None else self._limits.reply_timeout
+        self._deadlines.add(reply, reply.limit)
+        reply.add_done_callback(self._came)
+        return reply
+
+    def _at_hand(self, params: MessageParams) -> Resident | None:
+        """The paglet of a message that can be put into its mailbox now, as most can, behind all that came before."""
+        agent_id = params.agent_id
+        if agent_id in self._setting_out or agent_id in self._turns or params.kind in self.reserved:
+            return None
+        return self._residents.get(agent_id)
+
+    def _set_going(self, reply: Reply, caller: Caller) -> None:
+        """Deliver what has to wait for something, in a task; nothing that comes later overtakes it."""
+        agent_id = reply.params.agent_id
+        self._setting_out[agent_id] = self._setting_out.get(agent_id, 0) + 1
+        self._tasks.settle(reply, self._by_and_by(reply.params, caller))
+        asyncio.get_running_loop().call_soon(
+            self._has_set_out, agent_id
+        )  # right behind the task's first step
+
+    def _has_set_out(self, agent_id: str) -> None:
+        self._setting_out[agent_id] -= 1
+        if not self._setting_out[agent_id]:
+            del self._setting_out[agent_id]
+
+    async def _by_and_by(self, params: MessageParams, caller: Caller) -> bytes:
+        handler = self.reserved.get(params.kind)
+        reply = await (handler(caller, params) if handler is not None else self._route(params))
+        self._note(params, caller)
+        return reply
+
+    def _note(self, params: MessageParams, caller: Caller) -> None:
+        if params.message_type == ONEWAY and _from_a_host(caller):
+            self.lately_taken.note(params.agent_id, params.message_id)
+
+    def _came(self, reply: Pending[bytes]) -> None:
+        if isinstance(reply, Reply):
+            self._deadlines.discard(reply, reply.limit)
 
     async def _route(self, params: MessageParams) -> bytes:
         resident = self._residents.get(params.agent_id)
@@ -158,10 +198,10 @@ class Delivery:
             if record is None or record.phase is Phase.TOMBSTONE:
                 raise InvalidAgentError(f"there is no paglet {params.agent_id} on this host")
             if record.phase is Phase.DEPARTED:
-                return asyncio.ensure_future(self._forward(params, record))
+                return self._tasks.outcome_of(self._forward(params, record))
             if record.phase is Phase.INACTIVE:
                 if not _wakes(params, record):
-                    return asyncio.ensure_future(self._enqueue(params))
+                    return self._tasks.outcome_of(self._enqueue(params))
             elif record.phase is not Phase.ACTIVE or record.failed:
                 raise PagletCrashedError(
                     f"paglet {params.agent_id} is not running here{': ' + record.failed if record.failed else ''}"
@@ -227,7 +267,7 @@ class Delivery:
             self.follow_on(record.agent_id)
         elif record.phase is Phase.INACTIVE:
             if wakes_parked(record, letter.params):
-                self._own(self._rouse(record.agent_id))
+                self._tasks.start(self._rouse(record.agent_id))
         elif not self._hand_in(record, letter):
             with contextlib.suppress(LifecycleError):  # busy for long: its next life finds the message
                 async with self._residents.claim(record.agent_id, OPERATION_TIMEOUT):
@@ -259,7 +299,7 @@ class Delivery:
                 self._send_on(letter)
 
     def _send_on(self, letter: Letter) -> None:
-        self._own(self._again(letter))
+        self._tasks.start(self._again(letter))
 
     async def _again(self, letter: Letter) -> None:
         try:
@@ -269,24 +309,20 @@ class Delivery:
             if letter.reply is None:
                 self._mailboxes.tell_failed(letter.params, error)
 
-    # --- tasks
-
-    def _own(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("sending on a message failed", exc_info=error)
-
     async def aclose(self) -> None:
         """Cancel what is under way."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._deadlines.close()
+        await self._tasks.close()
+
+
+def _expired(reply: Reply, seconds: float) -> None:
+    params = reply.params
+    if not reply.done():
+        reply.set_exception(
+            HostError(
+                f"paglet {params.agent_id} did not answer {params.kind!r} within {seconds:g} s; it may still do so"
+            )
+        )
 
 
 def _from_a_host(caller: Caller) -> bool:

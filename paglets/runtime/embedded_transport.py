@@ -50,9 +50,11 @@ class EmbeddedTransport:
             told = self._listeners.can_catch_up
             return self._runner.submit(self._bounded(method, params, timeout, told=told))
         if isinstance(params, MessageParams) and method == MESSAGE_SEND:
-            post = self._core.outbox_room.outbox.post
-            return self._runner.submit(post("", host_url, params, timeout=timeout))
+            return self._runner.submit(self._posted(host_url, params, timeout))
         return self._remote.submit(host_url, method, params, timeout=timeout)
+
+    async def _posted(self, host_url: str, params: MessageParams, timeout: float | None) -> bytes:
+        return await self._core.outbox_room.outbox.post("", host_url, params, timeout=timeout)
 
     async def _bounded(
         self, method: str, params: msgspec.Struct, timeout: float | None, *, told: bool

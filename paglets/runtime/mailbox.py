@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 from paglets.core.errors import HostError
 from paglets.core.fair_share import FairShare
 from paglets.core.messages import UNQUEUED_PRIORITY
+from paglets.remote.wire.pending import Pending
 
 if TYPE_CHECKING:
-    import asyncio
-
     from paglets.remote.api import MessageParams
 
 WINDOW = 8
@@ -27,6 +26,18 @@ _PURGE_EVERY = 64
 """Refusals after which letters that nobody waits for any more are looked for again."""
 
 
+class Reply(Pending[bytes]):
+    """The reply to a message, still to come."""
+
+    __slots__ = ("limit", "params")
+
+    def __init__(self, params: MessageParams) -> None:
+        super().__init__()
+        self.params = params
+        self.limit = 0.0
+        """Seconds that it may take."""
+
+
 class Letter:
     """One message on its way to a paglet, and who waits for the answer.
 
@@ -35,9 +46,7 @@ class Letter:
 
     __slots__ = ("answered", "durable", "params", "reply", "turn")
 
-    def __init__(
-        self, params: MessageParams, reply: asyncio.Future[bytes] | None, *, durable: bool = False
-    ) -> None:
+    def __init__(self, params: MessageParams, reply: Pending[bytes] | None, *, durable: bool = False) -> None:
         self.params = params
         self.reply = reply
         self.durable = durable

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,7 +18,7 @@ from paglets.runtime.child_specs import Message
 from paglets.runtime.children.outcomes import ChildEnd
 from paglets.runtime.children.requests import MessageReturnedError
 from paglets.runtime.circles import check_circle
-from paglets.runtime.mailbox import Letter
+from paglets.runtime.mailbox import Letter, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from paglets.persistence.store import Store
     from paglets.runtime.checkpoints import Checkpoints
     from paglets.runtime.children.child import Child
+    from paglets.runtime.children.requests import StateAfter
     from paglets.runtime.events import Events
     from paglets.runtime.residents import Resident, Residents
 
@@ -50,14 +52,16 @@ class Mailboxes:
         self._events = events
         self._checkpoints = checkpoints
         self._tasks: set[asyncio.Task[None]] = set()
-        self._progress = asyncio.Event()
+        self._held_up: set[Resident] = set()  # whose process takes no messages just now
+        self._progress: asyncio.Event | None = None
+        """Set when a message is over; None: nobody waits for that."""
         self.send_on: Callable[[Letter], None] | None = None
         """What becomes of a letter whose paglet is not at work here any more; set once by who routes them."""
         self.on_fatal: Callable[[MessageParams, PagletError], Coroutine[Any, Any, None]] | None = None
         """Told of each message of a durable queue in whose handler the process ended; it waits there still, and
         comes first in the next life. Set once, by who counts such tries."""
 
-    def put(self, resident: Resident, params: MessageParams) -> bytes | asyncio.Future[bytes]:
+    def put(self, resident: Resident, params: MessageParams) -> bytes | Reply:
         """Take a message in: what a one-way sender is told, else the reply to come.
 
         One for a paglet that is being started again waits for that. ``PagletCrashedError`` when it has failed,
@@ -71,7 +75,7 @@ class Mailboxes:
                 "activate it to start it again from its last checkpoint"
             )
         check_circle(params)
-        reply = None if params.message_type == ONEWAY else asyncio.get_running_loop().create_future()
+        reply = None if params.message_type == ONEWAY else Reply(params)
         if resident.mailbox.put(Letter(params, reply)):
             self.recall(resident)
         self.pump(resident)
@@ -82,16 +86,28 @@ class Mailboxes:
         child = resident.child
         if child is None or resident.crashed or child.outcome is not None:
             return
-        while (letter := resident.mailbox.take()) is not None:
+        while child.takes_messages:
+            letter = resident.mailbox.take()
+            if letter is None:
+                return
             resident.idle.clear()
-            self._own(self._handle(resident, letter))
+            child.hand(_message(letter.params), partial(self._told, resident, letter, child))
+        if resident not in self._held_up:
+            self._held_up.add(resident)
+            self._own(self._pump_later(resident, child))
+
+    async def _pump_later(self, resident: Resident, child: Child) -> None:
+        try:
+            await child.until_it_takes_messages()
+        finally:
+            self._held_up.discard(resident)
+        self.pump(resident)
 
     def recall(self, resident: Resident) -> None:
         """Have the paglet give back what it was handed ahead and has not begun with."""
         child, mailbox = resident.child, resident.mailbox
         if child is not None and not resident.crashed and mailbox.ahead and not mailbox.recalling:
             mailbox.recalling = True
-            # A task, so that it comes behind those that are just handing over.
             self._own(self._recall(resident, child))
 
     async def _recall(self, resident: Resident, child: Child) -> None:
@@ -100,36 +116,80 @@ class Mailboxes:
         resident.mailbox.recalling = False
         self.pump(resident)
 
-    async def _handle(self, resident: Resident, letter: Letter) -> None:
-        params = letter.params
-        message = Message(
-            kind=params.kind,
-            message_id=params.message_id,
-            body=bytes(params.body),
-            sender=params.sender,
-            priority=params.priority,
-            message_type=params.message_type,
-            timestamp=params.timestamp,
-        )
-        child = resident.need_child()
-        try:
-            keeper = self._checkpoints.keeper(resident, letter)
-            reply = await child.deliver(message, keeper, letter.paglet_is_done)
-        except MessageReturnedError:
+    # --- what came of them
+
+    def _told(
+        self,
+        resident: Resident,
+        letter: Letter,
+        child: Child,
+        result: bytes | PagletError,
+        after: StateAfter | None,
+    ) -> None:
+        """The paglet is done with a message. What has to become durable first, or with it, takes a task."""
+        letter.paglet_is_done()
+        if isinstance(result, MessageReturnedError):
             self._give_back(resident, letter)
-        except PagletError as error:
-            await self._not_handled(resident, letter, error, child)
+        elif letter.durable or after is not None:
+            self._own(self._finish_durably(resident, letter, child, result, after))
+            return
         else:
-            letter.answer(reply)
-            self._tell("message-delivered", params, resident, None)
-            await self._handled(resident, letter)
+            self._answer(resident, letter, result)
+            if _was_handled(result, child):
+                self._checkpoints.handled(resident)
+        self._over(resident, letter)
+
+    async def _finish_durably(
+        self,
+        resident: Resident,
+        letter: Letter,
+        child: Child,
+        result: bytes | PagletError,
+        after: StateAfter | None,
+    ) -> None:
+        try:
+            if after is not None:
+                try:
+                    await self._checkpoints.keep(resident, letter, child, after)
+                except PagletError as error:
+                    result = error
+            shown = self._answer(resident, letter, result)
+            if _was_handled(result, child):
+                self._checkpoints.handled(resident)
+                if letter.durable:
+                    params = letter.params
+                    await self._store.commit(
+                        lambda tx: queues.take_message(tx, params.agent_id, params.message_id)
+                    )
+            elif (
+                letter.durable
+                and shown is not None
+                and _by_its_own_doing(child)
+                and self.on_fatal is not None
+            ):
+                self._own(self.on_fatal(letter.params, shown))
         finally:
-            resident.mailbox.done(letter)
+            self._over(resident, letter)
+
+    def _answer(self, resident: Resident, letter: Letter, result: bytes | PagletError) -> PagletError | None:
+        """Tell the one who waits, and those who listen; the error that they were told."""
+        if isinstance(result, bytes):
+            letter.answer(result)
+            self._tell("message-delivered", letter.params, resident, None)
+            return None
+        shown = resident.doubt if resident.doubt is not None else result
+        letter.fail(shown)
+        self.tell_failed(letter.params, shown, resident)
+        return shown
+
+    def _over(self, resident: Resident, letter: Letter) -> None:
+        resident.mailbox.done(letter)
+        if self._progress is not None:
             self._progress.set()
-            self._progress = asyncio.Event()
-            if resident.mailbox.idle:
-                resident.idle.set()
-            self.pump(resident)
+            self._progress = None
+        if resident.mailbox.idle:
+            resident.idle.set()
+        self.pump(resident)
 
     async def settle(self, resident: Resident) -> None:
         """Wait until all that the paglet has handled is off its queue, durably.
@@ -138,24 +198,9 @@ class Mailboxes:
         again if its host were killed between the commit of that state and that of the queue.
         """
         while resident.mailbox.unsettled:
+            if self._progress is None:
+                self._progress = asyncio.Event()
             await self._progress.wait()
-
-    async def _handled(self, resident: Resident, letter: Letter) -> None:
-        self._checkpoints.handled(resident)
-        if letter.durable:
-            params = letter.params
-            await self._store.commit(lambda tx: queues.take_message(tx, params.agent_id, params.message_id))
-
-    async def _not_handled(
-        self, resident: Resident, letter: Letter, error: PagletError, child: Child
-    ) -> None:
-        shown = resident.doubt if resident.doubt is not None else error
-        letter.fail(shown)
-        self.tell_failed(letter.params, shown, resident)
-        if child.outcome is None or not isinstance(error, PagletCrashedError):
-            await self._handled(resident, letter)
-        elif letter.durable and self.on_fatal is not None and child.outcome.end in _OWN_DOING:
-            self._own(self.on_fatal(letter.params, shown))
 
     def _give_back(self, resident: Resident, letter: Letter) -> None:
         """A letter that was handed over, and not begun with, goes where the others go."""
@@ -256,3 +301,25 @@ class Mailboxes:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _message(params: MessageParams) -> Message:
+    """The message as a paglet is handed it."""
+    return Message(
+        kind=params.kind,
+        message_id=params.message_id,
+        body=bytes(params.body),
+        sender=params.sender,
+        priority=params.priority,
+        message_type=params.message_type,
+        timestamp=params.timestamp,
+    )
+
+
+def _was_handled(result: bytes | PagletError, child: Child) -> bool:
+    """Whether a handler has returned or raised, and not its process ended."""
+    return isinstance(result, bytes) or child.outcome is None or not isinstance(result, PagletCrashedError)
+
+
+def _by_its_own_doing(child: Child) -> bool:
+    return child.outcome is not None and child.outcome.end in _OWN_DOING

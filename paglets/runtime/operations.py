@@ -11,9 +11,9 @@ import msgspec
 from paglets.core.agent_ids import check_agent_id
 from paglets.core.errors import ForbiddenError, HostError, SerializationError
 from paglets.remote.api import HOST_ASK, AskParams, CreateParams, MessageParams
-from paglets.remote.moved import MovedReply
 from paglets.remote.wire.control_server import EVERYONE, Operation
 from paglets.remote.wire.peer import Peer, PeerKind
+from paglets.remote.wire.pending import Pending
 from paglets.runtime.caller import PROGRAM, Caller
 from paglets.runtime.outward_calls import OutwardCalls
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from paglets.runtime.peers import Peers
 
 Handler = Callable[[Caller, Any], Awaitable[Any]]
-"""Answers raw JSON bytes, ``msgspec.Raw``, a struct or plain data."""
+"""Answers raw JSON bytes, ``msgspec.Raw``, a struct or plain data. See ``Operation`` for what it may return."""
 
 
 class Post(Protocol):
     """Brings a message to a paglet on another host, keeping it durably if need be."""
 
-    async def __call__(
+    def __call__(
         self, host_id: str, url: str, params: MessageParams, *, timeout: float | None
-    ) -> bytes:
-        """The answer of that host, or that the message is accepted."""
+    ) -> Pending[bytes]:
+        """The answer of that host to come, or that the message is accepted."""
         ...
 
 
@@ -79,7 +79,7 @@ class Operations:
             for method, (entry, _) in self._entries.items()
         }
 
-    async def call(self, child: Child, call: Call) -> bytes:
+    def call(self, child: Child, call: Call) -> Awaitable[bytes]:
         """Answer what a paglet asks for: here, or at the host that it names."""
         entry, decoder = self._find(call.method)
         if not entry.paglets:
@@ -90,18 +90,46 @@ class Operations:
             raise SerializationError(f"{call.method}: {error}") from None
         caller = Caller(child=child, call=call)
         if isinstance(params, MessageParams):
-            params = self._circles.stamped(params, caller)
-            with self._circles.wait(params):
-                return await self._carry_out(entry, caller, call, params)
-        return await self._carry_out(entry, caller, call, params)
+            return self._send(entry, caller, call, params)
+        return self._carry_out(entry, caller, call, params)
 
     async def _carry_out(self, entry: Entry, caller: Caller, call: Call, params: Any) -> bytes:
         if not self._here.is_me(call.host_url):
             with self.outward.place(call.host_url, caller.share_key):
-                if isinstance(params, MessageParams) and self.post is not None:
-                    return await self.post("", call.host_url, params, timeout=call.timeout)
                 return await self._peers.call("", call.host_url, call.method, params, timeout=call.timeout)
         return encoded(await entry.handler(caller, _checked(params)))
+
+    def _send(self, entry: Entry, caller: Caller, call: Call, params: MessageParams) -> Awaitable[bytes]:
+        """A message: nearly all that paglets ask for, so no task is made for it unless something has to wait."""
+        params = self._circles.stamped(params, caller)
+        waits = self._circles.wait(params)
+        try:
+            reply = self._bring(entry, caller, call, params)
+        except BaseException:
+            if waits:
+                self._circles.answered(params)
+            raise
+        if waits:
+            reply.add_done_callback(lambda _: self._circles.answered(params))
+        return reply
+
+    def _bring(self, entry: Entry, caller: Caller, call: Call, params: MessageParams) -> Pending[bytes]:
+        url, asker = call.host_url, caller.share_key
+        if self._here.is_me(url):
+            here = entry.handler(caller, _checked(params))
+            if not isinstance(here, Pending):
+                raise TypeError(f"{call.method} takes a message, and is not answered at once")
+            return here
+        if self.post is None:
+            raise HostError("this host is not ready yet")
+        self.outward.take(url, asker)
+        try:
+            reply = self.post("", url, params, timeout=call.timeout)
+        except BaseException:
+            self.outward.give_back(url, asker)
+            raise
+        reply.add_done_callback(lambda _: self.outward.give_back(url, asker))
+        return reply
 
     async def call_here(self, method: str, params: msgspec.Struct) -> bytes:
         """Run an operation for the program that embeds the host."""
@@ -149,10 +177,7 @@ def encoded(result: Any) -> bytes:
 
 
 def _for_peers(handler: Handler) -> Callable[[Peer, Any], Awaitable[Any]]:
-    async def answer(peer: Peer, params: Any) -> Any:
-        result = await handler(Caller(peer=peer), _checked(params))
-        if isinstance(result, bytes) and not isinstance(result, MovedReply):
-            return msgspec.Raw(result)
-        return result
+    def answer(peer: Peer, params: Any) -> Awaitable[Any]:
+        return handler(Caller(peer=peer), _checked(params))
 
     return answer

@@ -27,8 +27,7 @@ class OutwardCalls:
         self.share = FairShare("calls by paglets to another host", limit)
         """What is shown of all of them: how many there are, and how many were refused."""
 
-    @contextlib.contextmanager
-    def place(self, host_url: str, agent_id: str) -> Generator[None]:
+    def take(self, host_url: str, agent_id: str) -> None:
         """Have a place for one call; ``HostError`` when that paglet has as many to that host as it may."""
         share = self._hosts.setdefault(host_url, FairShare("", self._limit, share=_ONE_PAGLET))
         if not share.take(agent_id):
@@ -38,10 +37,20 @@ class OutwardCalls:
                 "in all; wait for some of them before making more"
             )
         self.share.add(host_url)
+
+    def give_back(self, host_url: str, agent_id: str) -> None:
+        """The call is over."""
+        share = self._hosts[host_url]
+        self.share.give_back(host_url)
+        share.give_back(agent_id)
+        if not share.used:
+            del self._hosts[host_url]
+
+    @contextlib.contextmanager
+    def place(self, host_url: str, agent_id: str) -> Generator[None]:
+        """Have a place for one call while the block runs; see ``take``."""
+        self.take(host_url, agent_id)
         try:
             yield
         finally:
-            self.share.give_back(host_url)
-            share.give_back(agent_id)
-            if not share.used:
-                del self._hosts[host_url]
+            self.give_back(host_url, agent_id)

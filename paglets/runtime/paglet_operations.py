@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from paglets.persistence.records import Forward
     from paglets.persistence.store import Store
+    from paglets.remote.wire.pending import Pending
     from paglets.runtime.births import Births
     from paglets.runtime.checkpoints import Checkpoints
     from paglets.runtime.circles import Circles
@@ -239,7 +240,7 @@ class PagletOperations:
 
     # --- messages ----------------------------------------------------------------------------------------
 
-    async def send(self, caller: Caller, params: api.MessageParams) -> Any:
+    def send(self, caller: Caller, params: api.MessageParams) -> Pending[bytes]:
         """Deliver a message; who sends is what the door knows, not what the sender wrote."""
         if caller.peer is not None and caller.peer.kind is not PeerKind.MEMBER:
             params = msgspec.structs.replace(params, sender=None, waiting=[])
@@ -249,7 +250,7 @@ class PagletOperations:
             )
         if not bytes(params.body).lstrip(b" \t\r\n").startswith(b"{"):
             raise SerializationError('the body of a message is a JSON object: {"args": {...}, "arg": ...}')
-        return await self._delivery.send(params, caller)
+        return self._delivery.send(params, caller)
 
     async def multicast(self, _caller: Caller, params: api.MulticastParams) -> Any:
         """Whom a multicast reaches: the active paglets of this host."""

@@ -13,6 +13,7 @@ from paglets.remote.members import normal_url
 from paglets.remote.moved import MovedReply
 from paglets.remote.wire.addresses import HostAddress
 from paglets.remote.wire.failures import HostAwayError
+from paglets.remote.wire.frames import encode_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
 
     from paglets.persistence.records import Forward
     from paglets.remote.mesh_service import MeshService
-    from paglets.remote.mesh_view import SeenHost
+    from paglets.remote.mesh_view import MeshView, SeenHost
+    from paglets.remote.wire.pending import Pending
     from paglets.remote.wire.pool import LinkPool
     from paglets.remote.wire.stream_client import OutgoingStream
     from paglets.runtime.here import Here
 
 HELLO_TIMEOUT = 5.0
+_ADDRESSES = 1024
+"""Looked-up addresses that are remembered."""
 
 
 class Target(NamedTuple):
@@ -50,9 +54,21 @@ class Peers:
         self._mesh = mesh
         self._here = here
         self._own_hello = own_hello
+        self._drawn: MeshView | None = None
+        self._addresses: dict[tuple[str, str], HostAddress] = {}  # as that view has them
 
     def address(self, host_id: str, url: str) -> HostAddress:
         """Where to dial a host: what the mesh knows of its key now, and the URL it was last seen at."""
+        view = self._mesh.view
+        if view is not self._drawn or len(self._addresses) >= _ADDRESSES:
+            self._drawn = view
+            self._addresses.clear()
+        found = self._addresses.get((host_id, url))
+        if found is None:
+            found = self._addresses[host_id, url] = self._look_up(host_id, url)
+        return found
+
+    def _look_up(self, host_id: str, url: str) -> HostAddress:
         for seen in self._mesh.view.others:
             if host_id and seen.facts.host_id == host_id:
                 return HostAddress(seen.url, host_id, tuple({*seen.urls, url} - {seen.url, ""}))
@@ -66,12 +82,25 @@ class Peers:
         self, host_id: str, url: str, method: str, params: msgspec.Struct, *, timeout: float | None
     ) -> bytes:
         """Call an operation of another host; the raw JSON result, or one of the API page's errors."""
+        return await self.begin(host_id, url, method, params, timeout=timeout)
+
+    def begin(
+        self, host_id: str, url: str, method: str, params: msgspec.Struct, *, timeout: float | None
+    ) -> Pending[bytes]:
+        """The same, sent now if possible and in any case in the order of these calls; may raise at once, too."""
         address = self.address(host_id, url)
         try:
-            return await self._pool.call(address, method, params, timeout=timeout)
+            answer = self._pool.begin(address, method, encode_value(params), timeout)
         except RemoteHostError:
             self.lost(address.host_id)
             raise
+
+        def came(answer: Pending[bytes]) -> None:
+            if not answer.cancelled() and isinstance(answer.exception(), RemoteHostError):
+                self.lost(address.host_id)
+
+        answer.add_done_callback(came)
+        return answer
 
     async def reach(self, host_id: str, url: str) -> str:
         """Make sure that a host can be called now; its key. ``RemoteHostError`` and others when it cannot be."""

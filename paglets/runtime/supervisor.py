@@ -21,7 +21,7 @@ from paglets.runtime.turns import Turnstile
 from paglets.runtime.work_dirs import safe_name
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
     from pathlib import Path
 
     import msgspec
@@ -46,7 +46,7 @@ REFUSED_MODULES = ("__main__", "__mp_main__")
 class Switchboard(Protocol):
     """Who answers what paglets ask for."""
 
-    async def call(self, child: Child, call: Call) -> bytes:
+    def call(self, child: Child, call: Call) -> Awaitable[bytes]:
         """Run the operation; raw JSON, or a ``PagletError``."""
         ...
 
@@ -251,11 +251,11 @@ class Supervisor:
 
     # --- what children report: the ChildOwner protocol
 
-    async def on_call(self, child: Child, call: Call) -> bytes:
+    def on_call(self, child: Child, call: Call) -> Awaitable[bytes]:
         """See ``ChildOwner``."""
         if self.switchboard is None:
             raise HostError("this host is not ready yet")
-        return await self.switchboard.call(child, call)
+        return self.switchboard.call(child, call)
 
     def on_run_ended(self, child: Child, error: BaseException | None) -> None:
         """See ``ChildOwner``."""

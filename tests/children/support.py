@@ -8,15 +8,17 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paglets.core.errors import HostError, InvalidAgentError
+from paglets.core.errors import HostError, InvalidAgentError, PagletError
 from paglets.core.incarnation import Incarnation
 from paglets.persistence.records import HookKind
+from paglets.remote.wire.pending import Pending
 from paglets.runtime.child_specs import AdmitSpec, Admitted, Call, Message
 from paglets.runtime.children.child import Child
 from paglets.runtime.launchers.launcher import Launcher, LaunchRequest
 
 if TYPE_CHECKING:
     from paglets.runtime.children.outcomes import ChildOutcome
+    from paglets.runtime.children.requests import StateAfter
     from paglets.runtime.memory_files import Payload
 
 SAMPLES = "tests.children.samples"
@@ -144,7 +146,26 @@ async def send(child: Child, kind: str, arg: Any = None, **args: Any) -> Any:
     """Deliver a message, bounded; the reply as a value."""
     body = json.dumps({"args": args, "arg": arg}).encode()
     async with asyncio.timeout(BOUND):
-        return json.loads(await child.deliver(Message(kind=kind, message_id="m", body=body)))
+        return json.loads(await deliver(child, Message(kind=kind, message_id="m", body=body)))
+
+
+async def deliver(child: Child, message: Message) -> bytes:
+    """Have a message handled; the reply as JSON text, or what was raised."""
+    reply: Pending[bytes] = Pending()
+
+    def came(result: bytes | PagletError, after: StateAfter | None) -> None:
+        if after is not None:
+            after.payload.close()
+        if reply.done():
+            return  # whoever waited has left
+        if isinstance(result, PagletError):
+            reply.set_exception(result)
+        else:
+            reply.set_result(result)
+
+    await child.until_it_takes_messages()
+    child.hand(message, came)
+    return await reply
 
 
 def open_descriptors(pid: int | None = None) -> int:

@@ -10,7 +10,7 @@ import pytest
 from paglets.core.errors import HostError, NotHandledError, SerializationError
 from paglets.persistence.records import HookKind
 from paglets.runtime.child_specs import Message
-from tests.children.support import BOUND, TestHost, send
+from tests.children.support import BOUND, TestHost, deliver, send
 
 
 async def test_a_reply_comes_back(host: TestHost) -> None:
@@ -21,7 +21,7 @@ async def test_a_reply_comes_back(host: TestHost) -> None:
 
 async def test_a_message_tells_who_sent_it(zygote_host: TestHost) -> None:
     child = await zygote_host.created()
-    reply = json.loads(await child.deliver(Message(kind="who", message_id="m17", sender="a-friend")))
+    reply = json.loads(await deliver(child, Message(kind="who", message_id="m17", sender="a-friend")))
     assert reply == {"sender": "a-friend", "id": "m17", "thread": "MainThread"}
 
 
@@ -40,7 +40,7 @@ async def test_errors_arrive_as_their_classes(zygote_host: TestHost) -> None:
     with pytest.raises(SerializationError):
         await send(child, "unserializable")
     with pytest.raises(SerializationError):
-        await child.deliver(Message(kind="echo", message_id="m", body=b"[1]"))
+        await deliver(child, Message(kind="echo", message_id="m", body=b"[1]"))
     assert await send(child, "echo", 1) == 1, "the child lives on"
 
 
@@ -48,14 +48,14 @@ async def test_what_is_too_long_for_a_frame_is_refused_by_name(zygote_host: Test
     child = await zygote_host.created()
     long = b'{"arg": "' + b"x" * (17 * 1024 * 1024) + b'"}'
     with pytest.raises(SerializationError, match="cannot be told to paglet agent: Deliver of"):
-        await child.deliver(Message(kind="echo", message_id="m", body=long))
+        await deliver(child, Message(kind="echo", message_id="m", body=long))
     assert await send(child, "echo", "x" * 5_000_000) == "x" * 5_000_000
 
 
 async def test_what_is_no_text_is_refused(zygote_host: TestHost) -> None:
     child = await zygote_host.created()
     with pytest.raises(SerializationError, match="cannot be told to paglet agent: Deliver with characters"):
-        await child.deliver(Message(kind="echo\ud800", message_id="m", body=b"{}"))
+        await deliver(child, Message(kind="echo\ud800", message_id="m", body=b"{}"))
     assert await send(child, "echo", 1) == 1
 
 

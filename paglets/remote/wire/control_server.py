@@ -16,6 +16,7 @@ from paglets.remote import api
 from paglets.remote.moved import MovedReply
 from paglets.remote.wire import frames
 from paglets.remote.wire.peer import Peer, PeerKind
+from paglets.remote.wire.pending import Pending
 from paglets.remote.wire.reports import report_of
 from paglets.remote.wire.strangers import Refusal, Strangers
 from paglets.remote.wire.subscriptions import Subscribe, Subscription
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Result = Any
-"""What a handler answers: a struct, plain data, or, checked to be JSON, ``msgspec.Raw`` or ``MovedReply``."""
+"""What a handler answers: a struct, plain data, ``msgspec.Raw`` (checked to be JSON), or bytes that are JSON."""
 Handler = Callable[[Peer, Any], Awaitable[Result]]
 EVERYONE = frozenset(PeerKind)
 
@@ -37,7 +38,7 @@ class Operation:
     """One method: its parameters, who may call it, and what answers.
 
     A coroutine function is run as a task of the connection, cancelled when the peer goes. A plain function
-    that returns an ``asyncio.Future`` costs no task.
+    that returns an ``asyncio.Future`` costs no task, and one that returns a ``Pending`` no turn of the loop.
     """
 
     params: type[msgspec.Struct]
@@ -110,7 +111,7 @@ class ControlConnection:
         self._server = server
         self._channel = channel
         self._loop = asyncio.get_running_loop()
-        self._running: dict[frames.RequestId, asyncio.Future[Result]] = {}
+        self._running: dict[frames.RequestId, Pending[Result] | asyncio.Future[Result]] = {}
         self._subscriptions: dict[int, Subscription] = {}
         self._next_subscription = 1
         self._bad_frames = 0
@@ -187,26 +188,44 @@ class ControlConnection:
         if isinstance(entry.operation, SubscriptionOperation):
             self._subscribe(request_id, entry.operation, params)
             return
+        self._run(request_id, request.method, entry.operation, params, size)
+
+    def _run(
+        self, request_id: frames.RequestId, method: str, operation: Operation, params: Any, size: int
+    ) -> None:
         try:
-            answer = entry.operation.handler(self.peer, params)
-        except PagletError as error:
-            self._fail(request_id, frames.OPERATION_FAILED, error)
+            answer = operation.handler(self.peer, params)
+        except Exception as error:  # noqa: BLE001 - answered, and logged there if it is none of the API page
+            self._answer_error(request_id, method, error)
+            return
+        if isinstance(answer, Pending):
+            self._wait_for(request_id, method, answer, size)
             return
         running = answer if isinstance(answer, asyncio.Future) else asyncio.ensure_future(answer)
-        self._running[request_id] = running
         self._server.running.add(running)
-        self._server.call_bytes.add(self.peer.share_key, size)
-        method = request.method  # the request itself, with its parameters, is not kept
+        running.add_done_callback(self._server.running.discard)
+        self._wait_for(request_id, method, running, size)
 
-        def ended(done: asyncio.Future[Result]) -> None:
+    def _wait_for(
+        self,
+        request_id: frames.RequestId,
+        method: str,  # the request itself, with its parameters, is not kept
+        running: Pending[Result] | asyncio.Future[Result],
+        size: int,
+    ) -> None:
+        self._running[request_id] = running
+        self._server.call_bytes.add(self.peer.share_key, size)
+
+        def ended(done: Pending[Result] | asyncio.Future[Result]) -> None:
+            del self._running[request_id]
             self._server.call_bytes.give_back(self.peer.share_key, size)
             self._answer(request_id, method, done)
 
         running.add_done_callback(ended)
 
-    def _answer(self, request_id: frames.RequestId, method: str, done: asyncio.Future[Result]) -> None:
-        del self._running[request_id]
-        self._server.running.discard(done)
+    def _answer(
+        self, request_id: frames.RequestId, method: str, done: Pending[Result] | asyncio.Future[Result]
+    ) -> None:
         if done.cancelled():
             if self._channel.is_open:
                 self._fail(
@@ -218,7 +237,8 @@ class ControlConnection:
             try:
                 result = done.result()
                 moved_to = result.host_url if isinstance(result, MovedReply) else ""
-                frame = frames.encode_result(request_id, frames.encode_value(result), moved_to)
+                raw = result if isinstance(result, bytes) else frames.encode_value(result)
+                frame = frames.encode_result(request_id, raw, moved_to)
             except (TypeError, ValueError) as bad_result:
                 error = bad_result
             else:
@@ -226,6 +246,9 @@ class ControlConnection:
                 if error is None:
                     self._send(frame)
                     return
+        self._answer_error(request_id, method, error)
+
+    def _answer_error(self, request_id: frames.RequestId, method: str, error: BaseException) -> None:
         if isinstance(error, PagletError):
             self._fail(request_id, frames.OPERATION_FAILED, error)
             return

@@ -13,8 +13,9 @@ from paglets.core.errors import PagletError, RemoteHostError, SerializationError
 from paglets.remote import api
 from paglets.remote.moved import MovedReply
 from paglets.remote.wire import frames
+from paglets.remote.wire.deadlines import Deadlines
 from paglets.remote.wire.failures import HostAwayError
-from paglets.remote.wire.quiet import look_away
+from paglets.remote.wire.pending import Pending
 from paglets.remote.wire.reports import error_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,18 @@ class _EventParams(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class _Call(Pending[bytes]):
+    """A call that waits for its answer."""
+
+    __slots__ = ("method", "request_id", "timeout")
+
+    def __init__(self, method: str) -> None:
+        super().__init__()
+        self.method = method
+        self.request_id = 0
+        self.timeout: float | None = None
+
+
 class Link:
     """An open control link to a host."""
 
@@ -52,11 +65,12 @@ class Link:
         self._max_waiting = max_waiting
         self._max_frame = max_frame
         self._max_unsent = max_unsent
-        self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self._waiting: dict[int, Pending[bytes]] = {}
+        self._deadlines: Deadlines[_Call] = Deadlines(self._expire)
+        self._queued = 0
         self._events: dict[int, Receive] = {}
         self._subscribing: dict[int, Receive] = {}
         self._next_id = 1
-        self._loop = asyncio.get_running_loop()
 
     @property
     def is_open(self) -> bool:
@@ -65,8 +79,8 @@ class Link:
 
     @property
     def is_ready(self) -> bool:
-        """Whether a call can be sent without waiting for earlier output."""
-        return self._channel.is_open and not self._channel.stuck
+        """Whether a call can be sent without waiting for earlier output, or coming before one that does."""
+        return self._channel.is_open and not self._channel.stuck and not self._queued
 
     @property
     def unsent(self) -> int:
@@ -84,48 +98,47 @@ class Link:
         Raises what the host reports; ``RemoteHostError`` when no answer came in time or the connection was
         lost. A call whose answer did not come may or may not have been carried out.
         """
-        self.last_used = self._channel.now()
-        await self._room()
-        request_id, answer = self.begin(request_prefix(method), _encoder.encode(params))
-        timer = (
-            self._loop.call_later(timeout, self._expire, request_id, method) if timeout is not None else None
-        )
-        try:
-            return await answer
-        finally:
-            self._waiting.pop(request_id, None)
-            if timer is not None:
-                timer.cancel()
+        await self.room()
+        return await self.call_soon(method, _encoder.encode(params), timeout)
 
-    async def _room(self) -> None:
+    async def room(self) -> None:
         """Wait until earlier output has left: those who wait go on one by one, not all into the buffer at once."""
+        self._queued += 1
         try:
             while self._channel.stuck:
                 await self._channel.drain()
         except OSError as error:
             raise HostAwayError(f"the connection to the host at {self.url} is closed: {error}") from None
+        finally:
+            self._queued -= 1
 
-    def call_soon(self, method: str, params: bytes, timeout: float | None) -> asyncio.Future[bytes]:
-        """As ``call`` with parameters that are JSON already: sent now, answered in the future.
+    def call_soon(self, method: str, params: bytes, timeout: float | None) -> Pending[bytes]:
+        """As ``call`` with parameters that are JSON already: sent now, answered later.
 
-        Cancel the future to give up. ``RemoteHostError`` when the call cannot be sent.
+        Cancel what is returned to give up. ``RemoteHostError`` when the call cannot be sent.
         """
         self.last_used = self._channel.now()
-        request_id, answer = self.begin(request_prefix(method), params)
-        timer = (
-            self._loop.call_later(timeout, self._expire, request_id, method) if timeout is not None else None
-        )
+        call = _Call(method)
+        self._send(request_prefix(method), params, call)
+        if timeout is not None:
+            call.timeout = timeout
+            self._deadlines.add(call, timeout)
+        call.add_done_callback(self._ended)
+        return call
 
-        def ended(_: asyncio.Future[bytes]) -> None:
-            self._waiting.pop(request_id, None)
-            if timer is not None:
-                timer.cancel()
+    def _ended(self, call: Pending[bytes]) -> None:
+        if isinstance(call, _Call):
+            self._waiting.pop(call.request_id, None)
+            if call.timeout is not None:
+                self._deadlines.discard(call, call.timeout)
 
-        answer.add_done_callback(ended)
-        return answer
+    def begin(self, method: str, params: bytes) -> tuple[int, Pending[bytes]]:
+        """Send a call that nobody bounds in time: its id, and its raw JSON result to come."""
+        call = _Call(method)
+        self._send(request_prefix(method), params, call)
+        return call.request_id, call
 
-    def begin(self, prefix: bytes, params: bytes) -> tuple[int, asyncio.Future[bytes]]:
-        """Send a call, now: its id, and the future of its raw JSON result. ``RemoteHostError`` if not."""
+    def _send(self, prefix: bytes, params: bytes, call: _Call) -> None:
         if len(self._waiting) >= self._max_waiting:
             raise RemoteHostError(f"too many calls wait for the host at {self.url}")
         if self._channel.stuck and self._channel.unsent + len(params) > self._max_unsent:
@@ -143,9 +156,8 @@ class Link:
             self._channel.send_text(frames.encode_request(prefix, request_id, params))
         except OSError as error:
             raise HostAwayError(f"the connection to the host at {self.url} is closed: {error}") from None
-        answer: asyncio.Future[bytes] = self._loop.create_future()
-        self._waiting[request_id] = answer
-        return request_id, answer
+        call.request_id = request_id
+        self._waiting[request_id] = call
 
     async def subscribe(
         self, method: str, params: msgspec.Struct, receive: Receive, *, timeout: float | None = None
@@ -154,7 +166,7 @@ class Link:
 
         Answers the function that stops it.
         """
-        request_id, answer = self.begin(request_prefix(method), _encoder.encode(params))
+        request_id, answer = self.begin(method, _encoder.encode(params))
         self._subscribing[request_id] = receive
         try:
             async with asyncio.timeout(timeout):
@@ -168,8 +180,7 @@ class Link:
         def stop() -> None:
             if self._events.pop(number, None) is not None and self.is_open:
                 cancel = _encoder.encode(api.SubscriptionParams(subscription=number))
-                _, ignored = self.begin(request_prefix(api.SUBSCRIPTION_CANCEL), cancel)
-                ignored.add_done_callback(look_away)
+                self.begin(api.SUBSCRIPTION_CANCEL, cancel)
 
         return stop
 
@@ -227,6 +238,7 @@ class Link:
 
     def connection_closed(self, reason: str) -> None:
         """The link is gone: nobody waits in vain."""
+        self._deadlines.close()
         waiting, self._waiting = self._waiting, {}
         for answer in waiting.values():
             if not answer.done():
@@ -259,10 +271,9 @@ class Link:
         if receive is not None:
             receive(bytes(params.event), "")
 
-    def _expire(self, request_id: int, method: str) -> None:
-        waiting = self._waiting.pop(request_id, None)
-        if waiting is not None and not waiting.done():
-            waiting.set_exception(HostAwayError(f"the host at {self.url} did not answer {method} in time"))
+    def _expire(self, call: _Call, _seconds: float) -> None:
+        if not call.done():
+            call.set_exception(HostAwayError(f"the host at {self.url} did not answer {call.method} in time"))
 
 
 def _error_of(error: frames.ErrorObject) -> PagletError:

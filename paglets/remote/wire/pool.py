@@ -11,6 +11,7 @@ from paglets.core.errors import RemoteHostError
 from paglets.remote.wire.bulk_stream import BulkStream
 from paglets.remote.wire.dialer import Dialer
 from paglets.remote.wire.failures import HostAwayError
+from paglets.remote.wire.frames import encode_value
 from paglets.remote.wire.http_get import fetch
 from paglets.remote.wire.link import Link, Receive
 from paglets.remote.wire.peer import PeerKind
@@ -18,6 +19,7 @@ from paglets.remote.wire.quiet import look_away
 from paglets.remote.wire.settings import CONTROL_PATH, STREAM_PATH, WireSettings
 from paglets.remote.wire.strangers import SecurityCallback, Strangers, ignore_security
 from paglets.remote.wire.stream_client import OutgoingStream
+from paglets.remote.wire.tasks import TaskSet
 
 if TYPE_CHECKING:
     import msgspec
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from paglets.remote.wire.addresses import HostAddress
     from paglets.remote.wire.channel import Channel
     from paglets.remote.wire.peer import Peer, Trust
+    from paglets.remote.wire.pending import Pending
 
 Hello = Callable[[Link], Awaitable[None]]
 """Run first on each new link to a host, before any other call; what it raises makes the link unusable."""
@@ -54,6 +57,8 @@ class LinkPool:
         self._dialling: dict[str, asyncio.Task[Link]] = {}
         self._idle_streams: dict[str, list[OutgoingStream]] = {}
         self._busy_streams: set[OutgoingStream | BulkStream] = set()
+        self._queued: dict[str, int] = {}  # calls that wait for a link, by whom they are for
+        self._tasks = TaskSet()
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -68,18 +73,41 @@ class LinkPool:
         was meant, ``RemoteHostError`` naming the host when it cannot be reached or does not answer in time.
         ``timeout`` (seconds) covers dialling too.
         """
-        link = self._find(address)
-        if link is None or not link.is_open:
-            begun = asyncio.get_running_loop().time()
+        return await self.begin(address, method, encode_value(params), timeout)
+
+    def begin(
+        self, address: HostAddress, method: str, params: bytes, timeout: float | None = None
+    ) -> Pending[bytes]:
+        """As ``call`` with parameters that are JSON already; sent in the order of these calls.
+
+        Sent now, when the link is open and nobody waits for it. May raise what ``call`` raises.
+        """
+        link, key = self._find(address), _key(address)
+        if link is not None and link.is_ready and key not in self._queued:
+            return link.call_soon(method, params, timeout)
+        self._require_open(address)
+        self._queued[key] = self._queued.get(key, 0) + 1
+        return self._tasks.outcome_of(self._call_later(address, method, params, timeout))
+
+    async def _call_later(
+        self, address: HostAddress, method: str, params: bytes, timeout: float | None
+    ) -> bytes:
+        key, begun = _key(address), asyncio.get_running_loop().time()
+        try:
             link = await self._link_in_time(address, timeout)
+            await link.room()
             if timeout is not None:
                 timeout -= asyncio.get_running_loop().time() - begun
-        return await link.call(method, params, timeout=timeout)
+            answer = link.call_soon(method, params, timeout)
+        finally:
+            self._queued[key] -= 1
+            if not self._queued[key]:
+                del self._queued[key]
+        return await answer
 
-    def open_link(self, address: HostAddress) -> Link | None:
-        """The link to a host, if one is open and takes calls without waiting."""
-        link = self._find(address)
-        return link if link is not None and link.is_ready else None
+    def _require_open(self, address: HostAddress) -> None:
+        if self._closed:
+            raise RemoteHostError(f"cannot reach {address.url}: this client is closed")
 
     def _find(self, address: HostAddress) -> Link | None:
         if address.host_id:
@@ -102,12 +130,11 @@ class LinkPool:
 
     async def link(self, address: HostAddress) -> Link:
         """The open link to a host, dialled when there is none."""
-        if self._closed:
-            raise RemoteHostError(f"cannot reach {address.url}: this client is closed")
+        self._require_open(address)
         link = self._find(address)
         if link is not None and link.is_open:
             return link
-        key = address.host_id or address.url
+        key = _key(address)
         dialling = self._dialling.get(key)
         if dialling is None:
             self._make_room()
@@ -136,8 +163,7 @@ class LinkPool:
     @asynccontextmanager
     async def bulk(self, address: HostAddress) -> AsyncGenerator[BulkStream]:
         """A connection of its own for an artifact or files; cut when the caller leaves with an error."""
-        if self._closed:
-            raise RemoteHostError(f"cannot reach {address.url}: this client is closed")
+        self._require_open(address)
         stream = await self._dialer.open(
             address, STREAM_PATH, self.settings.max_header_bytes, self._make_bulk_stream
         )
@@ -155,7 +181,7 @@ class LinkPool:
         return BulkStream(channel, peer, url, self.settings.stream_idle_timeout)
 
     def _idle_stream(self, address: HostAddress) -> OutgoingStream | None:
-        idle = self._idle_streams.get(address.host_id or address.url, [])
+        idle = self._idle_streams.get(_key(address), [])
         while idle:
             stream = idle.pop()
             if stream.is_open:
@@ -163,8 +189,7 @@ class LinkPool:
         return None
 
     async def _open_stream(self, address: HostAddress) -> OutgoingStream:
-        if self._closed:
-            raise RemoteHostError(f"cannot reach {address.url}: this client is closed")
+        self._require_open(address)
         return await self._dialer.open(
             address, STREAM_PATH, self.settings.max_header_bytes, self._make_stream
         )
@@ -173,7 +198,7 @@ class LinkPool:
         return OutgoingStream(channel, peer, url, self.settings.stream_idle_timeout)
 
     def _put_back(self, address: HostAddress, stream: OutgoingStream) -> None:
-        idle = self._idle_streams.setdefault(address.host_id or address.url, [])
+        idle = self._idle_streams.setdefault(_key(address), [])
         if self._closed or not stream.is_reusable or len(idle) >= self.settings.max_idle_streams:
             stream.discard()
             return
@@ -309,6 +334,12 @@ class LinkPool:
             connection.close()
         for connection in (*self._links, *streams, *self._busy_streams):
             await connection.wait_closed()
+        await self._tasks.close()
         self._forget(set(self._links))
         self._idle_streams.clear()
         self.strangers.close()
+
+
+def _key(address: HostAddress) -> str:
+    """Whom that is for: its key, or where it is reached."""
+    return address.host_id or address.url

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from paglets.artifacts.store import ArtifactStore
     from paglets.remote.trust.signers import Signer
     from paglets.remote.wire.link import Receive
+    from paglets.remote.wire.pending import Pending
     from paglets.remote.wire.pool import LinkPool
 
 T = TypeVar("T")
@@ -77,8 +78,7 @@ class _Call(NamedTuple):
 
     address: HostAddress
     method: str
-    params: msgspec.Struct
-    encoded: bytes
+    params: bytes
     timeout: float | None
     answer: concurrent.futures.Future[bytes]
 
@@ -108,7 +108,7 @@ class PoolTransport:
     ) -> concurrent.futures.Future[bytes]:
         """Call an operation of a host: the raw JSON result."""
         answer: concurrent.futures.Future[bytes] = concurrent.futures.Future()
-        call = _Call(self._resolve(host_url), method, params, encode_value(params), timeout, answer)
+        call = _Call(self._resolve(host_url), method, encode_value(params), timeout, answer)
         self._submitted.append(call)
         if not self._woken:  # waking a loop costs more than a call; one that is woken takes whatever is there
             self._woken = True
@@ -132,22 +132,17 @@ class PoolTransport:
             answer.set_running_or_notify_cancel()
 
     def _begin(self, call: _Call) -> None:
-        """On the loop: over an open link without a task, otherwise with one that dials first."""
-        address, method, params, encoded, timeout, answer = call
-        link = self._pool.open_link(address)
-        work: asyncio.Future[bytes]
+        """On the loop."""
+        address, method, params, timeout, answer = call
         try:
-            if link is not None:
-                work = link.call_soon(method, encoded, timeout)
-            else:
-                work = asyncio.ensure_future(self._pool.call(address, method, params, timeout=timeout))
+            work = self._pool.begin(address, method, params, timeout)
         except PagletError as error:  # the link is full, or was lost just now
             answer.set_exception(error)
             return
         answer.add_done_callback(lambda _: self._given_up(answer, work))
         work.add_done_callback(lambda _: _pass_on(work, answer))
 
-    def _given_up(self, answer: concurrent.futures.Future[bytes], work: asyncio.Future[bytes]) -> None:
+    def _given_up(self, answer: concurrent.futures.Future[bytes], work: Pending[bytes]) -> None:
         if answer.cancelled() and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(work.cancel)
 
@@ -277,7 +272,7 @@ class ThreadTransport:
             transport.give_up()
 
 
-def _pass_on(work: asyncio.Future[bytes], answer: concurrent.futures.Future[bytes]) -> None:
+def _pass_on(work: Pending[bytes], answer: concurrent.futures.Future[bytes]) -> None:
     if work.cancelled():
         answer.cancel()
         return

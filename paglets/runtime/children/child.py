@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import signal
 from typing import TYPE_CHECKING, Any
 
 from paglets.core.error_reports import from_report
-from paglets.core.errors import HostError, PagletCrashedError, PagletError, SerializationError
+from paglets.core.errors import HostError, PagletCrashedError, SerializationError
 from paglets.runtime.child_specs import Admitted, ClassFacts, Snapshot
 from paglets.runtime.children.leaving import Leaving
 from paglets.runtime.children.link import HostLink
@@ -16,9 +17,8 @@ from paglets.runtime.children.memory import resident_memory
 from paglets.runtime.children.open_calls import OpenCalls, calls_room
 from paglets.runtime.children.outcomes import ChildEnd, ChildOutcome, outcome_of
 from paglets.runtime.children.output import OutputReader
-from paglets.runtime.children.requests import Requests
+from paglets.runtime.children.requests import Requests, StateAfter
 from paglets.runtime.children.state_text import state_text
-from paglets.runtime.children.states_after import StatesAfter
 from paglets.runtime.frames import (
     Admit,
     AdmittedAnswer,
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from paglets.persistence.records import HookKind
     from paglets.runtime.child_specs import AdmitSpec, Departure, Limits, Message
     from paglets.runtime.children.owner import ChildOwner
-    from paglets.runtime.children.states_after import Keeper
+    from paglets.runtime.children.requests import Recipient
     from paglets.runtime.launchers.launcher import LaunchedProcess, Launcher, LaunchRequest
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class Child:
         self._requests = Requests()
         self._calls = OpenCalls(agent_id, lambda call: owner.on_call(self, call), room or calls_room())
         self._output = OutputReader(process.output, agent_id, lambda lines: owner.on_output(self, lines))
-        self._states = StatesAfter()
+        self._states = itertools.count(1)  # that the child has given, for their order
         self._link_ended = asyncio.Event()
         self._violation: str | None = None
         self._finishing = False
@@ -198,39 +198,32 @@ class Child:
 
     # --- messages and state ------------------------------------------------------------------------------
 
-    async def deliver(
-        self, message: Message, keep: Keeper | None = None, answered: Callable[[], None] | None = None
-    ) -> bytes:
-        """Have one message handled; the reply as JSON text. Handled in the order of the calls.
+    @property
+    def takes_messages(self) -> bool:
+        """Whether a message can be handed to it without waiting for anything."""
+        return self._leaving.is_undone and self._link.has_room
 
-        ``NotHandledError`` when the paglet does not know it; an exception outside the listed classes is a
-        ``HostError`` with type and text, the traceback in its notes. ``MessageReturnedError`` when it was
-        recalled, the paglet had packed, or its process ended, before the message's turn came.
-
-        ``keep`` is awaited, before the reply or the handler's error is given, with the state after the message
-        when the class wants that to be durable first; what it raises is raised instead. It takes the payload.
-        ``answered`` is called before that, as soon as the paglet is done with the message.
-        """
+    async def until_it_takes_messages(self) -> None:
+        """Until what was given up is undone, and there is room, or the child has ended."""
         await self._leaving.undone()
         await self._link.drain()
-        seq, answer = self._requests.open_delivery()
-        if answered is not None:
-            answer.add_done_callback(lambda _: answered())
+
+    def hand(self, message: Message, recipient: Recipient) -> None:
+        """Have one message handled. Handled in the order of the calls; see ``takes_messages``.
+
+        The recipient gets the reply as JSON text, or ``NotHandledError`` when the paglet does not know it; an
+        exception outside the listed classes is a ``HostError`` with type and text, the traceback in its notes;
+        ``MessageReturnedError`` when it was recalled, the paglet had packed, or its process ended, before the
+        message's turn came. With it comes the state after the message, when the class wants that to be durable
+        before anybody hears of it. It is told after this has returned.
+        """
+        seq = self._requests.open_delivery(recipient)
         try:
-            try:
-                self._link.send(Deliver(seq, message))
-            except FrameError as error:
-                raise SerializationError(f"this cannot be told to paglet {self.agent_id}: {error}") from error
-            try:
-                reply = await answer
-            except PagletError:
-                await self._states.keep(seq, keep)
-                raise
-            await self._states.keep(seq, keep)
-            return reply
-        finally:
-            self._requests.forget(seq)
-            self._states.drop(seq)
+            self._link.send(Deliver(seq, message))
+        except FrameError as error:
+            cannot = SerializationError(f"this cannot be told to paglet {self.agent_id}: {error}")
+            cannot.__cause__ = error
+            self._requests.fail_delivery(seq, cannot)
 
     async def recall(self) -> None:
         """Have messages that are not begun with given back: their ``deliver`` raises ``MessageReturnedError``.
@@ -312,10 +305,10 @@ class Child:
     def _take(self, frame: ChildFrame) -> None:
         match frame:
             case Answer(seq, result, error):
-                self._take_answer(seq, result, error)
+                if not self._requests.handled(seq, result, error, None):
+                    self._take_answer(seq, result, error)
             case Handled(seq, result, error, state):
-                self._states.take(seq, self._payload(state), wanted=self._requests.waits_for(seq))
-                self._take_answer(seq, result, error)
+                self._take_handled(seq, result, error, StateAfter(self._payload(state), next(self._states)))
             case Returned(seq):
                 self._requests.give_back(seq)
             case MakeCall():
@@ -328,12 +321,22 @@ class Child:
                 self._requests.answer(seq, facts)
             case SnapshotTaken(seq, head, policy):
                 state = None if head is None else self._payload(head)
-                snapshot = Snapshot(state=state, policy=policy, order=self._states.number())
+                snapshot = Snapshot(state=state, policy=policy, order=next(self._states))
                 self._leaving.taken(seq, snapshot)
             case StateText(seq, head):
                 self._requests.answer(seq, self._payload(head))
             case RunEnded(error):
                 self._owner.on_run_ended(self, None if error is None else from_report(error))
+
+    def _take_handled(self, seq: int, result: bytes, error: dict[str, Any] | None, after: StateAfter) -> None:
+        taken = False
+        try:
+            taken = self._requests.handled(seq, result, error, after)
+            if not taken:
+                self._take_answer(seq, result, error)
+        finally:
+            if not taken:
+                after.payload.close()
 
     def _take_answer(self, seq: int, result: bytes, error: dict[str, Any] | None) -> None:
         if error is None:

@@ -29,6 +29,11 @@ class Leaving:
         self._undone.set()
         self._ended = False
 
+    @property
+    def is_undone(self) -> bool:
+        """Whether nothing that was given up is still to be undone."""
+        return self._undone.is_set()
+
     async def undone(self) -> None:
         """Until what was given up is undone."""
         await self._undone.wait()

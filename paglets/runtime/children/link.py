@@ -81,6 +81,11 @@ class HostLink:
         """Bytes that wait for the child to read them."""
         return self._unsent_bytes
 
+    @property
+    def has_room(self) -> bool:
+        """Whether more can be sent without waiting, or the link is closed."""
+        return self._room.is_set()
+
     async def drain(self) -> None:
         """Until there is room to send more, or the link is closed."""
         await self._room.wait()

@@ -11,6 +11,7 @@ from paglets.core.error_reports import report
 from paglets.core.errors import HostError, PagletError
 from paglets.core.fair_share import FairShare
 from paglets.remote.moved import MovedReply
+from paglets.remote.wire.pending import Pending
 from paglets.runtime.child_specs import Call
 from paglets.runtime.children.json_text import check_json
 from paglets.runtime.frames import CallResult, FrameError, MakeCall
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from paglets.runtime.children.link import HostLink
+
+    _Answer = Pending[bytes] | asyncio.Future[bytes]
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +40,7 @@ def calls_room(limit: int = MAX_CALL_BYTES) -> FairShare:
 
 
 class OpenCalls:
-    """Calls of one child, each a task that runs ``on_call`` and sends what comes of it.
+    """Calls of one child: each runs ``on_call``, as a task if need be, and sends what comes of it.
 
     ``room``: the bytes of calls, shared with other children.
     """
@@ -46,7 +49,7 @@ class OpenCalls:
         self._agent_id = agent_id
         self._on_call = on_call
         self._room = room
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._open: dict[int, _Answer] = {}
 
     def begin(self, link: HostLink, frame: MakeCall) -> None:
         """Start on a call; ``FrameError`` for what is none."""
@@ -59,7 +62,7 @@ class OpenCalls:
             raise
 
     def _begin(self, link: HostLink, frame: MakeCall, descriptor: int | None) -> None:
-        if frame.id in self._tasks:
+        if frame.id in self._open:
             raise FrameError(f"a second call with the number {frame.id}")
         check_json(frame.params, "parameters", is_object=True)
         call = Call(
@@ -72,7 +75,7 @@ class OpenCalls:
             descriptor=descriptor,
         )
         size = len(frame.params) + _CALL_BYTES
-        if len(self._tasks) >= MAX_CALLS or not self._room.fits(self._agent_id, size):
+        if len(self._open) >= MAX_CALLS or not self._room.fits(self._agent_id, size):
             # Reading has to go on: the paglet's own replies, which free places, come over the same socket.
             if descriptor is not None:
                 os.close(descriptor)
@@ -80,43 +83,57 @@ class OpenCalls:
             link.send(CallResult(call.id, error=report(HostError(self._too_many()))))
             return
         self._room.add(self._agent_id, size)
-        task = asyncio.get_running_loop().create_task(self._answer(link, call))
-        self._tasks[frame.id] = task
-        task.add_done_callback(lambda _: self._room.give_back(self._agent_id, size))
-        if descriptor is not None:
-            task.add_done_callback(lambda _: os.close(descriptor))
+        answer = self._begun(call)
+        self._open[frame.id] = answer
+        answer.add_done_callback(lambda done: self._ended(link, call, done, size))
+
+    def _begun(self, call: Call) -> _Answer:
+        try:
+            answer = self._on_call(call)
+        except Exception as error:  # noqa: BLE001 - answered, and logged there if it is none of the API page
+            refused: Pending[bytes] = Pending()
+            refused.set_exception(error)
+            return refused
+        return answer if isinstance(answer, Pending) else asyncio.ensure_future(answer)
+
+    def _ended(self, link: HostLink, call: Call, done: _Answer, size: int) -> None:
+        # Before the answer leaves: with it the child may use the number again.
+        del self._open[call.id]
+        self._room.give_back(self._agent_id, size)
+        if call.descriptor is not None:
+            os.close(call.descriptor)
+        if not done.cancelled():
+            self._answer(link, call, done)
 
     def _too_many(self) -> str:
         return (
-            f"{len(self._tasks)} calls of this paglet ({self._room.held(self._agent_id)} bytes) are under way already; "
+            f"{len(self._open)} calls of this paglet ({self._room.held(self._agent_id)} bytes) are under way already; "
             "wait for some of them before making more"
         )
 
     async def aclose(self) -> None:
         """Cancel what is under way, and wait for it."""
-        tasks = [task for task in self._tasks.values() if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
+        under_way = [answer for answer in self._open.values() if answer is not asyncio.current_task()]
+        for answer in under_way:
+            answer.cancel()
+        if tasks := [answer for answer in under_way if isinstance(answer, asyncio.Future)]:
             await asyncio.wait(tasks)
 
-    async def _answer(self, link: HostLink, call: Call) -> None:
-        try:
-            result = await self._on_call(call)
+    def _answer(self, link: HostLink, call: Call, done: _Answer) -> None:
+        error = done.exception()
+        if error is None:
+            result = done.result()
             answer = CallResult(
                 call.id, bytes(result), moved_to=result.host_url if isinstance(result, MovedReply) else ""
             )
-        except PagletError as error:
+        else:
+            if not isinstance(error, PagletError):
+                logger.error(
+                    "an operation that a paglet asked for failed",
+                    extra={"agent_id": self._agent_id, "method": call.method},
+                    exc_info=error,
+                )
             answer = CallResult(call.id, error=report(error))
-        except Exception as error:
-            logger.exception(
-                "an operation that a paglet asked for failed",
-                extra={"agent_id": self._agent_id, "method": call.method},
-            )
-            answer = CallResult(call.id, error=report(error))
-        finally:
-            # Before the answer leaves: with it the child may use the number again.
-            del self._tasks[call.id]
         if link.unsent > MAX_UNSENT or link.unsent + len(answer.result) > MAX_UNSENT:
             dropped = HostError(
                 f"the answer to {call.method} was dropped: {link.unsent} bytes wait for this paglet to read them"
@@ -124,5 +141,5 @@ class OpenCalls:
             answer = CallResult(call.id, error=report(dropped))
         try:
             link.send(answer)
-        except FrameError as error:
-            link.send(CallResult(call.id, error=report(error)))
+        except FrameError as too_long:
+            link.send(CallResult(call.id, error=report(too_long)))

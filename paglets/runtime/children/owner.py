@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from paglets.runtime.child_specs import Call
     from paglets.runtime.children.child import Child
     from paglets.runtime.children.outcomes import ChildOutcome
@@ -13,11 +15,11 @@ if TYPE_CHECKING:
 class ChildOwner(Protocol):
     """What a child tells and asks the host; all of it on the host's loop."""
 
-    async def on_call(self, child: Child, call: Call) -> bytes:
+    def on_call(self, child: Child, call: Call) -> Awaitable[bytes]:
         """Run an operation of ``paglets.remote.api`` for the paglet; raw JSON, or a ``PagletError``.
 
-        Runs as a task of its own, cancelled when the child ends. A move asked for here calls
-        ``child.begin_departure`` with ``call_id=call.id``.
+        A coroutine runs as a task of its own, a ``Pending`` needs none; cancelled when the child ends. A move asked
+        for here calls ``child.begin_departure`` with ``call_id=call.id``.
         """
         ...
 

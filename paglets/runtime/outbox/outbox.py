@@ -17,6 +17,7 @@ from paglets.persistence.outbox_rules import Answer
 from paglets.remote.api import MESSAGE_SEND, MessageParams
 from paglets.remote.outbox_api import OUTBOX_DELIVER, OutboxAnswer, OutboxDeliverParams
 from paglets.remote.wire.failures import HostAwayError
+from paglets.remote.wire.tasks import TaskSet
 from paglets.runtime.outbox import machine
 from paglets.runtime.outbox.floors import Floors
 from paglets.runtime.outbox.judging import plain
@@ -25,6 +26,7 @@ from paglets.runtime.outbox.machine import Lane, Waiting
 if TYPE_CHECKING:
     from paglets.persistence.outbox_records import DeadLetter
     from paglets.persistence.store import Store
+    from paglets.remote.wire.pending import Pending
     from paglets.runtime.events import Events
     from paglets.runtime.outbox.machine import Effect, Event
     from paglets.runtime.peers import Peers
@@ -57,18 +59,24 @@ class Outbox:
         self._lanes: dict[LaneKey, Lane] = {}
         self._keeping: dict[LaneKey, int] = {}
         """Messages whose commit is under way: what comes behind them must not overtake."""
+        self._posts = TaskSet()
         self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
 
     # --- what comes in -----------------------------------------------------------------------------------
 
-    async def post(self, host_id: str, url: str, params: MessageParams, *, timeout: float | None) -> bytes:
+    def post(self, host_id: str, url: str, params: MessageParams, *, timeout: float | None) -> Pending[bytes]:
         """Bring a message to a paglet on another host; a one-way message is kept when that host is away.
 
-        Returns what the host says, or that it is accepted, durably. Raises what the host reports.
+        What the host says, or that it is accepted, durably; or what the host reports, which may be raised at once.
         """
         if params.message_type != ONEWAY:
-            return await self._peers.call(host_id, url, MESSAGE_SEND, params, timeout=timeout)
+            return self._peers.begin(host_id, url, MESSAGE_SEND, params, timeout=timeout)
+        return self._posts.outcome_of(self._post_one_way(host_id, url, params, timeout))
+
+    async def _post_one_way(
+        self, host_id: str, url: str, params: MessageParams, timeout: float | None
+    ) -> bytes:
         if self.is_waiting(params):
             return await self.keep(host_id, url, params)
         try:
@@ -242,6 +250,7 @@ class Outbox:
 
     async def aclose(self) -> None:
         """Stop; what waits stays in the journal."""
+        await self._posts.close()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
