@@ -26,6 +26,11 @@ class Deadlines(Generic[T]):
         self._rows: dict[float, dict[T, float]] = {}  # by limit: when each item ends, the first one first
         self._timers: dict[float, asyncio.TimerHandle] = {}
 
+    @property
+    def timers(self) -> int:
+        """How many timers run."""
+        return len(self._timers)
+
     def add(self, item: T, seconds: float) -> None:
         """Let it expire in so many seconds."""
         row = self._rows.get(seconds)
