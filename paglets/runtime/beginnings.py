@@ -116,6 +116,7 @@ class Beginnings:
             self._mailboxes.open(resident, waiting)
             if resident.child is not None:
                 resident.child.start_run()
+                self._supervisor.attend(resident.child)
 
     def _is_current(self, resident: Resident) -> bool:
         return self._residents.get(resident.agent_id) is resident

@@ -224,6 +224,11 @@ class Supervisor:
         self._ending.add(task)
         task.add_done_callback(self._ended)
 
+    def attend(self, child: Child) -> None:
+        """Tell of the end of a child that ended before its life had begun, when there was nobody yet to hear of it."""
+        if child.outcome is not None:
+            self.on_exit(child, child.outcome)
+
     def end_lower(self, agent_id: str, lineage: Lineage) -> None:
         """Kill every child that runs that paglet in a lower lineage, whatever it is doing."""
         for child in self._children:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from paglets.runtime.supervisor import Supervisor
 from tests.host.agents import Notes, Plain, Recorder, Strict
-from tests.host.support import events_of
+from tests.host.support import events_of, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from paglets.core.agent import Paglet
+    from paglets.runtime.child_specs import Admitted
+    from paglets.runtime.children.child import Child
     from paglets.runtime.host import Host
 
 
@@ -46,3 +51,39 @@ def test_a_class_without_hooks_comes_back_as_others_do(start: Callable[..., Host
     assert proxy is not None
     assert proxy.is_active()
     assert again.get_state("it", Strict) == Strict("x", 7)
+
+
+@pytest.mark.parametrize("way", ["create", "activate", "dispatch"])
+def test_a_process_that_ended_before_its_life_had_begun_is_made_again(
+    start: Callable[..., Host], monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    host = start("alone", mesh=False)
+    if way != "create":
+        host.create(Plain, Strict("x", 7), agent_id="it")
+    if way == "activate":
+        host.deactivate("it")
+    launch = Supervisor.start
+    ended: list[int] = []
+
+    async def ends_at_once(self: Supervisor, **asked: Any) -> tuple[Child, Admitted]:
+        child, admitted = await launch(self, **asked)
+        if not ended:
+            ended.append(child.pid)
+            os.kill(child.pid, signal.SIGKILL)
+            await child.wait_ended()
+        return child, admitted
+
+    monkeypatch.setattr(Supervisor, "start", ends_at_once)
+    match way:
+        case "create":
+            host.create(Plain, Strict("x", 7), agent_id="it")
+        case "activate":
+            host.activate("it")
+        case _:
+            host.dispatch("it", host.address)
+    assert ended
+    proxy = host.get_proxy("it")
+    assert proxy is not None
+    eventually(lambda: proxy.info()["active"] and proxy.info()["pid"] not in {None, *ended})
+    assert host.get_state("it", Strict) == Strict("x", 7)
+    eventually(lambda: events_of(host, "it", "restarted"))
