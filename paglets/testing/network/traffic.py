@@ -23,7 +23,7 @@ class Traffic(frozenset[MessageT]):
 
     def send(self, *messages: MessageT) -> Traffic[MessageT]:
         """With these messages under way, too; what is under way already is so once."""
-        return Traffic((*self, *messages))
+        return Traffic(self.union(messages))
 
     def lose(self, *messages: MessageT) -> Traffic[MessageT]:
         """Without them; they do not arrive any more. Also what a network does that delivers but once."""

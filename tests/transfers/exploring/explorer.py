@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from array import array
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING
 
 from paglets.persistence.memory import MemoryTransaction
 from paglets.testing.network.traffic import Traffic
+from tests.transfers.exploring.following import following
+from tests.transfers.exploring.graph import ROOT, Graph
 from tests.transfers.exploring.invariants import at_rest, check, living
 from tests.transfers.exploring.numbered import FACTS, Atlas, Numbered
 from tests.transfers.exploring.remembering import Memory
+from tests.transfers.exploring.settling import Settling
 from tests.transfers.exploring.wanting import first_record
 from tests.transfers.exploring.world import BrokenPromiseError, HostState, Life, World
 
 if TYPE_CHECKING:
     from tests.transfers.exploring.scope import Scope
 
-ROOT = -1
 LEFT_ALONE = "(all that is under way is lost, and nothing new is begun)"
 
 
@@ -28,41 +30,14 @@ class Findings:
     states: int
     violation: str = ""
     history: tuple[str, ...] = ()
+    places: int = 0
+    """So many of them differ in their hosts or in what has happened."""
 
     def __str__(self) -> str:
         if not self.violation:
             return f"all hold in {self.states} states"
         steps = "\n".join(f"  {i:2}. {label}" for i, label in enumerate(self.history, 1))
         return f"{self.violation}, after\n{steps}"
-
-
-class _Graph:
-    """Worlds in the order in which they were found, and how each was first reached."""
-
-    def __init__(self) -> None:
-        self.worlds: list[Numbered] = []
-        self.places: dict[Numbered, int] = {}
-        self.parents = array("q")
-        self.labels: list[str] = []
-        self.onward: list[array[int]] = []
-        """By world: where the protocol goes by itself."""
-
-    def add(self, world: Numbered, parent: int, label: str) -> int:
-        place = self.places.get(world)
-        if place is None:
-            place = len(self.worlds)
-            self.places[world] = place
-            self.worlds.append(world)
-            self.parents.append(parent)
-            self.labels.append(label)
-        return place
-
-    def history(self, place: int) -> tuple[str, ...]:
-        steps: list[str] = []
-        while place > 0:
-            steps.append(self.labels[place])
-            place = self.parents[place]
-        return tuple(reversed(steps))
 
 
 class _Judge:
@@ -87,31 +62,44 @@ class _Judge:
 
 def explore(scope: Scope, remembering: type[Memory] = Memory) -> Findings:
     """The first violation in breadth-first order, with its shortest history, or none."""
-    atlas, graph, resting = Atlas(), _Graph(), bytearray()
-    memory, judge = remembering(scope, atlas), _Judge(scope, atlas)
+    atlas = Atlas()
+    graph, memory, judge = Graph(atlas), remembering(scope, atlas), _Judge(scope, atlas)
     graph.add(atlas.numbered(start(scope)), ROOT, "")
-    first = lead(scope, graph, memory, atlas)
-    for place, world in enumerate(graph.worlds):  # which grows
-        if place < first:
-            resting.append(judge.rests(world))
-            graph.onward.append(array("q", [place + 1]))
-            continue
-        if place > scope.limit:
+    lead(scope, graph, memory, atlas)
+    visited: list[int] = []
+
+    def history(place: int) -> tuple[str, ...]:
+        steps: list[str] = []
+        for number, (world, label) in enumerate(graph.way(place)):
+            if number >= len(scope.begins):
+                steps += following(world, memory, atlas).said
+            steps.append(label)
+        return tuple(steps)
+
+    for place in count(graph.begin_here()):
+        if place == len(graph.worlds):
+            break
+        if len(visited) > scope.limit:
             raise AssertionError(f"more than {scope.limit} states: the scope is too large")
+        if graph.is_covered(place):
+            continue
+        visited.append(place)
         try:
-            resting.append(judge.rests(world))
-            graph.onward.append(expand(scope, graph, memory, atlas, place))
+            judge.rests(graph.worlds[place])
+            expand(graph, memory, atlas, place)
         except BrokenPromiseError as broken:
-            return Findings(len(graph.worlds), str(broken), graph.history(place))
+            return Findings(len(visited), str(broken), history(place))
     if scope.settles:
-        stuck = first_stuck(graph, resting)
+        settling = Settling(memory, atlas, judge.rests)
+        stuck = settling.first_stuck(graph.worlds[place] for place in visited)
         if stuck is not None:
-            return Findings(len(graph.worlds), "I3 it never settles", graph.history(stuck))
-    return Findings(len(graph.worlds))
+            place = next(each for each in visited if graph.worlds[each][FACTS:] == stuck[FACTS:])
+            return Findings(len(visited), "I3 it never settles", (*history(place), LEFT_ALONE))
+    return Findings(len(visited), places=len({graph.worlds[place][FACTS:] for place in visited}))
 
 
-def lead(scope: Scope, graph: _Graph, memory: Memory, atlas: Atlas) -> int:
-    """Take the steps that all histories of the scope begin with; where the last one leads."""
+def lead(scope: Scope, graph: Graph, memory: Memory, atlas: Atlas) -> None:
+    """Take the steps that all histories of the scope begin with."""
     for label in scope.begins:
         place = len(graph.worlds) - 1
         world = graph.worlds[place]
@@ -125,43 +113,15 @@ def lead(scope: Scope, graph: _Graph, memory: Memory, atlas: Atlas) -> int:
                 change.label for deed in memory.steps(world) if (change := memory.take(deed, world))
             )
             raise AssertionError(f"no step is called {label!r} there; there are {labels}")
-    return len(graph.worlds) - 1
 
 
-def expand(scope: Scope, graph: _Graph, memory: Memory, atlas: Atlas, place: int) -> array[int]:
-    """Add what follows from a world, and say where the protocol goes from there by itself."""
-    world, onward = graph.worlds[place], array("q")
-    for deed in memory.steps(world):
-        change = memory.take(deed, world)
-        if change is None:
-            continue
-        after = atlas.after(world, change, deed.choice.spend)
-        if after != world:
-            following = graph.add(after, place, change.label)
-            if deed.choice.progress:
-                onward.append(following)
-    if scope.settles:
-        graph.add(atlas.left_alone(world), place, LEFT_ALONE)
-    return onward
-
-
-def first_stuck(graph: _Graph, resting: bytearray) -> int | None:
-    """The first state from which the protocol, left to itself, never comes to rest."""
-    back: list[array[int] | None] = [None] * len(graph.worlds)
-    for number, onward in enumerate(graph.onward):
-        for following in onward:
-            sources = back[following]
-            if sources is None:
-                sources = back[following] = array("q")
-            sources.append(number)
-    good = bytearray(resting)
-    waiting = [number for number, rests in enumerate(good) if rests]
-    while waiting:
-        for source in back[waiting.pop()] or ():
-            if not good[source]:
-                good[source] = 1
-                waiting.append(source)
-    return next((number for number, fine in enumerate(good) if not fine), None)
+def expand(graph: Graph, memory: Memory, atlas: Atlas, place: int) -> None:
+    """Add what follows from a world."""
+    found = following(graph.worlds[place], memory, atlas)
+    for deed, change in found.steps:
+        after = atlas.after(found.world, change, deed.choice.spend)
+        if after != found.world:
+            graph.add(after, place, change.label)
 
 
 def start(scope: Scope) -> World:
