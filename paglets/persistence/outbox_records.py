@@ -28,6 +28,8 @@ class OutboxEntry(msgspec.Struct, frozen=True):
     """Its place in the outbox: what came later has a higher one."""
     number: int = 0
     """What the receiving host knows it by; 0 as long as it cannot have left."""
+    in_doubt: bool = False
+    """It was a dead letter that may have been delivered, and is sent again."""
 
 
 class SeenRecord(msgspec.Struct, frozen=True):

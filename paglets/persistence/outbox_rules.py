@@ -3,7 +3,7 @@
 =============  ==========================================================================
 the sender     keep, number, settle, bury
 the receiver   receive
-dead letters   crashed, revive, discard
+dead letters   crashed, revive, requeue, discard
 =============  ==========================================================================
 
 The protocol is drawn in ``docs/outbox.md``.
@@ -149,7 +149,7 @@ def settle(tx: OutboxTransaction, position: int) -> None:
 def bury(
     tx: OutboxTransaction, position: int, reason: str, *, in_doubt: bool, at: float
 ) -> DeadLetter | None:
-    """Make a dead letter of an entry; None when it is gone."""
+    """Make a dead letter of an entry; None when it is gone. A doubt that it came with stays with it."""
     entry = tx.outbox.entry(position)
     if entry is None:
         return None
@@ -164,7 +164,7 @@ def bury(
             url=entry.url,
             host_id=entry.host_id,
             reason=reason,
-            in_doubt=in_doubt,
+            in_doubt=in_doubt or entry.in_doubt,
             kept_at=entry.kept_at,
             died_at=at,
         )
@@ -246,8 +246,31 @@ def revive(tx: OutboxTransaction, number: int, *, at: float, lifetime: float) ->
             kept_at=at,
             lifetime=lifetime,
             host_id=letter.host_id,
+            in_doubt=letter.in_doubt,
         ),
     )
+
+
+def requeue(
+    tx: OutboxTransaction,
+    number: int,
+    message: QueuedRecord,
+    judge: Callable[[PagletRecord | None], tuple[Answer, str]],
+) -> Received:
+    """Take a letter off the list and put it back into the queue of its paglet, which is on this host.
+
+    It stays a letter when it is not accepted; one that is off the list already was sent again by somebody else.
+    """
+    letter = tx.outbox.dead(number)
+    if letter is None:
+        return Received(Answer.ACCEPTED)
+    record = tx.paglet(letter.agent_id)
+    answer, reason = judge(record)
+    if answer is not Answer.ACCEPTED:
+        return Received(answer, reason)
+    tx.outbox.drop_dead(number)
+    tx.append_queued(letter.agent_id, message)
+    return Received(answer, record=record)
 
 
 def discard(tx: OutboxTransaction, number: int) -> bool:

@@ -176,6 +176,56 @@ class AnyMessageOfThatNumber(Rules):
         return 0
 
 
+class CrashesNotCounted(Rules):
+    """A message that ends the process that handles it is just handled again."""
+
+    @staticmethod
+    def crashed(
+        tx: OutboxTransaction, agent_id: str, message_id: str, dead: DeadLetter, limit: int = 0
+    ) -> DeadLetter | None:
+        return None
+
+
+class TooMuchIsForgotten(Rules):
+    """A message that ended processes too often is taken off the queue, and nowhere else."""
+
+    @staticmethod
+    def crashed(
+        tx: OutboxTransaction, agent_id: str, message_id: str, dead: DeadLetter, limit: int = 0
+    ) -> DeadLetter | None:
+        tx.drop_queued(agent_id, message_id)
+        return None
+
+
+class LetterStaysOnTheList(Rules):
+    """A dead letter that is sent again can be sent again once more."""
+
+    @staticmethod
+    def revive(tx: OutboxTransaction, number: int, *, at: float, lifetime: float) -> OutboxEntry | None:
+        letter = tx.outbox.dead(number)
+        entry = outbox_rules.revive(tx, number, at=at, lifetime=lifetime)
+        if letter is not None:
+            tx.outbox.add_dead(letter)
+        return entry
+
+
+class OffTheListOnly(Rules):
+    """A letter that is queued again leaves the list by a commit, and would be queued by the next one."""
+
+    @staticmethod
+    def requeue(tx: OutboxTransaction, number: int, message: QueuedRecord, judge: Judge) -> Received:
+        tx.outbox.drop_dead(number)
+        return Received(Answer.ACCEPTED)
+
+
+class AllAreDropped(Rules):
+    """Who drops one letter drops them all."""
+
+    @staticmethod
+    def discard(tx: OutboxTransaction, number: int) -> bool:
+        return [tx.outbox.drop_dead(each) for each in range(10)][number]
+
+
 def replace_number(entry: OutboxEntry, number: int) -> OutboxEntry:
     """The entry under another number."""
     return msgspec.structs.replace(entry, host_id=T, number=number)
@@ -195,6 +245,11 @@ CONTROLS = [
     (ExpiredAsNeverSent, "O4", Scope(Budget(silences=1, expiries=1), MORTAL)),
     (AllAtOnce, "O2", Scope(Budget(silences=1))),
     (AnyMessageOfThatNumber, "O3", Scope(Budget())),
+    (CrashesNotCounted, "O7", Scope(Budget(ends=3))),
+    (TooMuchIsForgotten, "O3", Scope(Budget(ends=2))),
+    (LetterStaysOnTheList, "O4", Scope(Budget(absences=2, replays=2))),
+    (OffTheListOnly, "O3", Scope(Budget(ends=2, replays=1))),
+    (AllAreDropped, "O3", Scope(Budget(absences=1, drops=1))),
 ]
 
 

@@ -78,18 +78,18 @@ class DeadLetters:
         message = msgspec.json.decode(letter.message, type=MessageParams)
 
         def rule(tx: LmdbTransaction) -> Received:
-            record = tx.paglet(letter.agent_id)
-            answer, reason = judge(
-                record, letter.agent_id, no_delay=False, wakes=message.activate_if_inactive
+            return outbox_rules.requeue(
+                tx,
+                letter.number,
+                queued_record(message),
+                lambda record: judge(
+                    record, letter.agent_id, no_delay=False, wakes=message.activate_if_inactive
+                ),
             )
-            if answer is not Answer.ACCEPTED:
-                raise HostError(f"dead letter {letter.number} cannot be replayed: {reason}")
-            if tx.outbox.drop_dead(letter.number):
-                tx.append_queued(letter.agent_id, queued_record(message))
-                return Received(Answer.ACCEPTED, record=record)
-            return Received(Answer.ACCEPTED)
 
-        await self._delivery.take_durably(message, rule)
+        received = await self._delivery.take_durably(message, rule)
+        if received.answer is not Answer.ACCEPTED:
+            raise HostError(f"dead letter {letter.number} cannot be replayed: {received.reason}")
 
     async def drop(self, number: int) -> bool:
         """Take a letter off the list for good; whether it was there."""

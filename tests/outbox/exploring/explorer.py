@@ -12,6 +12,7 @@ from paglets.runtime.outbox.floors import Floors
 from paglets.runtime.outbox.judging import judge
 from paglets.runtime.outbox.machine import Stage, Waiting
 from paglets.testing.network.traffic import Traffic
+from tests.outbox.exploring import letters
 from tests.outbox.exploring.world import (
     AGENT,
     Budget,
@@ -44,6 +45,9 @@ class Scope(NamedTuple):
     messages: tuple[tuple[str, str, bool], ...] = (("1a", "a", False), ("2a", "a", False))
     rules: Rules = Rules()
     limit: int = 400_000
+    crashes_allowed: int = 2
+    """So often a message may end the process that handles it."""
+    forever: float = FOREVER
 
 
 @dataclass
@@ -65,8 +69,12 @@ def explore(scope: Scope) -> Findings:
     start = World(scope.budget)
     parents: dict[World, tuple[World, str] | None] = {start: None}
     waiting = [start]
+    settled: dict[World, str] = {}
     for world in waiting:
-        broken = violation(world, scope) or unsettled(world, scope)
+        left_alone = world._replace(net=Traffic[Message](), budget=Budget(), busy=False)
+        if left_alone not in settled:
+            settled[left_alone] = violation(world, scope) or unsettled(left_alone, scope)
+        broken = settled[left_alone]
         if broken:
             return Findings(len(parents), broken, _history(parents, world))
         for label, after in following(world, scope):
@@ -92,27 +100,27 @@ def _history(parents: dict[World, tuple[World, str] | None], world: World) -> tu
 def violation(world: World, scope: Scope) -> str:
     """Which promise a state breaks; empty: none."""
     accepted = world.receiver.accepted
-    if len(set(accepted)) < len(accepted):
+    sure = [message for message in accepted if message not in world.doubtful]
+    if len(set(sure)) < len(sure):
         return f"O1 a message was accepted twice: {accepted}"
     for lane in {lane for _, lane, _ in scope.messages}:
         order = [message for message, of, _ in scope.messages if of == lane]
-        came = [order.index(message) for message in accepted if message in order]
+        came = [order.index(each) for each in accepted if each in order and each not in world.again]
         if came != sorted(came):
             return f"O2 the order of a lane was not kept: {accepted}"
     kept = {entry.message_id for entry in world.sender.entries}
     dead = {letter.message_id: letter for letter in world.sender.dead}
     for message in world.posted:
-        if message not in kept and message not in accepted and message not in dead:
+        if message not in {*kept, *accepted, *dead, *world.dropped}:
             return f"O3 message {message} is lost"
     for letter in world.sender.dead:
         if not letter.in_doubt and letter.message_id in accepted:
             return f"O4 message {letter.message_id} was accepted, and is a dead letter without doubt"
-    return ""
+    return letters.broken(world, scope)
 
 
 def unsettled(world: World, scope: Scope) -> str:
-    """Whether the protocol, left to itself with all lost that is under way, fails to come to rest."""
-    world = world._replace(net=Traffic[Message](), budget=Budget(), busy=False)
+    """Whether the protocol fails to come to rest in a world that is left to itself, with nothing under way."""
     if not world.running.lanes and world.sender.entries:
         world = _restart(world, scope)
     for _ in range(_ROUNDS):
@@ -181,6 +189,10 @@ def _outside(world: World, scope: Scope) -> Iterator[tuple[str, World]]:
     if budget.expiries and not world.now:
         spent = budget._replace(expiries=budget.expiries - 1)
         yield "time is over", world._replace(now=1.0, budget=spent)
+    yield from letters.queue_steps(world, scope)
+    yield from letters.letter_steps(world, scope)
+    for label, after, lane, kept in letters.revivals(world, scope):
+        yield label, _tell(after, scope, lane, kept)
 
 
 def _post(world: World, scope: Scope) -> World:

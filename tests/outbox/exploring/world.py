@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
 from paglets.core.incarnation import Incarnation
 from paglets.persistence import outbox_rules
 from paglets.persistence.memory import MemoryTransaction
@@ -55,6 +57,12 @@ class Budget(NamedTuple):
     busy: int = 0
     """It takes nothing for a while."""
     expiries: int = 0
+    ends: int = 0
+    """The process that handles a message ends."""
+    replays: int = 0
+    """An operator sends a dead letter again, from either host."""
+    drops: int = 0
+    """An operator drops a dead letter."""
 
 
 class SenderJournal(NamedTuple):
@@ -71,6 +79,10 @@ class ReceiverJournal(NamedTuple):
     source: SourceRecord = SourceRecord()
     seen: tuple[tuple[int, SeenRecord], ...] = ()
     accepted: tuple[str, ...] = ()
+    queue: tuple[QueuedRecord, ...] = ()
+    dead: tuple[DeadLetter, ...] = ()
+    next_number: int = 1
+    """Of its own outbox."""
 
 
 class LaneState(NamedTuple):
@@ -116,6 +128,15 @@ class World(NamedTuple):
     present: bool = True
     busy: bool = False
     now: float = 0.0
+    handled: frozenset[str] = frozenset()
+    ended: tuple[str, ...] = ()
+    """The message that was handled when a process ended, each time since it came into the queue."""
+    doubtful: frozenset[str] = frozenset()
+    """What was sent again although it may have been delivered."""
+    again: frozenset[str] = frozenset()
+    """What was sent again, and so comes out of turn."""
+    dropped: frozenset[str] = frozenset()
+    """What an operator has dropped."""
 
 
 class Rules:
@@ -126,6 +147,10 @@ class Rules:
     settle = staticmethod(outbox_rules.settle)
     bury = staticmethod(outbox_rules.bury)
     receive = staticmethod(outbox_rules.receive)
+    crashed = staticmethod(outbox_rules.crashed)
+    revive = staticmethod(outbox_rules.revive)
+    requeue = staticmethod(outbox_rules.requeue)
+    discard = staticmethod(outbox_rules.discard)
     says_what_is_synced = True
     floor_waits_for_the_commit = True
 
@@ -150,12 +175,17 @@ class Tables(MemoryTransaction):
 
     __slots__ = ("accepted", "dead_letters", "entries", "known", "next_number", "seen_records")
 
-    def __init__(self, sender: SenderJournal, receiver: ReceiverJournal, *, present: bool) -> None:
+    def __init__(
+        self, sender: SenderJournal, receiver: ReceiverJournal, *, present: bool, at_receiver: bool = False
+    ) -> None:
         record = PagletRecord(AGENT, T, Phase.ACTIVE, Incarnation(), "m:C", "m:S")
         super().__init__({AGENT: record} if present else {})
-        self.entries = {each.position: each for each in sender.entries}
-        self.next_number = sender.next_number
-        self.dead_letters = list(sender.dead)
+        if receiver.queue:
+            self.queues[AGENT] = receiver.queue
+        self.entries = {} if at_receiver else {each.position: each for each in sender.entries}
+        here = receiver if at_receiver else sender
+        self.next_number = here.next_number
+        self.dead_letters = {each.number: each for each in here.dead}
         self.known = receiver.source
         self.seen_records = dict(receiver.seen)
         self.accepted = list(receiver.accepted)
@@ -168,22 +198,31 @@ class Tables(MemoryTransaction):
     def sender(self) -> SenderJournal:
         """The sender's journal as it is now."""
         entries = tuple(self.entries[position] for position in sorted(self.entries))
-        return SenderJournal(entries, self.next_number, tuple(self.dead_letters))
+        return SenderJournal(entries, self.next_number, tuple(self.dead_letters.values()))
 
     def receiver(self) -> ReceiverJournal:
         """The receiver's journal as it is now."""
         return ReceiverJournal(
-            self.known, tuple(sorted(self.seen_records.items(), key=_number)), tuple(self.accepted)
+            self.known,
+            tuple(sorted(self.seen_records.items(), key=_number)),
+            tuple(self.accepted),
+            self.queues.get(AGENT, ()),
+            tuple(self.dead_letters.values()),
+            self.next_number,
         )
 
     def append_queued(self, agent_id: str, message: QueuedRecord) -> bool:
-        """The queue is handled at once: it does not help to tell a message from its copy."""
+        """Queue a message, and note that it was accepted."""
         self.accepted.append(message.message_id)
-        return True
+        return super().append_queued(agent_id, message)
 
     def replace_queued(self, agent_id: str, message: QueuedRecord) -> bool:
-        """Nothing waits."""
-        return False
+        """Put it in the place of the one with its id."""
+        waiting = self.queues.get(agent_id, ())
+        self.queues[agent_id] = tuple(
+            message if each.message_id == message.message_id else each for each in waiting
+        )
+        return self.queues[agent_id] != waiting
 
     def allocate(self, above: int = 0) -> int:
         """A number that was never handed out."""
@@ -228,21 +267,22 @@ class Tables(MemoryTransaction):
 
     def add_dead(self, letter: DeadLetter) -> DeadLetter:
         """Add a letter."""
-        self.dead_letters.append(letter)
+        letter = replace(letter, number=self.allocate())
+        self.dead_letters[letter.number] = letter
         return letter
 
     def dead(self, number: int) -> DeadLetter | None:
-        """No letter is asked for here."""
-        return None
+        """A letter."""
+        return self.dead_letters.get(number)
 
     def drop_dead(self, number: int) -> bool:
-        """No letter is dropped here."""
-        return False
+        """Take a letter off the list."""
+        return self.dead_letters.pop(number, None) is not None
 
 
 def receive(world: World, rules: Rules, delivery: Delivery, judge: Judge) -> tuple[Received, ReceiverJournal]:
     """The receiver's one durable step."""
-    tables = Tables(SenderJournal(), world.receiver, present=world.present)
+    tables = Tables(SenderJournal(), world.receiver, present=world.present, at_receiver=True)
     queued = QueuedRecord(delivery.message_id, b"", oneway=True, queued_at=0.0)
     received = rules.receive(tables, S, delivery.number, delivery.floor, AGENT, queued, judge)
     return received, tables.receiver()
