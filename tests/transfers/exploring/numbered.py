@@ -56,6 +56,8 @@ class Atlas:
     def __init__(self) -> None:
         self.hosts: Numbers[HostState] = Numbers()
         self.nets: Numbers[Traffic[Any]] = Numbers()
+        self.messages: Numbers[Any] = Numbers()
+        """In the order in which they were first sent."""
         self.budgets: Numbers[tuple[int, ...]] = Numbers()
         self.facts: Numbers[frozenset[Any]] = Numbers()
         self.nothing = self.nets.number(Traffic())
@@ -87,6 +89,8 @@ class Atlas:
             for i, (earlier, after) in enumerate(zip(before.hosts, draft.hosts, strict=True))
             if after is not earlier and after != earlier
         )
+        for message in draft.sent:
+            self.messages.number(message)
         sent = self.nets.number(Traffic(draft.sent))
         return Change(label, hosts, sent, self.facts.number(frozenset(draft.noted)), draft.severed)
 

@@ -175,7 +175,8 @@ class Memory:
         arriving = self._arriving.get(net)
         if arriving is None:
             index = self._scope.index
-            messages = self._atlas.nets.values[net]
+            # In one order, so that the same scope finds the same history each time.
+            messages = sorted(self._atlas.nets.values[net], key=self._atlas.messages.number)
             arriving = [(message, HOSTS + index[addressee(message)]) for message in messages]
             self._arriving[net] = arriving
         return arriving
