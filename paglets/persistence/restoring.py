@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec.structs import replace
 
 from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
+from paglets.persistence.adoption_records import Notice, Whereabouts
 from paglets.persistence.journal.conflict import expect
-from paglets.persistence.journal.meeting import last_known
+from paglets.persistence.journal.meeting import last_known, make_way, owe
 from paglets.persistence.journal.peers import EVERYTHING, note_restored
 from paglets.persistence.records import Forward, Outcome, PagletRecord, PeerRecord, Phase, VerdictRecord
 
@@ -73,10 +74,17 @@ def park(tx: JournalTransaction, agent_id: str, *, at: float) -> PagletRecord | 
 def give_way(
     tx: JournalTransaction, agent_id: str, incarnation: Incarnation, forward: Forward, *, at: float
 ) -> PagletRecord:
-    """INACTIVE or PREPARED -> DEPARTED: it was found in a later life at another host, where it went meanwhile."""
+    """INACTIVE or PREPARED -> DEPARTED: it was found in a later life at another host, where it went meanwhile.
+
+    In a higher lineage it did not go there: somebody adopted it. Then the copy here gives way as where such copies
+    meet, into quarantine.
+    """
     record = expect(tx, agent_id, incarnation, Phase.INACTIVE, Phase.PREPARED, step="give up the old copy of")
     if forward.incarnation <= last_known(record):
         raise ValueError("only a later life takes the place of this one")
+    if forward.incarnation.lineage > record.incarnation.lineage:
+        place = Whereabouts(forward.incarnation, forward.host_id, forward.url, forward.name)
+        make_way(tx, record, place, at=at)
     departed = replace(
         record,
         phase=Phase.DEPARTED,
@@ -150,7 +158,15 @@ def accept(tx: JournalTransaction, own_id: str, asked: Mapping[str, int], *, com
     a source asks about, and has no verdict, never arrived. Otherwise the paglet may be at a host that was not asked: no
     verdict is given on what the lost life may have decided, that is, below those counters, and below the one
     that a source that was not asked tells first (`note_counter`).
+
+    Transfers that an adoption went past are closed, as all that the store held open: their targets have been told a
+    floor above them, or are before they hear anything else. So each is owed the news of the adoption now, whatever
+    became of the transfer.
     """
+    for each in list(tx.abandoned()):
+        to = each.outgoing
+        tx.drop_abandoned(each.agent_id, to.transfer_id)
+        owe(tx, Notice(each.agent_id, each.birth, to.target_id, to.target_url, to.target_name, each.higher))
     known = tx.peer(own_id) or PeerRecord(own_id, "", 0)
     tx.put_peer(replace(known, store_id="", commit=0, unsure_below=None if complete else EVERYTHING))
     for source, counter in asked.items():

@@ -89,7 +89,10 @@ class HostCore:
         interrupted = await self._interrupted()
         for target, transfer_id in open_transfers(interrupted.moving):
             self.ground.open_transfers.reopen(transfer_id, target)
-        self.population.duties.hold_open(await self.ground.store.read(lambda tx: tx.abandoned()))
+        if (
+            not self.ground.gate.held
+        ):  # of a restored store all is closed, or what its lost life sent might still come
+            self.population.duties.hold_open(await self.ground.store.read(lambda tx: tx.abandoned()))
         await self.ground.means.launcher.start()
         if not self.ground.gate.held and not self.ground.gate.read_only:
             await self.outbox_room.take_up()

@@ -19,6 +19,7 @@ from tests.transfers.restored_worlds import (
     sent_on_by_the_lost_life,
     taken_in_and_sent_on,
 )
+from tests.transfers.test_adoption_controls import leaving_out
 
 if TYPE_CHECKING:
     from paglets.persistence.records import PagletRecord
@@ -28,11 +29,33 @@ WORLDS = {
     "a clone": replace(ONE, budget=Budget(clones=1, backups=1, restores=1)),
     "a parked paglet": replace(ONE, budget=Budget(moves=1, parks=1, backups=1, restores=1), copied="A"),
     "a move to the host it is on": replace(ONE, budget=Budget(here=1, backups=1, restores=1)),
+    "an adoption": replace(ONE, budget=Budget(moves=1, deadlines=1, adoptions=1, backups=1, restores=1)),
+    "one that waits": replace(ONE, budget=Budget(queues=1, expiries=1, absences=1, backups=1, restores=1)),
 }
+MOVES_AND_ADOPTION = Budget(moves=2, deadlines=1, adoptions=1, backups=1, restores=1)
+ADOPTED_AND_SENT = replace(ONE, budget=MOVES_AND_ADOPTION, copied="A")
 LARGER = {
     "a move and a crash": replace(ONE, budget=Budget(moves=1, backups=1, restores=1, crashes=1)),
     "there and back": THERE_AND_BACK,
     "onward": ONWARD,
+    "messages": replace(ONE, budget=Budget(moves=1, messages=1, parks=1, backups=1, restores=1)),
+    "two adoptions": replace(ONE, budget=Budget(moves=1, deadlines=1, adoptions=2, backups=1, restores=1)),
+    "an adoption and a crash": replace(
+        ONE, budget=Budget(moves=1, crashes=1, adoptions=1, backups=1, restores=1)
+    ),
+    "an adoption, and sent again": ADOPTED_AND_SENT,
+    "an adoption of what was taken in": replace(ADOPTED_AND_SENT, copied="B"),
+    "an adoption, and onward": replace(ONWARD, budget=MOVES_AND_ADOPTION, copied="B"),
+    "one that waits, and a move": replace(ONE, budget=Budget(queues=1, moves=1, backups=1, restores=1)),
+    "one that waits, refused": replace(
+        ONE, budget=Budget(queues=1, refusals=1, crashes=1, backups=1, restores=1)
+    ),
+    "one that waits, adopted": replace(
+        ONE, budget=Budget(queues=1, deadlines=1, adoptions=1, backups=1, restores=1)
+    ),
+    "one that waits twice, three hosts": replace(
+        ONE, hosts="A B C", budget=Budget(queues=2, backups=1, restores=1), copied="A"
+    ),
     "taken in, and sent on": taken_in_and_sent_on(),
     "on its way, and forced": replace(forced(taken_in_and_sent_on()), begins=ON_ITS_WAY),
 }
@@ -108,6 +131,18 @@ class FloorsNotTold(Rules):
     floors_before_looks = False
 
 
+class CopyOverwritten(Rules):
+    """A restored copy is overwritten by what is told of a higher lineage."""
+
+    give_way = leaving_out(restoring.give_way, "put_copy")
+
+
+class AbandonedHeldOpen(Rules):
+    """The floor of a restored host counts the transfers that an adoption went past."""
+
+    closes_abandoned = False
+
+
 class WhatHasLeftNotTold(Rules):
     """A host says only what it has, not what has moved on from it."""
 
@@ -123,6 +158,16 @@ def test_without_the_clause_a_paglet_is_doubled(rules: type[Rules]) -> None:
     findings = explore(replace(ONE, rules=rules))
     assert findings.violation.startswith("I1"), str(findings)
     assert findings.history
+
+
+def test_a_restored_copy_that_was_adopted_elsewhere_is_not_dropped() -> None:
+    findings = explore(replace(WORLDS["an adoption"], rules=CopyOverwritten))
+    assert findings.violation.startswith("I7"), str(findings)
+
+
+def test_what_the_lost_life_sent_after_an_adoption_does_not_arrive_beside_the_copy() -> None:
+    findings = explore(replace(ADOPTED_AND_SENT, rules=AbandonedHeldOpen))
+    assert findings.violation.startswith("I1"), str(findings)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from paglets.runtime.transfers.source_move import Stage
 from tests.transfers.exploring.choices import NotNowError, duty, will
 from tests.transfers.exploring.messages import News, NewsTaken, Question
 from tests.transfers.exploring.moving import EVENT, ask, counter_of, floor_of
-from tests.transfers.exploring.stores import tables
+from tests.transfers.exploring.stores import is_held, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 
 def of_adoptions(maker: Maker, name: str, host: HostState) -> Iterator[Choice]:
-    """The steps of adopted paglets at one host."""
+    """The steps of adopted paglets at one host; one whose store is a copy that nobody has accepted takes none."""
+    if is_held(host.store, name):
+        return
     if maker.may("adoptions"):
         for running in host.moves:
             if _is_in_doubt(running):
@@ -83,9 +85,10 @@ def tell(draft: Draft, news: News, owed: Notice) -> str:
     return f"{news.owed_by} tells {news.target} of {news.agent_id} {news.higher.incarnation}"
 
 
-def of_news(_: Maker, news: News) -> Iterator[Choice]:
-    """A notice comes."""
-    yield duty(take_news, news)
+def of_news(maker: Maker, news: News) -> Iterator[Choice]:
+    """A notice comes; to a restored host again later."""
+    if not is_held(maker.host(news.target).store, news.target):
+        yield duty(take_news, news)
 
 
 def take_news(draft: Draft, news: News) -> str:

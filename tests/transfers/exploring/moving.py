@@ -13,7 +13,7 @@ from paglets.runtime.transfers.open_ids import OpenTransfers
 from paglets.runtime.transfers.source_move import Stage
 from tests.transfers.exploring.choices import duty, will
 from tests.transfers.exploring.messages import Question
-from tests.transfers.exploring.stores import records, tables
+from tests.transfers.exploring.stores import is_held, records, tables
 from tests.transfers.exploring.world import BrokenPromiseError
 
 if TYPE_CHECKING:
@@ -164,7 +164,9 @@ def floor_of(scope: Scope, host: HostState, name: str, target: str) -> int:
         unsettled = [(to, each) for to, each in unsettled if each.counter > SKIPPED]
     if scope.rules.floors_of_memory:
         unsettled += [(each.outgoing.target_id, each.move.transfer_id) for each in host.moves]
-    if scope.rules.floors_of_abandoned:
+    if scope.rules.floors_of_abandoned and (
+        not is_held(host.store, name) or not scope.rules.closes_abandoned
+    ):
         abandoned = tables(host.store).abandoned()
         unsettled += [(each.outgoing.target_id, each.outgoing.transfer_id) for each in abandoned]
     return OpenTransfers(name, tables(host.store).counter(), unsettled).floor(target)

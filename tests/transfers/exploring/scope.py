@@ -137,6 +137,8 @@ class Rules:
     """A floor counts the transfers that exist in memory only."""
     floors_of_abandoned = True
     """A floor counts the transfers that were abandoned by an adoption."""
+    closes_abandoned = True
+    """But not at a restored host: there they are closed, as all others are."""
     notices_wait = True
     """A notice is owed until it is acknowledged."""
     parks_copies = True

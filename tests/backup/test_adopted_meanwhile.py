@@ -1,0 +1,85 @@
+"""A host is restored whose backup knows a paglet that was adopted: the copies still meet, and none is dropped."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from paglets.core.errors import TransferInDoubtError
+from paglets.persistence.restoring import SKIPPED
+from paglets.persistence.store import Store
+from paglets.remote import adoption_api, api
+from paglets.remote.transfer import TransferTicket
+from paglets.testing.points import Points
+from tests.backup.test_restored_hosts import accept, back_up, call, put_back, status_of
+from tests.drain.drained import Counter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from paglets.runtime.host import Host
+    from paglets.testing.mesh import LocalMesh
+
+
+def quarantined(host: Host) -> list[dict[str, Any]]:
+    return call(host, adoption_api.COPIES_LIST, adoption_api.CopiesListParams())["copies"]
+
+
+def adopted(mesh: LocalMesh, tmp_path: Path) -> str:
+    """The paglet's id: it has arrived at b, its source a heard no verdict and has adopted it; the two do not meet."""
+    points = Points(tmp_path / "points")
+    a, b = mesh.start("a"), mesh.start("b", points=points)
+    agent_id = a.create(Counter).agent_id
+    points.arm("after:verdict:arrived")
+    with ThreadPoolExecutor(1) as pool:
+        leaving = pool.submit(a.dispatch, agent_id, TransferTicket("b", timeout=2.0))
+        points.wait_reached("after:verdict:arrived")
+        mesh.cut("a", "b")
+        points.release("after:verdict:arrived")
+        with pytest.raises(TransferInDoubtError):
+            leaving.result(20.0)
+    mesh.wait_until(lambda: status_of(b, agent_id) == "active")
+    [transfer] = call(a, api.TRANSFERS_LIST)["transfers"]
+    call(
+        a,
+        adoption_api.TRANSFERS_ADOPT,
+        adoption_api.AdoptTransferParams(transfer=transfer["transfer_id"], fence=True),
+    )
+    mesh.wait_until(lambda: status_of(a, agent_id) == "active")
+    return agent_id
+
+
+def test_the_target_of_an_abandoned_transfer_is_told_of_the_adoption_after_its_source_was_restored(
+    paglets_mesh: LocalMesh, tmp_path: Path
+) -> None:
+    agent_id = adopted(paglets_mesh, tmp_path)
+    archive = back_up(paglets_mesh["a"], tmp_path / "a.backup")
+    paglets_mesh.stop("a")
+    paglets_mesh.heal("a", "b")
+    a, b = put_back(paglets_mesh, "a", archive), paglets_mesh["b"]
+    assert accept(a)["silent"] == []
+    paglets_mesh.wait_until(lambda: [each["agent_id"] for each in quarantined(b)] == [agent_id])
+    paglets_mesh.wait_until(lambda: status_of(a, agent_id) == "active")
+    paglets_mesh.wait_until(lambda: call(a, api.TRANSFERS_LIST)["transfers"] == [])
+    assert paglets_mesh.places(agent_id) == ["a"]
+    source = a.host_id
+    paglets_mesh.stop("b")
+    with Store(paglets_mesh.directory("b") / "store") as store:
+        floor = store.read_sync(lambda tx: tx.floor(source))
+    assert floor > SKIPPED, "what the lost life sent does not arrive any more"
+
+
+def test_a_restored_copy_that_was_adopted_elsewhere_goes_into_quarantine(
+    paglets_mesh: LocalMesh, tmp_path: Path
+) -> None:
+    agent_id = adopted(paglets_mesh, tmp_path)
+    archive = back_up(paglets_mesh["b"], tmp_path / "b.backup")
+    paglets_mesh.stop("b")
+    paglets_mesh.heal("a", "b")
+    b = put_back(paglets_mesh, "b", archive)
+    assert accept(b)["given_up"] == [agent_id]
+    assert [(each["agent_id"], each["lineage"]) for each in quarantined(b)] == [(agent_id, 0)]
+    paglets_mesh.wait_until(lambda: call(paglets_mesh["a"], api.TRANSFERS_LIST)["transfers"] == [])
+    assert paglets_mesh.places(agent_id) == ["a"]
