@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import types
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -169,3 +170,37 @@ def test_the_files_that_packages_read_are_in_the_frozen_program_and_in_the_wheel
     assert {str(Path(source).relative_to(ROOT)) for source, _ in files} == shipped
     assert all(Path(source).is_file() for source, _ in files)
     assert all(Path(source).parent == ROOT / target for source, target in files)
+
+
+def test_the_program_has_the_docstrings_that_it_shows_and_no_others(
+    recipe: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "module.py"
+    source.write_text(
+        '"""Module."""\nfrom __future__ import annotations\nfrom dataclasses import dataclass\n'
+        '@dataclass\nclass Data:\n    """Data."""\n    field: int = 1\n'
+        'class Plain:\n    """Plain."""\n'
+        'def work():\n    """Work."""\n'
+        'def check(value):\n    """Check."""\n    assert value, "checked"\n    return "Check."\n'
+    )
+    shown = tmp_path / "shown.py"
+    shown.write_text('"""Shown."""\nprint(__doc__)\n')
+    entries = [
+        ("library.module", str(source), "PYMODULE"),
+        ("library.shown", str(shown), "PYMODULE"),
+        ("edge.cli.module", str(source), "PYMODULE"),
+        ("library.space", None, "PYMODULE"),
+    ]
+    codes = recipe("compact").compact_codes(entries)
+    assert set(codes) == {"library.module"}
+    module = types.ModuleType("library.module")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    names = vars(module)
+    exec(codes["library.module"], names)
+    assert names.get("__doc__") is None
+    assert (names["Data"].__doc__, names["Plain"].__doc__, names["work"].__doc__) == ("-", None, None)
+    assert names["Data"](2).field == 2
+    assert names["work"]() is None
+    assert names["check"](1) == "Check."
+    with pytest.raises(AssertionError, match="checked"):
+        names["check"](0)

@@ -1,0 +1,58 @@
+"""Code without what only readers of the source look at: it would take room in every process of a host."""
+
+from __future__ import annotations
+
+import ast
+from importlib.util import decode_source
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import CodeType
+
+SPEAKING = ("edge.cli", "paglets.system")
+"""Packages whose docstrings are shown: help texts of commands, and what services say of themselves."""
+
+_STANDS_IN = "-"
+"""In place of the docstring of a class with a decorator: ``@dataclass`` makes up a longer one where there is none."""
+
+_Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def compact_codes(modules: Iterable[tuple[str, str | None, str]]) -> dict[str, CodeType]:
+    """The code of each module that has a source and no use for its docstrings, by name.
+
+    ``modules``: name, path of the source and kind of each, as PyInstaller lists them.
+    """
+    codes: dict[str, CodeType] = {}
+    for name, path, _kind in modules:
+        if path is None or not path.endswith(".py") or _speaks(name):
+            continue
+        source = decode_source(Path(path).read_bytes())
+        if "__doc__" not in source:
+            codes[name] = compact(source, path)
+    return codes
+
+
+def compact(source: str, path: str) -> CodeType:
+    """The code of that source without docstrings. Assertions stay."""
+    tree = ast.parse(source, path)
+    for node in ast.walk(tree):
+        if isinstance(node, _Documented) and ast.get_docstring(node, clean=False) is not None:
+            _silence(node)
+    return compile(tree, path, "exec", dont_inherit=True, optimize=0)
+
+
+def _silence(node: _Documented) -> None:
+    text = node.body[0]
+    if isinstance(node, ast.ClassDef) and node.decorator_list:
+        node.body[0] = ast.copy_location(ast.Expr(ast.copy_location(ast.Constant(_STANDS_IN), text)), text)
+    elif isinstance(node, ast.Module) or len(node.body) > 1:
+        del node.body[0]
+    else:
+        node.body[0] = ast.copy_location(ast.Pass(), text)
+
+
+def _speaks(name: str) -> bool:
+    return any(name == package or name.startswith(package + ".") for package in SPEAKING)
