@@ -27,6 +27,10 @@ def main() -> int:
     from paglets.tooling.inspected import maybe_inspect
 
     maybe_inspect(sys.argv)
+    from edge.hosting import host, is_host
+
+    if is_host(sys.argv[1:]):
+        return host(sys.argv[1:])
     from edge.cli.app import run
 
     return run(sys.argv[1:])

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import sys
 from typing import TYPE_CHECKING
 
 from edge import start_note
@@ -93,7 +95,9 @@ def _is_in_use(error: PagletError) -> bool:
 
 def _announce(host: Host, settings: ApplianceSettings, notifier: Notifier) -> None:
     status = host.status()
-    settings.announce(status)
+    if settings.as_json:
+        sys.stdout.write(json.dumps(status) + "\n")
+        sys.stdout.flush()
     problem = f"; {status['degraded']}" if status["degraded"] else ""
     notifier.ready(f"host {host.name} at {host.address}{problem}")
     logger.info(

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path  # noqa: TC003 - settings are made of plain values by their annotations
 
 from paglets.remote.wire.addresses import DEFAULT_PORT
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
 EVERY_ADDRESS = ("",)
-
-
-def _nobody(_status: Mapping[str, Any]) -> None:
-    """Nobody wants to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +34,6 @@ class ApplianceSettings:
     mesh_version: str = ""
     """Code version of the mesh; empty: the release of this program."""
     tags: tuple[str, ...] = ()
-    properties: Mapping[str, str] = field(default_factory=dict[str, str])
-    announce: Callable[[Mapping[str, Any]], None] = _nobody
-    """Called once, when the host is ready, with what ``paglets status`` shows."""
+    properties: dict[str, str] = field(default_factory=dict[str, str])
+    as_json: bool = False
+    """Whether to print, once the host is ready, what ``paglets status`` shows, as one line of JSON."""

@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -26,8 +26,9 @@ from edge.cli import (
 )
 from edge.cli.failures import DONE, FAILED, INTERRUPTED, CommandError, sentence
 from edge.cli.output import Output, warn
-from edge.cli.session import RootOptions
+from edge.cli.session import RootOptions, run_here
 from edge.logs import LEVEL_VARIABLE
+from edge.settings import ApplianceSettings
 from edge.version import VERSION
 from paglets.core.errors import PagletError
 
@@ -77,13 +78,16 @@ def root(
         raise typer.Exit
     if ctx.invoked_subcommand is None:
         raise typer.BadParameter(f"no command; `{PROGRAM} --help` lists them")
-    ctx.obj = RootOptions(data_dir, as_json)
+    ctx.obj = RootOptions(data_dir, as_json, ctx.obj or run_here)
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command line; its exit code. Errors have been told on stderr."""
+def run(arguments: Sequence[str], *, run_host: Callable[[ApplianceSettings], int] = run_here) -> int:
+    """Run one command line; its exit code. Errors have been told on stderr.
+
+    ``run_host``: what is called with the settings of a host that is to be run.
+    """
     try:
-        code = app(args=list(arguments), prog_name=PROGRAM, standalone_mode=False)
+        code = app(args=list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=run_host)
         sys.stdout.flush()
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED

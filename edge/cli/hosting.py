@@ -7,11 +7,11 @@ from pathlib import Path
 
 import typer
 
-from edge import directories, logs
+from edge import directories
 from edge.cli import host_options, options
 from edge.cli.arguments import properties
 from edge.cli.failures import UsageError
-from edge.cli.session import output_for, root_options
+from edge.cli.session import root_options
 from edge.settings import EVERY_ADDRESS, ApplianceSettings
 from paglets.core.errors import HostError
 from paglets.remote.wire.addresses import DEFAULT_PORT, parse_host_url
@@ -37,7 +37,6 @@ def host(
 ) -> None:
     """Run a host, until SIGTERM or Ctrl-C. Logs go to stderr; PAGLETS_LOG=debug shows more."""
     data = directories.host_data_dir(data_dir or root_options(ctx).data_dir, os.environ)
-    out = output_for(ctx, as_json=as_json)
     settings = ApplianceSettings(
         name=_name(name),
         data_dir=data,
@@ -52,13 +51,9 @@ def host(
         mesh_version=mesh_version,
         tags=tuple(tag or ()),
         properties=properties(property_ or ()),
-        **({"announce": out.json_line} if out.as_json else {}),
+        as_json=as_json or root_options(ctx).as_json,
     )
-    logs.configure()
-    # The zygote is forked in there, before there is any thread; nothing of the host is loaded until then.
-    from edge.appliance import run  # noqa: PLC0415
-
-    raise typer.Exit(run(settings))
+    raise typer.Exit(root_options(ctx).run_host(settings))
 
 
 def _name(name: str) -> str:

@@ -15,13 +15,25 @@ from paglets.core.errors import RemoteHostError
 
 if TYPE_CHECKING:
     import concurrent.futures
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     import typer
 
+    from edge.settings import ApplianceSettings
+
 _PATIENCE = 0.5
 """Seconds until a person is told what is being waited for."""
+
+
+def run_here(settings: ApplianceSettings) -> int:
+    """Run a host in this process."""
+    # The zygote is forked in there, before there is any thread; nothing of the host is loaded until then.
+    from edge import logs  # noqa: PLC0415
+    from edge.appliance import run  # noqa: PLC0415
+
+    logs.configure()
+    return run(settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +42,8 @@ class RootOptions:
 
     data_dir: Path | None = None
     as_json: bool = False
+    run_host: Callable[[ApplianceSettings], int] = run_here
+    """What runs a host with those settings, to its end; the exit code."""
 
 
 class Session(NamedTuple):
