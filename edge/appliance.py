@@ -55,7 +55,7 @@ def run(settings: ApplianceSettings) -> int:
         start_note.clear(settings.socket_path)
         try:
             failure = StoreFailure(signals.stop)
-            host.add_listener(failure.heard)
+            host.add_listener(failure.heard, kinds={"store-fault"})
             if _wait_ready(host, signals):
                 _announce(host, settings, notifier)
             while not signals.wait(notifier.watchdog_seconds):
@@ -81,7 +81,7 @@ class StoreFailure:
 
     def heard(self, event: ContextEvent) -> None:
         """An event of the host; on its listeners' thread."""
-        if event.kind == "store-fault" and event.data.get("what") == "failed" and event.data["has_written"]:
+        if event.data.get("what") == "failed" and event.data["has_written"]:
             self.why = event.error or "the store failed"
             self._stop()
 

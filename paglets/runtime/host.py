@@ -30,7 +30,7 @@ from paglets.serialization.values import from_json, to_json
 from paglets.services.resident import DEFAULT_SERVICE_LEASE_TTL_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from paglets.artifacts.store import ArtifactStore
@@ -452,9 +452,11 @@ class Host:
 
     # --- events ------------------------------------------------------------------------------------------
 
-    def add_listener(self, listener: Callable[[ContextEvent], None]) -> None:
-        """Call ``listener`` for every event, on a thread of its own."""
-        self._life.listeners.add(listener)
+    def add_listener(
+        self, listener: Callable[[ContextEvent], None], *, kinds: Collection[str] | None = None
+    ) -> None:
+        """Call ``listener`` for every event, or for those of some kinds, on a thread of its own."""
+        self._life.listeners.add(listener, kinds=kinds)
 
     def remove_listener(self, listener: Callable[[ContextEvent], None]) -> None:
         """Stop calling it."""

@@ -13,7 +13,7 @@ from paglets.core.errors import PagletError
 from paglets.core.resources import ResourceRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from paglets.core.context_events import ContextEvent, ContextEventLog
 
@@ -38,16 +38,21 @@ class ListenerThread:
     def __init__(self, log: ContextEventLog, name: str) -> None:
         self._source = log
         self._name = name
-        self._listeners: list[Callable[[ContextEvent], None]] = []
+        self._listeners: list[tuple[Callable[[ContextEvent], None], Collection[str] | None]] = []
+        self._wanted: Collection[str] | None = ()  # kinds of events that anybody listens to; None: all
         self._queue: queue.Queue[ContextEvent | Callable[[], None] | None] = queue.Queue(MAX_WAITING)
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._registries: dict[str, ResourceRegistry] | None = None
 
-    def add(self, listener: Callable[[ContextEvent], None]) -> None:
-        """Call ``listener`` for every event from now on."""
+    def add(self, listener: Callable[[ContextEvent], None], *, kinds: Collection[str] | None = None) -> None:
+        """Call ``listener`` for every event from now on, or for those of some kinds.
+
+        Events that nobody listens to do not wake the thread: there may be one for each message.
+        """
         with self._lock:
-            self._listeners.append(listener)
+            self._listeners.append((listener, kinds))
+            self._know_what_is_wanted()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._main, name=self._name, daemon=True)
                 self._thread.start()
@@ -56,14 +61,25 @@ class ListenerThread:
     def remove(self, listener: Callable[[ContextEvent], None]) -> None:
         """Stop calling it; nothing happens when it is unknown."""
         with self._lock:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
+            found = next((each for each in self._listeners if each[0] == listener), None)
+            if found is not None:
+                self._listeners.remove(found)
+                self._know_what_is_wanted()
+
+    def _know_what_is_wanted(self) -> None:
+        wanted: set[str] = set()
+        for _, kinds in self._listeners:
+            if kinds is None:
+                self._wanted = None
+                return
+            wanted.update(kinds)
+        self._wanted = frozenset(wanted)
 
     def clean_up_with(self, registries: dict[str, ResourceRegistry]) -> None:
         """From now on, clean up the registry of a paglet that leaves, is parked or disposed of."""
         if self._registries is None:
             self._registries = registries
-            self.add(self._clean_up)
+            self.add(self._clean_up, kinds=_LEAVING)
 
     def registry(self, registries: dict[str, ResourceRegistry], agent_id: str) -> ResourceRegistry:
         """The registry of that paglet, made at first use."""
@@ -77,7 +93,7 @@ class ListenerThread:
                 registries.pop(agent_id, None)
 
     def _clean_up(self, event: ContextEvent) -> None:
-        if event.kind not in _LEAVING or self._registries is None or event.agent_id is None:
+        if self._registries is None or event.agent_id is None:
             return
         with self._lock:
             registry = self._registries.pop(event.agent_id, None)
@@ -85,6 +101,8 @@ class ListenerThread:
             registry.cleanup()
 
     def _put(self, event: ContextEvent) -> None:
+        if self._wanted is not None and event.kind not in self._wanted:
+            return
         try:
             self._queue.put_nowait(event)
         except queue.Full:
@@ -116,8 +134,9 @@ class ListenerThread:
                 continue
             with self._lock:
                 listeners = list(self._listeners)
-            for listener in listeners:
-                self._call(listener, item)
+            for listener, kinds in listeners:
+                if kinds is None or item.kind in kinds:
+                    self._call(listener, item)
 
     def _call(self, listener: Callable[[ContextEvent], None], event: ContextEvent) -> None:
         try:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from paglets.runtime.child.artifact_desk import ChildArtifactDesk
     from paglets.runtime.child.link import ChildLink
+    from paglets.runtime.child.reading import Reading
 
 
 class Calls:
@@ -34,9 +35,15 @@ class Calls:
     """The address of the host that this child belongs to."""
 
     def __init__(
-        self, link: ChildLink, aside: Callable[[Callable[[], None]], None], local_url: str = ""
+        self,
+        link: ChildLink,
+        reading: Reading,
+        aside: Callable[[Callable[[], None]], None],
+        local_url: str = "",
     ) -> None:
         self.local_url = local_url
+        self.reading = reading
+        """For those who wait for what comes over the link."""
         self._link = link
         self._aside = aside
         self._numbers = itertools.count(1)
@@ -93,7 +100,7 @@ class Calls:
         self._waiting[number] = inbox
         try:
             self._ask(number, host_url, method, params, timeout, descriptor)
-            while not isinstance(came := inbox.get(), CallResult):
+            while not isinstance(came := self.reading.next_of(inbox), CallResult):
                 came()
         finally:
             with self._lock:
@@ -112,6 +119,9 @@ class Calls:
         except BaseException:
             del self._futures[number]
             raise
+        self.reading.expect(number)
+        if number not in self._futures:  # it has come in between
+            self.reading.came(number)
         return future
 
     def take(self, result: CallResult) -> None:
@@ -119,6 +129,7 @@ class Calls:
         if (inbox := self._waiting.get(result.id)) is not None:
             inbox.put(result)
         elif (future := self._futures.pop(result.id, None)) is not None:
+            self.reading.came(result.id)
             # What listens to a future is the author's, and may take its time.
             self._aside(lambda: _settle(future, result))
 

@@ -181,7 +181,7 @@ class ChildContextHost:
         """Wait for ``notify_message``; whether it came before the time was up."""
         if agent_id != self._paglet.agent_id:
             raise HostError("a paglet can wait for its own messages only")
-        with self._woken:
+        with self._calls.reading.expecting(object()), self._woken:
             self._waiting += 1
             try:
                 came = self._ended or self._woken.wait(timeout)

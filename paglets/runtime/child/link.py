@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import select
 import socket
 import threading
 from collections import deque
@@ -37,6 +38,8 @@ class ChildLink:
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
+        self._input = select.poll()
+        self._input.register(connection, select.POLLIN)
         self._sending = threading.Lock()
         self._splitter = FrameSplitter()
         self._ready: deque[bytes] = deque()
@@ -72,21 +75,35 @@ class ChildLink:
 
     def frames(self) -> Iterator[HostFrame]:
         """The host's frames as they come, until it has closed its end. One thread at a time."""
-        while True:
-            while self._ready:
-                yield decode_host_frame(self._ready.popleft())
+        while self._ready or self._receive():
+            yield decode_host_frame(self._ready.popleft())
+
+    def read(self) -> list[HostFrame]:
+        """The frames that are here, at least one; waits for it. Empty: the host has closed its end."""
+        if not self._ready and not self._receive():
+            return []
+        bodies, self._ready = self._ready, deque()
+        return [decode_host_frame(body) for body in bodies]
+
+    def _receive(self) -> bool:
+        """Wait for a frame; False: there will be none any more."""
+        while not self._ready:
+            # A thread that waits in recv(2) is woken, for nothing, when the host takes what was sent to it; see unix(7)
+            # and poll(2): one that polls for input is not.
+            self._input.poll()
             try:
                 data, ancillary, _flags, _address = self._socket.recvmsg(_READ, _ANCILLARY, _RECEIVE_FLAGS)
             except OSError:
-                return
+                return False
             for level, kind, blob in ancillary:
                 if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                     numbers = array.array("i")
                     numbers.frombytes(blob[: len(blob) - len(blob) % numbers.itemsize])
                     self._descriptors.extend(numbers)
             if not data:
-                return
+                return False
             self._ready.extend(self._splitter.feed(data))
+        return True
 
     def payload_of(self, frame: Admit | Inspect) -> Payload | None:
         """The payload that came with a frame that was just read."""

@@ -1,7 +1,7 @@
 """A paglet at work in its process: which thread does what.
 
 - the main thread handles: hooks, messages, snapshots asked for from outside, one after the other
-- a thread reads the link, and never waits for anything else
+- whoever waits reads the link, and a thread that stands by for when nobody does (``Reading``)
 - ``run()`` has a thread of its own
 - what listens (callbacks of futures) and what looks (the state, for a reader outside) share another
 """
@@ -27,6 +27,7 @@ from paglets.runtime.child.calls import Calls
 from paglets.runtime.child.context_host import ChildContextHost
 from paglets.runtime.child.departures import Departures
 from paglets.runtime.child.hooks import run_arriving_hook
+from paglets.runtime.child.reading import Reading
 from paglets.runtime.child.state_text import send_state_text
 from paglets.runtime.child_specs import CallThread
 from paglets.runtime.frames import (
@@ -74,7 +75,8 @@ class Session:
         self._handling = threading.Lock()
         self._aside = _Aside()
         self._run: threading.Thread | None = None
-        self._calls = Calls(link, self._aside.put)
+        self._reading = Reading(link, self._take, _exit)
+        self._calls = Calls(link, self._reading, self._aside.put)
         self._host = ChildContextHost(paglet, spec, self._calls)
         self._departures = Departures(
             paglet=paglet,
@@ -91,7 +93,7 @@ class Session:
     def serve(self) -> int:
         """Work until the host says that it is done; the exit code. To be called on the main thread."""
         self._calls.name_thread(CallThread.HANDLER)
-        threading.Thread(target=self._read, name="paglets-link", daemon=True).start()
+        self._reading.start()
         self._work()
         if self._run is not None:
             self._run.join()
@@ -110,17 +112,9 @@ class Session:
         return self._departures.state()
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while (job := self._reading.next_of(self._jobs)) is not None:
             with self._handling:
                 job()
-
-    def _read(self) -> None:
-        try:
-            for frame in self._link.frames():
-                self._take(frame)
-        finally:
-            # The host has gone, or let go of this child: whatever its other threads are at, it is over.
-            os._exit(0)
 
     def _take(self, frame: HostFrame) -> None:
         match frame:
@@ -272,6 +266,11 @@ def _opened(sent: specs.Message) -> Message:
             "message_id": sent.message_id,
         }
     )
+
+
+def _exit() -> None:
+    """The host has gone: whatever the threads of this process are at, it is over."""
+    os._exit(0)
 
 
 class _Aside:
