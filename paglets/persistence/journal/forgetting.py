@@ -38,10 +38,16 @@ def forget(
     now: float,
     lifetime: float = RECORD_LIFETIME,
 ) -> None:
-    """Drop an expired forward or tombstone; refused while messages still wait to be forwarded."""
+    """Drop an expired forward or tombstone; refused while messages still wait to be forwarded.
+
+    And while a copy of the paglet is in quarantine here: it knows the lineages that an adoption of that copy has to
+    be above.
+    """
     record = expect(tx, agent_id, incarnation, Phase.DEPARTED, Phase.TOMBSTONE, step="forget")
     if not expired(record, now, lifetime):
         raise JournalConflict(agent_id, "its lifetime is not over", record)
     if any(True for _ in tx.queued(agent_id)):
         raise JournalConflict(agent_id, "messages still wait to be forwarded", record)
+    if tx.copies(agent_id):
+        raise JournalConflict(agent_id, "a copy of it is still in quarantine", record)
     tx.delete_paglet(agent_id)

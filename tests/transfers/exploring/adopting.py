@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from paglets.persistence.journal.conflict import JournalConflict
-from paglets.persistence.records import MoveKind
+from paglets.persistence.records import MoveKind, Phase
 from paglets.runtime.transfers import events as on
 from paglets.runtime.transfers.source_move import Stage
 from tests.transfers.exploring.choices import NotNowError, duty, will
@@ -69,7 +69,8 @@ def adopt_copy(draft: Draft, name: str, agent_id: str, incarnation: Incarnation)
         adopted = draft.commit(name, "adopt_copy", name, agent_id, incarnation, event=EVENT, at=0.0)
     except JournalConflict:
         raise NotNowError from None
-    draft.start_child(name, adopted.started.record)
+    if adopted.started.record.phase is Phase.ACTIVE:  # not what was parked, and is again
+        draft.start_child(name, adopted.started.record)
     return f"{name}'s operator adopts the copy {incarnation} of {agent_id}"
 
 

@@ -98,11 +98,13 @@ class Draft:
             raise BrokenPromiseError(f"I7 a copy that gave way at {name} is gone: {expected - kept.keys()}")
 
     def _states_go_forward(self, name: str, before: Store, after: Store) -> None:
-        """The size of a state is, in these worlds, the epoch that wrote it."""
+        """The size of a state is, in these worlds, the epoch that wrote it; an adoption may go back to an older one."""
         old = records(before)
         for agent_id, record in records(after).items():
             earlier = old.get(agent_id)
             if earlier is record or earlier is None or earlier.state is None or record.state is None:
+                continue
+            if record.incarnation.lineage > earlier.incarnation.lineage:
                 continue
             if record.state.size < earlier.state.size:
                 raise BrokenPromiseError(f"STATE of {agent_id} at {name} was overwritten by an older life")

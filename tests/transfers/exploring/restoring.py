@@ -39,7 +39,7 @@ def of_copies(maker: Maker, name: str, host: HostState) -> Iterator[Choice]:
     for other in missing:
         yield duty(look, name, other)
     if not missing or not maker.rules.asks_everybody:
-        yield duty(accept, name)
+        yield duty(accept_copy, name)
     elif maker.may("forces"):
         yield will(force, name, spend="forces")
 
@@ -105,7 +105,7 @@ def look(draft: Draft, name: str, other: str) -> str:
     return f"{name} asks {other} what it has"
 
 
-def accept(draft: Draft, name: str) -> str:
+def accept_copy(draft: Draft, name: str) -> str:
     """Give up what is elsewhere in a later life, say of what was lost what is known, and go on."""
     _compare(draft, name)
     draft.commit(name, "accept", name, _counters(draft, name), complete=True)

@@ -31,6 +31,7 @@ OPERATIONS = {
     "dispose": "dispose",
     "accept": "queued message",
     "checkpoint": "checkpoint",
+    "queue": "queued dispatch",
 }
 """By the name of the step that begins them."""
 

@@ -32,6 +32,7 @@ WILLS = {
     "parks": 5.0,
     "disposals": 2.0,
     "messages": 1.5,
+    "queues": 3.0,
 }
 """How much each is wanted. Whoever dispatches, asks back, clones, or moves to where it is, moves."""
 FAULTS = {
@@ -42,8 +43,10 @@ FAULTS = {
     "deadlines": 6.0,
     "full": 5.0,
     "failures": 2.0,
+    "absences": 4.0,
+    "expiries": 1.0,
 }
-MOVES = {"dispatch", "clone", "obey", "move_here"}
+MOVES = {"dispatch", "clone", "obey", "move_here", "move"}
 """The steps that begin a move."""
 SELDOM = {"ask": 0.1, "send_on": 0.05, "checkpoint": 0.2, "activate": 4.0}
 """How likely a step is that takes from no budget; 1 when it is not listed."""
@@ -63,6 +66,7 @@ SCOPE = Scope(
     checkpoints=True,
     hooks=True,
     receipts=True,
+    patience=2,
     pack=as_they_are,
 )
 
@@ -153,8 +157,8 @@ class Walk:
         self.moves += name in MOVES
         if choice.spend in FAULTS:
             self.faults[choice.spend] += 1
-        elif choice.spend == "messages":
-            self._wills[POSITION["messages"]] -= 1
+        elif choice.spend in {"messages", "queues"}:  # which are named by what is left
+            self._wills[POSITION[choice.spend]] -= 1
         self.history.append(label)
         if self._told is not None:
             self._told(label)
@@ -197,5 +201,5 @@ class Walk:
 
 def _weight(choice: Choice) -> float:
     if choice.spend:
-        return WILLS.get(choice.spend) or FAULTS.get(choice.spend, 1.0)
+        return (WILLS | FAULTS).get(choice.spend, 1.0)
     return SELDOM.get(choice.act.__name__, 1.0)
