@@ -88,10 +88,13 @@ class ThreadJob(_Rule[ResultT]):
 
 
 class LoopJob(_Rule[ResultT]):
-    """A rule that a task waits for."""
+    """A rule that a task waits for, and what follows from it whether or not the task still does."""
 
-    def __init__(self, rule: Callable[[LmdbTransaction], ResultT]) -> None:
+    def __init__(
+        self, rule: Callable[[LmdbTransaction], ResultT], then: Callable[[ResultT], None] | None = None
+    ) -> None:
         super().__init__(rule)
+        self._then = then
         self.waiter: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
 
     @property
@@ -104,7 +107,12 @@ class LoopJob(_Rule[ResultT]):
         return not self.waiter.cancelled()
 
     def settle(self) -> None:
-        """Wake the task, if it was not cancelled in the meantime."""
+        """Do what follows, and wake the task, if it was not cancelled in the meantime."""
+        if self.error is None and self._then is not None:
+            try:
+                self._then(self.result())
+            except Exception:  # others of the batch wait to be settled behind it
+                log.exception("what follows from a write has failed")
         if self.waiter.done():
             return
         if self.error is not None:

@@ -95,7 +95,11 @@ class Store:
         self._writer.commit_number += count
 
     async def commit(
-        self, rule: Callable[[LmdbTransaction], ResultT], *, blobs: Sequence[StagedBlob] = ()
+        self,
+        rule: Callable[[LmdbTransaction], ResultT],
+        *,
+        blobs: Sequence[StagedBlob] = (),
+        then: Callable[[ResultT], None] | None = None,
     ) -> ResultT:
         """Run a rule in a transaction; returns its result once what it wrote is synced to the disk.
 
@@ -107,10 +111,11 @@ class Store:
         Raises ``StoreFullError``, ``StoreFailedError``, ``StoreBusyError``, ``StoreClosedError``.
 
         Cancelling the caller does not tear a write: it happens whole, or, if it had not begun, not at all. A
-        cancelled caller that has to know reads.
+        cancelled caller that has to know reads. What memory has to know of a write is for ``then``: told the result
+        on the caller's loop as soon as it is durable, whether or not the caller still waits. It must not raise.
         """
         with _spent(blobs):
-            job = LoopJob(_adopting(rule, blobs))
+            job = LoopJob(_adopting(rule, blobs), then)
             self._writer.submit(job)
             return await job.waiter
 

@@ -35,6 +35,7 @@ from paglets.runtime.outbox.judging import wakes_parked
 from paglets.runtime.outbox.lately import LatelyTaken
 from paglets.runtime.residents import OPERATION_TIMEOUT
 from paglets.runtime.turns import Turns
+from paglets.runtime.undivided import Undivided, undivided
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -106,6 +107,7 @@ class Delivery:
         self._setting_out: dict[str, int] = {}  # messages in tasks that have not begun, by whom they are for
         self._deadlines: Deadlines[Reply] = Deadlines(_expired)
         self._tasks = TaskSet()
+        self.undivided = Undivided()
         self.activator: Activator | None = None
         """Set once, when the host is put together."""
         self.postponer: Postponer | None = None
@@ -242,12 +244,14 @@ class Delivery:
 
     # --- what comes durably ------------------------------------------------------------------------------
 
+    @undivided
     async def take_durably(
         self, params: MessageParams, rule: Callable[[LmdbTransaction], Received]
     ) -> Received:
         """Run a rule that may put a one-way message into its paglet's queue, and let the paglet have it then.
 
-        It comes in its turn among those for the same paglet. ``HostError`` when there is no room for it.
+        It comes in its turn among those for the same paglet. ``HostError`` when there is no room for it. Who asked may
+        go: what is in the queue then is brought all the same.
         """
         letter = Letter(params, None, durable=True)
         async with self._turns.take(params.agent_id):
@@ -312,6 +316,7 @@ class Delivery:
     async def aclose(self) -> None:
         """Cancel what is under way."""
         self._deadlines.close()
+        await self.undivided.aclose()
         await self._tasks.close()
 
 

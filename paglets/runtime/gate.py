@@ -88,14 +88,17 @@ class Gate:
 
     async def shut(self, order: DrainOrder) -> None:
         """Let nothing in from now on, until ``open``."""
-        await self._store.commit(lambda tx: tx.meta_put(_KEY, msgspec.json.encode(order)))
-        self.order = order
+        await self._store.commit(
+            lambda tx: tx.meta_put(_KEY, msgspec.json.encode(order)), then=lambda _: self._ordered(order)
+        )
 
     async def open(self) -> None:
         """Let paglets in again; no harm when it does."""
         if self.order is not None:
-            await self._store.commit(lambda tx: tx.meta_delete(_KEY))
-            self.order = None
+            await self._store.commit(lambda tx: tx.meta_delete(_KEY), then=lambda _: self._ordered(None))
+
+    def _ordered(self, order: DrainOrder | None) -> None:
+        self.order = order
 
 
 def _nothing() -> None:

@@ -14,6 +14,7 @@ from paglets.persistence.agenda import Matter
 from paglets.persistence.journal.conflict import JournalConflict
 from paglets.runtime.survey import Survey
 from paglets.runtime.surveying import may_wake
+from paglets.runtime.undivided import Undivided, undivided
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -62,6 +63,7 @@ class Restored:
         self._here = here
         self._parking: asyncio.Task[None] | None = None
         self._accepting = asyncio.Lock()
+        self.undivided = Undivided()
         self.on_accepted: Callable[[], Awaitable[None]] | None = None
         """Takes up what was left lying."""
 
@@ -102,6 +104,7 @@ class Restored:
 
     # --- acceptance --------------------------------------------------------------------------------------
 
+    @undivided
     async def accept(self, *, force: bool) -> dict[str, Any]:
         """Compare with the other hosts, give up what lives on elsewhere, and set the rest going.
 
@@ -127,7 +130,7 @@ class Restored:
             await self._settle_lost(surveyed)
             await self._store.commit(lambda tx: self._accepted(tx, surveyed))
             self._gate.held = ""
-            await self.aclose()
+            await self._park_no_more()
             logger.warning(
                 "a restored store was accepted", extra={"given_up": len(given_up), "silent": silent}
             )
@@ -181,7 +184,11 @@ class Restored:
         return True
 
     async def aclose(self) -> None:
-        """Park no more; the next start does."""
+        """Accept and park no more; the next start does."""
+        await self.undivided.aclose()
+        await self._park_no_more()
+
+    async def _park_no_more(self) -> None:
         parking, self._parking = self._parking, None
         if parking is not None:
             parking.cancel()

@@ -43,9 +43,15 @@ class FaultyStore(Store):
         points.prepare()
         super().__init__(directory, fault=self._at_commit)
 
-    async def commit(self, rule: Callable[[LmdbTransaction], T], *, blobs: Sequence[StagedBlob] = ()) -> T:
+    async def commit(
+        self,
+        rule: Callable[[LmdbTransaction], T],
+        *,
+        blobs: Sequence[StagedBlob] = (),
+        then: Callable[[T], None] | None = None,
+    ) -> T:
         """See ``Store.commit``; what it writes is noted, for the points."""
-        return await super().commit(self._noting(rule), blobs=blobs)
+        return await super().commit(self._noting(rule), blobs=blobs, then=then)
 
     def commit_sync(
         self,

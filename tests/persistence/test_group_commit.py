@@ -148,6 +148,29 @@ async def test_a_cancelled_write_that_began_happens_whole(gated: Store, gate: Ga
     assert ids(gated) == ["later", "one", "two"]
 
 
+async def test_what_follows_from_a_write_follows_though_its_caller_was_cancelled(
+    gated: Store, gate: Gate
+) -> None:
+    followed: list[str] = []
+
+    def fails(_: None) -> None:
+        raise AssertionError("others wait to be told")
+
+    waiting = [
+        asyncio.create_task(gated.commit(putting("one"), then=lambda _: followed.append("one"))),
+        asyncio.create_task(gated.commit(putting("two"), then=fails)),
+        asyncio.create_task(gated.commit(putting("three"), then=lambda _: followed.append("three"))),
+    ]
+    await gate.somebody_waits()
+    waiting[0].cancel()
+    gate.open.set()
+    done = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(done[0], asyncio.CancelledError)
+    assert done[1:] == [None, None]
+    assert followed == ["one", "three"]
+    assert ids(gated) == ["one", "three", "two"]
+
+
 async def test_a_cancelled_write_that_did_not_begin_does_not_happen(gated: Store, gate: Gate) -> None:
     blocker = asyncio.create_task(gated.commit(putting("blocker")))
     await gate.somebody_waits()

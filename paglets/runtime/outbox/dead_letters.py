@@ -18,6 +18,7 @@ from paglets.runtime.outbox.outbox import tell_dead
 if TYPE_CHECKING:
     from paglets.core.errors import PagletError
     from paglets.persistence.lmdb_transaction import LmdbTransaction
+    from paglets.persistence.outbox_records import OutboxEntry
     from paglets.persistence.store import Store
     from paglets.runtime.delivery import Delivery
     from paglets.runtime.events import Events
@@ -65,14 +66,17 @@ class DeadLetters:
         if letter is None:
             raise HostError(f"there is no dead letter {number} on this host")
         if letter.url or letter.host_id:
-            entry = await self._store.commit(
-                lambda tx: outbox_rules.revive(tx, number, at=time.time(), lifetime=self._outbox.lifetime)
+            await self._store.commit(
+                lambda tx: outbox_rules.revive(tx, number, at=time.time(), lifetime=self._outbox.lifetime),
+                then=self._revived,
             )
-            if entry is not None:
-                self._outbox.kept(entry)
         else:
             await self._replay_here(letter)
         return letter
+
+    def _revived(self, entry: OutboxEntry | None) -> None:
+        if entry is not None:
+            self._outbox.kept(entry)
 
     async def _replay_here(self, letter: DeadLetter) -> None:
         message = msgspec.json.decode(letter.message, type=MessageParams)

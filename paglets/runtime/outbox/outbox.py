@@ -95,7 +95,7 @@ class Outbox:
         key = LaneKey(entry.sender, entry.agent_id)
         self._keeping[key] = self._keeping.get(key, 0) + 1
         try:
-            self.kept(await self._store.commit(lambda tx: outbox_rules.keep(tx, entry)))
+            await self._store.commit(lambda tx: outbox_rules.keep(tx, entry), then=self.kept)
         finally:
             self._keeping[key] -= 1
             if not self._keeping[key]:

@@ -107,7 +107,12 @@ class Onward:
 
     def _done(self, agent_id: str, task: asyncio.Task[None]) -> None:
         del self._tasks[agent_id]
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            return
+        if agent_id in self._again:  # more was queued after the task had looked for the last time
+            self._again.discard(agent_id)
+            self.begin(agent_id)
+        if (error := task.exception()) is not None:
             logger.error(
                 "messages could not be sent on; the next start tries again",
                 extra={"agent_id": agent_id},

@@ -1,0 +1,141 @@
+"""What is durable goes its way, although whoever asked for it has hung up in between."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from paglets.core.incarnation import Incarnation
+from paglets.persistence import outbox_rules
+from paglets.persistence.outbox_records import OutboxEntry
+from paglets.persistence.records import Forward, PagletRecord, Phase
+from paglets.persistence.store import Store
+from paglets.remote.api import MessageParams
+from paglets.runtime.outbox.judging import judge, plain, queued_record
+from paglets.runtime.transfers.onward import Onward
+from paglets.serialization.values import to_json
+from tests.outbox.agents import Lister
+from tests.outbox.asking import items, note, outbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from paglets.persistence.lmdb_transaction import LmdbTransaction
+    from paglets.persistence.read_transaction import ReadTransaction
+    from paglets.runtime.host import Host
+    from paglets.testing.mesh import LocalMesh
+
+
+def life_of(host: Host) -> Any:
+    return getattr(host, "_life")  # noqa: B009 - there is no door to this on purpose
+
+
+def take_and_hang_up(host: Host, params: MessageParams) -> None:
+    """A host's outbox brings a message, and is cut off while it is being written."""
+    life = life_of(host)
+
+    async def ask() -> None:
+        loop = asyncio.get_running_loop()
+
+        def rule(tx: LmdbTransaction) -> outbox_rules.Received:
+            loop.call_soon_threadsafe(asking.cancel)  # and what is written is told behind that
+            return outbox_rules.receive(
+                tx, "elsewhere", 1, 0, params.agent_id, queued_record(params),
+                lambda record: judge(record, params.agent_id, no_delay=False, wakes=True),
+            )  # fmt: skip
+
+        asking = asyncio.create_task(life.core.population.delivery.take_durably(params, rule))
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+    life.thread.run(ask(), 30.0)
+
+
+@pytest.mark.parametrize("where", ["at work", "parked", "away"])
+def test_a_message_is_brought_whose_sender_was_cut_off_when_it_was_durable(
+    paglets_mesh: LocalMesh, where: str
+) -> None:
+    a, b = paglets_mesh.start("a"), paglets_mesh.start("b")
+    proxy = a.create(Lister)
+    if where == "parked":
+        proxy.deactivate()
+    if where == "away":
+        proxy.dispatch(b.address)
+    message = note("kept")
+    params = plain(
+        MessageParams(
+            agent_id=proxy.agent_id,
+            kind=message.kind,
+            message_id=message.message_id,
+            body=msgspec.Raw(to_json({"args": message.args})),
+        )
+    )
+    take_and_hang_up(a, params)
+    there = b if where == "away" else a
+    now = there.proxy_for(there.address, proxy.agent_id)
+    paglets_mesh.wait_until(now.is_active)  # asking it something would wake it
+    paglets_mesh.wait_until(lambda: items(now) == ["kept"])
+    assert not outbox(a)
+
+
+GONE = Forward("b", "https://b:1", "b", Incarnation(epoch=2), 0.0)
+
+
+class LateStore(Store):
+    """Lets a message be queued right behind the last look into an empty queue."""
+
+    onward: Onward
+    asked = False
+
+    async def read(self, function: Callable[[ReadTransaction], Any]) -> Any:
+        """See ``Store.read``."""
+        seen = await super().read(function)
+        if not self.asked:
+            self.asked = True
+            waits = queued_record(plain(MessageParams(agent_id="it", kind="note", message_id="m")))
+            await self.commit(lambda tx: tx.append_queued("it", waits))
+            asyncio.get_running_loop().call_soon(
+                self.onward.begin, "it"
+            )  # before the task is known to have ended
+        return seen
+
+
+class Bag:
+    """Takes what is to be brought to other hosts."""
+
+    def __init__(self) -> None:
+        self.got = asyncio.Event()
+
+    def entry(self, host_id: str, url: str, params: MessageParams) -> OutboxEntry:
+        """See ``Carrier``."""
+        message = msgspec.json.encode(params)
+        return OutboxEntry(
+            "", params.agent_id, params.message_id, params.kind, message, url, time.time(), 60.0, host_id
+        )
+
+    def kept(self, entry: OutboxEntry) -> None:
+        """See ``Carrier``."""
+        self.got.set()
+
+
+async def test_a_message_is_sent_on_that_was_queued_while_the_emptying_of_its_queue_ended(
+    tmp_path: Path,
+) -> None:
+    with LateStore(tmp_path) as store:
+        departed = PagletRecord(
+            agent_id="it", birth="a", phase=Phase.DEPARTED, incarnation=Incarnation(),
+            class_name="app:Worker", state_class_name="app:State", forward=GONE,
+        )  # fmt: skip
+        await store.commit(lambda tx: tx.put_paglet(departed))
+        store.onward = Onward(store=store)
+        store.onward.carrier = bag = Bag()
+        store.onward.begin("it")
+        async with asyncio.timeout(10.0):
+            await bag.got.wait()
+        assert not store.read_sync(lambda tx: tx.queued("it"))
+        await store.onward.aclose()
