@@ -60,6 +60,15 @@ FAST = {
 }
 
 SLOW = {
+    "there and back again, a crash and a refusal": Scope(Budget(moves=4, crashes=1, refusals=1)),
+    "there and back again, a clone": Scope(Budget(moves=3, clones=1)),
+    "there and back again, a retract": Scope(Budget(moves=3, retracts=1, crashes=1)),
+    "a clone and a retract": Scope(Budget(moves=2, clones=1, retracts=1)),
+    "onward, a clone": replace(
+        RING, route=frozenset({"AB", "BC"}), budget=Budget(moves=2, clones=1, crashes=1)
+    ),
+    "round a ring and on": replace(RING, budget=Budget(moves=4, crashes=1)),
+    "round a ring, a retract": replace(RING, budget=Budget(moves=3, retracts=1, crashes=1)),
     "three moves, two crashes": Scope(Budget(moves=3, crashes=2, refusals=1)),
     "deadlines and crashes": Scope(Budget(moves=2, crashes=1, deadlines=1, refusals=1), checkpoints=True),
     "a clone and moves": Scope(Budget(moves=2, clones=1, crashes=1)),
