@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from paglets.persistence.journal import arrivals, lifecycle, moves
+from paglets.persistence.journal import arrivals, lifecycle, moves, queues
 from paglets.persistence.journal.arrivals import Crossing, Decided
 from paglets.persistence.journal.starting import restart
 from paglets.persistence.records import Forward, Outcome, Phase, VerdictRecord
@@ -185,11 +185,21 @@ class RetractOfAnyLife(Rules):
 
 
 class HandOnWhereverItIs(Rules):
-    """A message that was handed on leaves the queue, although the paglet is back and the queue is its own."""
+    """A message is handed on although the paglet is back, and has been given what waits in the queue."""
 
     @staticmethod
-    def hand_on(tx: JournalTransaction, agent_id: str, forwarded_to: Incarnation, message_id: str) -> None:
+    def hand_on(tx: JournalTransaction, agent_id: str, forwarded_to: Incarnation, message_id: str) -> bool:
         tx.drop_queued(agent_id, message_id)
+        return True
+
+
+class HandedOnUnkept(Rules):
+    """A message that goes along a forward leaves the queue without being in the outbox by that commit."""
+
+    @staticmethod
+    def hand_on(*args: Any, **kwargs: Any) -> bool:
+        queues.hand_on(*args, **kwargs)
+        return False
 
 
 class QueueLeftBehind(Rules):
@@ -274,7 +284,8 @@ CONTROLS: dict[type[Rules], tuple[str, Scope]] = {
     FloorNotHeeded: ("I5", Scope(Budget(moves=2, forgets=1), floors=True)),
     FloorOfJournalOnly: ("I3", Scope(Budget(moves=1), floors=True)),
     RetractOfAnyLife: ("retracted more often", Scope(Budget(moves=3, retracts=1))),
-    HandOnWhereverItIs: ("message", Scope(Budget(moves=2, parks=1, messages=1), settles=False)),
+    HandOnWhereverItIs: ("handled twice", Scope(Budget(moves=2, parks=1, messages=1), settles=False)),
+    HandedOnUnkept: ("is lost", Scope(Budget(moves=1, messages=1))),
     GivenBackWhateverIsThere: ("I1", Scope(Budget(queues=1, moves=1, expiries=1))),
     MovedWithoutALook: ("Q2", Scope(Budget(queues=2, parks=1))),
     QueueNotTakenUp: ("I3", Scope(Budget(queues=1, crashes=1))),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from paglets.persistence import outbox_rules
 from paglets.persistence.journal.arrivals import Closed, Crossing, Decided
-from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.records import HookKind, MoveKind, Outcome, PagletRecord, PendingHook, Phase
+from paglets.runtime.outbox.judging import judge
 from paglets.runtime.transfers import events as on
 from tests.transfers.exploring.adopting import of_news, of_news_taken, settle
 from tests.transfers.exploring.choices import NotNowError, duty, will
@@ -16,6 +17,7 @@ from tests.transfers.exploring.messages import (
     Answer,
     Envelope,
     FloorTold,
+    HandOver,
     Letter,
     News,
     NewsTaken,
@@ -23,7 +25,7 @@ from tests.transfers.exploring.messages import (
     Recall,
 )
 from tests.transfers.exploring.stores import is_held
-from tests.transfers.exploring.waiting import enqueue
+from tests.transfers.exploring.waiting import as_queued, hand_on
 from tests.transfers.exploring.world import BrokenPromiseError, Life
 
 if TYPE_CHECKING:
@@ -202,37 +204,36 @@ def _letter(_: Maker, sent: Letter) -> Iterator[Choice]:
 
 
 def receive(draft: Draft, sent: Letter) -> str:
+    """Answer it once and for all, as the product does; what is accepted is in the queue, whatever phase that is."""
     name, agent_id, message_id = sent.target, sent.agent_id, sent.message_id
-    record = draft.record(name, agent_id)
-    if record and record.phase is Phase.ACTIVE:
-        if Life(agent_id, record.incarnation) not in draft.host(name).children:
+    host = draft.host(name)
+    if sent not in host.answered:
+        answer, _ = judge(draft.record(name, agent_id), agent_id, no_delay=False, wakes=True)
+        if answer is outbox_rules.Answer.LATER:
             raise NotNowError
-        draft.note("handled", agent_id, message_id)
-        draft.send(Accepted(sent.waits_at, sent.sent_along, agent_id, message_id))
-    elif record and record.phase in {Phase.INACTIVE, Phase.PREPARED}:
-        enqueue(draft, name, agent_id, message_id)
-        draft.send(Accepted(sent.waits_at, sent.sent_along, agent_id, message_id))
-    elif record and record.phase is Phase.TOMBSTONE:
-        # "There is no such paglet" is an answer, too: a message for it is at its end.
-        draft.send(Accepted(sent.waits_at, sent.sent_along, agent_id, message_id))
-    else:
-        forward = draft.rules.follow(record, sent.followed)
-        if forward is None:
-            raise NotNowError
-        draft.send(sent._replace(target=forward.host_id, followed=forward.incarnation))
+        if answer is outbox_rules.Answer.ACCEPTED:
+            draft.commit(name, "append", agent_id, as_queued(message_id, sent.followed))
+        else:
+            draft.note("handled", agent_id, message_id)  # it is a dead letter
+        draft.put(name, answered=draft.host(name).answered | {sent})
+    draft.send(Accepted(sent))
     return f"{name} gets {message_id} for {agent_id}"
 
 
+def _hand_over(_: Maker, begun: HandOver) -> Iterator[Choice]:
+    yield duty(hand_on, begun.letter)
+
+
 def _accepted(_: Maker, said: Accepted) -> Iterator[Choice]:
-    yield duty(hand_on, said)
+    yield duty(settle_letter, said.letter)
 
 
-def hand_on(draft: Draft, said: Accepted) -> str:
-    try:
-        draft.commit(said.waits_at, "hand_on", said.agent_id, said.sent_along, said.message_id)
-    except JournalConflict:
-        raise NotNowError from None
-    return f"{said.waits_at} hears that {said.message_id} was accepted"
+def settle_letter(draft: Draft, letter: Letter) -> str:
+    outbox = draft.host(letter.waits_at).outbox
+    if letter not in outbox:
+        raise NotNowError
+    draft.put(letter.waits_at, outbox=outbox - {letter})
+    return f"{letter.waits_at} hears that {letter.message_id} was answered"
 
 
 DELIVERIES: dict[type[Any], Callable[[Maker, Any], Iterator[Choice]]] = {
@@ -245,5 +246,6 @@ DELIVERIES: dict[type[Any], Callable[[Maker, Any], Iterator[Choice]]] = {
     NewsTaken: of_news_taken,
     Letter: _letter,
     Accepted: _accepted,
+    HandOver: _hand_over,
 }
 """By kind of message."""

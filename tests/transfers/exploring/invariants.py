@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from paglets.persistence.records import PagletRecord, Phase
-from tests.transfers.exploring.stores import is_held, records, tables
+from tests.transfers.exploring.stores import is_held, queued, records, tables
 from tests.transfers.exploring.world import BrokenPromiseError, Life
 
 if TYPE_CHECKING:
@@ -79,12 +79,15 @@ def _no_circle(agent_id: str, places: dict[str, PagletRecord], scope: Scope) -> 
 
 
 def no_message_lost(hosts: Sequence[HostState], facts: AbstractSet[Any], alive: set[str]) -> None:
-    """What was accepted waits somewhere, or was handled."""
+    """What was accepted waits somewhere, in a queue or an outbox, or was handled."""
     for fact in facts:
         if fact[0] == "accepted" and fact[1] in alive and ("handled", *fact[1:]) not in facts:
             agent_id, message_id = fact[1:]
-            queues = (tables(host.store).queues.get(agent_id, ()) for host in hosts)
-            if not any(message.message_id == message_id for queue in queues for message in queue):
+            waiting = {each.message_id for host in hosts for each in queued(host.store, agent_id)}
+            waiting |= {
+                each.message_id for host in hosts for each in host.outbox if each.agent_id == agent_id
+            }
+            if message_id not in waiting:
                 raise BrokenPromiseError(f"message {message_id} for {agent_id} is lost")
 
 
@@ -93,7 +96,7 @@ def at_rest(hosts: Sequence[HostState], alive: set[str], scope: Scope) -> bool:
     where: dict[str, str] = {}
     for name, host in zip(scope.host_ids, hosts, strict=True):
         held = tables(host.store)
-        if host.moves or host.ending or host.waits or held.abandoned_transfers or held.owed:
+        if host.moves or host.ending or host.waits or host.outbox or held.abandoned_transfers or held.owed:
             return False
         for agent_id, record in records(host.store).items():
             if record.phase is Phase.PREPARED or record.queued is not None:

@@ -71,21 +71,28 @@ class NewsTaken(NamedTuple):
 
 
 class Letter(NamedTuple):
-    """A message that follows forwards, with where it waits until it is accepted."""
+    """A message that follows a forward, out of the outbox of the host that it left."""
 
     waits_at: str
-    sent_along: Incarnation
     target: str
     agent_id: str
     message_id: str
     followed: Incarnation
+    """The life that the forward names; no host sends a message along the same one twice, so this is its number, too."""
+
+
+class HandOver(NamedTuple):
+    """What a host has set about to do with a letter; meanwhile the paglet may come home."""
+
+    at: str
+    letter: Letter
+    """Not alone, or this would be equal to the answer: messages are compared as tuples."""
 
 
 class Accepted(NamedTuple):
-    waits_at: str
-    sent_along: Incarnation
-    agent_id: str
-    message_id: str
+    """The final answer to it."""
+
+    letter: Letter
 
 
 def addressee(message: Any) -> str:
@@ -97,7 +104,7 @@ def addressee(message: Any) -> str:
             return message.holder
         case NewsTaken():
             return message.news.owed_by
-        case Accepted():
-            return message.waits_at
+        case Accepted() | HandOver():
+            return message.letter.waits_at
         case _:
             return message.target

@@ -45,7 +45,8 @@ def of_copies(maker: Maker, name: str, host: HostState) -> Iterator[Choice]:
 
 
 def back_up(draft: Draft, name: str) -> str:
-    draft.put(name, backup=draft.host(name).store)
+    host = draft.host(name)
+    draft.put(name, backup=host.store, letters_put_aside=(host.outbox, host.answered))
     return f"{name} is backed up"
 
 
@@ -57,7 +58,15 @@ def restore(draft: Draft, name: str) -> str:
     draft.stop(name)
     # An envelope is a stream to one process, and is not sent again; answers and questions may come late all the same.
     draft.severed = name
-    draft.put(name, store=host.backup, backup=None)
+    outbox, answered = host.letters_put_aside
+    draft.put(
+        name,
+        store=host.backup,
+        backup=None,
+        outbox=outbox,
+        answered=answered,
+        letters_put_aside=(frozenset(), frozenset()),
+    )
     draft.commit(name, "mark_restored", name, *STORE)
     for record in list(records(draft.host(name).store).values()):
         if record.phase is Phase.ACTIVE and draft.rules.parks_copies:
@@ -75,6 +84,8 @@ def restore(draft: Draft, name: str) -> str:
         for message in waiting:
             if message.message_id not in still:
                 draft.note("handled", agent_id, message.message_id)
+    for letter in host.outbox - outbox:
+        draft.note("handled", letter.agent_id, letter.message_id)
     return f"{name} loses its disk, and is put back from its backup"
 
 

@@ -20,6 +20,7 @@ from paglets.persistence.journal import (
     queues,
 )
 from paglets.persistence.journal.meeting import last_known
+from paglets.persistence.memory import MemoryTransaction
 from paglets.persistence.records import HookKind
 from paglets.runtime.transfers import source
 from paglets.runtime.views import is_shown
@@ -113,6 +114,8 @@ class Rules:
     enqueue = staticmethod(queues.enqueue)
     take_message = staticmethod(queues.take_message)
     hand_on = staticmethod(queues.hand_on)
+    append = staticmethod(MemoryTransaction.append_queued)
+    """What ``outbox_rules.receive`` does with the queue; the rest of it is explored in ``tests/outbox``."""
     forget = staticmethod(forgetting.forget)
     follow = staticmethod(queues.follow)
     mark_restored = staticmethod(restoring.mark_restored)

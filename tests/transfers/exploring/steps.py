@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 OF_A_MOVE = [moving.of_a_move]
 """At its source, by what it holds in memory."""
 OF_A_RECORD = [wanting.wills, living.of_a_life, waiting.of_what_waits, queueing.wishes, queueing.taking_up]
-OF_A_HOST = [living.of_a_host, living.floors, adopting.of_adoptions, queueing.of_waits, restoring.of_copies]
+OF_A_HOST = [
+    living.of_a_host,
+    living.floors,
+    adopting.of_adoptions,
+    waiting.letters,
+    queueing.of_waits,
+    restoring.of_copies,
+]
 OF_A_HELD_RECORD = [waiting.of_what_waits]
 """At a host whose store is a copy that nobody has accepted: nothing is woken or moved there."""
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from paglets.core.incarnation import Incarnation
 from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.records import PagletRecord, Phase, QueuedRecord
 from tests.transfers.exploring.choices import NotNowError, duty, will
-from tests.transfers.exploring.messages import Letter
+from tests.transfers.exploring.messages import HandOver, Letter
 from tests.transfers.exploring.stores import queued
-from tests.transfers.exploring.world import HostState, Life
+from tests.transfers.exploring.world import BrokenPromiseError, HostState, Life
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,12 +31,11 @@ def of_what_waits(maker: Maker, name: str, host: HostState, record: PagletRecord
     for message in queued(host.store, agent_id):
         if Life(agent_id, record.incarnation) in host.children and record.phase is Phase.ACTIVE:
             yield duty(handle, name, agent_id, message.message_id)
-        forward = maker.scope.rules.follow(record, None)
+        forward = maker.scope.rules.follow(record, followed(message))
         if forward is not None:
-            life = forward.incarnation
-            letter = Letter(name, life, forward.host_id, agent_id, message.message_id, life)
-            if not maker.is_sent(letter):
-                yield duty(send_on, letter)
+            letter = Letter(name, forward.host_id, agent_id, message.message_id, forward.incarnation)
+            if not maker.is_sent(HandOver(name, letter)):
+                yield duty(set_about, letter)
     if record.phase in {Phase.DEPARTED, Phase.TOMBSTONE} and maker.may("forgets"):
         yield will(forget, name, record, spend="forgets")
 
@@ -47,15 +49,53 @@ def accept(draft: Draft, name: str, agent_id: str, message_id: str) -> str:
 def enqueue(draft: Draft, name: str, agent_id: str, message_id: str) -> None:
     """Accept a message durably."""
     try:
-        draft.commit(name, "enqueue", agent_id, QueuedRecord(message_id, b"", oneway=True, queued_at=0.0))
+        draft.commit(name, "enqueue", agent_id, as_queued(message_id))
     except JournalConflict:
         raise NotNowError from None
 
 
+def as_queued(message_id: str, followed: Incarnation | None = None) -> QueuedRecord:
+    """A message as it waits; ``followed``: the forward that it came by."""
+    return QueuedRecord(message_id, msgspec.json.encode(followed), oneway=True, queued_at=0.0)
+
+
+def followed(message: QueuedRecord) -> Incarnation | None:
+    """The forward that it came by."""
+    return msgspec.json.decode(message.message, type=Incarnation | None)
+
+
 def handle(draft: Draft, name: str, agent_id: str, message_id: str) -> str:
+    if draft.known("handled", agent_id, message_id) and not any(
+        draft.known("restored", host) for host in draft.scope.host_ids
+    ):
+        raise BrokenPromiseError(f"message {message_id} for {agent_id} is handled twice")
     draft.commit(name, "take_message", agent_id, message_id)
     draft.note("handled", agent_id, message_id)
     return f"{name}: {agent_id} handles {message_id}"
+
+
+def set_about(draft: Draft, letter: Letter) -> str:
+    draft.send(HandOver(letter.waits_at, letter))
+    return f"{letter.waits_at} sees that {letter.message_id} leads on to {letter.target}"
+
+
+def hand_on(draft: Draft, letter: Letter) -> str:
+    """Off the queue and into the outbox, in one commit."""
+    name = letter.waits_at
+    try:
+        there = draft.commit(name, "hand_on", letter.agent_id, letter.followed, letter.message_id)
+    except JournalConflict:
+        raise NotNowError from None
+    if there:
+        draft.put(name, outbox=draft.host(name).outbox | {letter})
+    return f"{name} keeps {letter.message_id} to go to {letter.target}"
+
+
+def letters(maker: Maker, _: str, host: HostState) -> Iterator[Choice]:
+    """What is in the outbox is sent, until it is answered."""
+    for letter in sorted(host.outbox):
+        if not maker.is_sent(letter):
+            yield duty(send_on, letter)
 
 
 def send_on(draft: Draft, letter: Letter) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from paglets.runtime.transfers.source_move import SourceMove
     from paglets.testing.network.traffic import Traffic
     from tests.transfers.exploring.copies import Survey
+    from tests.transfers.exploring.messages import Letter
     from tests.transfers.exploring.stores import Store
 
 POSITION = {field: i for i, field in enumerate(Budget._fields)}
@@ -70,6 +71,12 @@ class HostState(NamedTuple):
     backup: Store | None = None
     """What was put aside."""
     survey: Survey | None = None
+    outbox: frozenset[Letter] = frozenset()
+    """Durable, as the store is."""
+    answered: frozenset[Letter] = frozenset()
+    """What came out of others' outboxes, and was answered for good; durable."""
+    letters_put_aside: tuple[frozenset[Letter], frozenset[Letter]] = (frozenset(), frozenset())
+    """Those two, in the backup."""
 
     def is_moving(self, agent_id: str) -> bool:
         """True while a move of that paglet is under way."""

@@ -48,7 +48,7 @@ FAULTS = {
 }
 MOVES = {"dispatch", "clone", "obey", "move_here", "move"}
 """The steps that begin a move."""
-SELDOM = {"ask": 0.1, "send_on": 0.05, "checkpoint": 0.2, "activate": 4.0}
+SELDOM = {"ask": 0.1, "send_on": 0.05, "set_about": 0.3, "checkpoint": 0.2, "activate": 4.0}
 """How likely a step is that takes from no budget; 1 when it is not listed."""
 FEWEST, MOST = 4, 10
 """Paglets."""
