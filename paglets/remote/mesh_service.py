@@ -106,12 +106,21 @@ class MeshService:
         self._proxied = 0
         self._counted_at = clock()
         self._registered: dict[str, SeenHost] = {}
-        self._view = MeshView(self._machine.own.facts)
+        self._changes = 0
+        self._drawn = 0, MeshView(self._machine.own.facts)
+        """The last picture, and after how many changes it was drawn."""
 
     @property
     def view(self) -> MeshView:
-        """The mesh as it is now; any thread may read it."""
-        return self._view
+        """The mesh as it is now; any thread may read it.
+
+        Drawn when it is looked at: every heartbeat changes it, and a large mesh is not drawn for each.
+        """
+        changes, (drawn, view) = self._changes, self._drawn
+        if drawn != changes:
+            view = draw(self._machine, tuple(self._registered.values()), self._clock())
+            self._drawn = changes, view
+        return view
 
     def own_facts(self) -> HostFacts | None:
         """What this host says of itself now; None when it cannot say any more. Any thread may ask."""
@@ -282,7 +291,7 @@ class MeshService:
 
     async def mark_offline(self, url: str, error: str) -> None:
         """Somebody found that the host at ``url`` cannot be reached."""
-        for seen in self._view.others:
+        for seen in self.view.others:
             if normal_url(url) in seen.urls and seen.facts.host_id:
                 self._perform(self._machine.mark_unreachable(self._clock(), seen.facts.host_id, error))
         registered = self._registered.get(normal_url(url))
@@ -400,8 +409,8 @@ class MeshService:
         await asyncio.shield(self._news)
 
     def _publish(self) -> None:
-        """Replace the picture, and tell whoever waits."""
-        self._view = draw(self._machine, self._registered.values(), self._clock())
+        """Have the picture drawn anew when it is next looked at, and tell whoever waits."""
+        self._changes += 1
         if self._news is not None:
             self._news.set_result(None)
             self._news = None

@@ -60,8 +60,9 @@ class Forgetter:
         old = await self._store.read(lambda tx: tx.gone(now - self._lifetime))
         for start in range(0, len(old), _PAGE):
             page = old[start : start + _PAGE]
-            for record in await self._store.read(lambda tx, ids=page: tx.some_paglets(ids)):
-                forgotten += await self._forget(record, now)
+            records = await self._store.read(lambda tx, ids=page: tx.some_paglets(ids))
+            # At once, so that a page of them shares a commit or two.
+            forgotten += sum(await asyncio.gather(*(self._forget(record, now) for record in records)))
         return forgotten
 
     async def _forget(self, record: PagletRecord, now: float) -> bool:

@@ -69,9 +69,9 @@ class Peers:
         return found
 
     def _look_up(self, host_id: str, url: str) -> HostAddress:
-        for seen in self._mesh.view.others:
-            if host_id and seen.facts.host_id == host_id:
-                return HostAddress(seen.url, host_id, tuple({*seen.urls, url} - {seen.url, ""}))
+        seen = self._mesh.view.by_key.get(host_id)
+        if seen is not None:
+            return HostAddress(seen.url, host_id, tuple({*seen.urls, url} - {seen.url, ""}))
         if not host_id:
             found = self._by_url(url)
             if found is not None:
@@ -155,7 +155,7 @@ class Peers:
 
     async def find_key(self, host_id: str, url: str) -> Target:
         """The host of that key, last seen at ``url``. ``TransferError`` when it is not known or not there any more."""
-        seen = next((each for each in self._mesh.view.others if each.facts.host_id == host_id), None)
+        seen = self._mesh.view.by_key.get(host_id)
         if seen is not None:
             return _target(seen)
         target = await self.find(url)
@@ -180,8 +180,9 @@ class Peers:
         raise TransferError(f"no host of this mesh is called {name_or_url!r}; known: {names}")
 
     def _by_url(self, url: str) -> SeenHost | None:
-        found = [seen for seen in self._mesh.view.others if url == seen.url or url in seen.urls]
-        return max(found, key=lambda seen: (seen.online, seen.last_seen), default=None)
+        return max(
+            self._mesh.view.by_url.get(url, ()), key=lambda seen: (seen.online, seen.last_seen), default=None
+        )
 
     def _by_name(self, name: str) -> SeenHost | None:
         found = [seen for seen in self._mesh.view.others if name in {seen.facts.name, seen.facts.host_id}]

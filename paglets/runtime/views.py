@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 from typing import TYPE_CHECKING, Any
 
 from paglets.persistence.journal.meeting import last_known
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from paglets.runtime.residents import Resident, Residents
 
 PAGE = 1000
+_BATCHES = 4
+"""A page looks at so many times ``PAGE`` records at most: of paglets that are gone there may be any number."""
 
 
 def status_of(record: PagletRecord, resident: Resident | None) -> str:
@@ -86,13 +89,8 @@ class Views:
         """A page of paglets by id: ``{"agents": [...]}``, with the last one's as ``"cursor"`` when there are more."""
         limit = max(1, min(limit, PAGE))
         if state == "active":
-            records = sorted(
-                (each.record for each in self._residents if each.agent_id > cursor),
-                key=lambda each: each.agent_id,
-            )
-            shown = [view for view in map(self.describe, records) if view["active"]]
-            page = shown[:limit]
-            last = page[-1]["agent_id"] if len(shown) > limit else None
+            found, last = self._active(limit, cursor)
+            page = [view for view in map(self.describe, found) if view["active"]]
         else:
             found, last = await asyncio.to_thread(self._scan, state, limit, cursor)
             page = [self.describe(each) for each in found]
@@ -115,9 +113,20 @@ class Views:
         if children:
             await asyncio.to_thread(ask)
 
+    def _active(self, limit: int, cursor: str) -> tuple[list[PagletRecord], str | None]:
+        """So many of those that have a process, and where the next page begins, if there is one."""
+        later = (each.record for each in self._residents if each.running and each.agent_id > cursor)
+        found = heapq.nsmallest(limit + 1, later, key=lambda record: record.agent_id)
+        page = found[:limit]
+        return page, page[-1].agent_id if len(found) > limit else None
+
     def _scan(self, state: str, limit: int, cursor: str) -> tuple[list[PagletRecord], str | None]:
+        """So many of those in the store, and where the next page begins, if there is one.
+
+        What does not belong on the list is passed over, but not without end: then a page has less than it might.
+        """
         found: list[PagletRecord] = []
-        while True:
+        for _ in range(_BATCHES):
             batch = self._store.read_sync(lambda tx, after=cursor: tx.paglets(after, PAGE))
             for record in batch:
                 cursor = record.agent_id
@@ -127,6 +136,7 @@ class Views:
                         return found, cursor
             if len(batch) < PAGE:
                 return found, None
+        return found, cursor
 
     def active_count(self) -> int:
         """How many paglets live here now."""

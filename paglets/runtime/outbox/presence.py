@@ -78,12 +78,12 @@ class Presence:
         return self._shut(host_id)
 
     def _shut(self, host_id: str) -> str:
-        for seen in self._mesh.view.others:
-            if host_id and seen.facts.host_id == host_id and seen.online:
-                if seen.facts.properties.get(DRAINING) is True:
-                    return f"host {seen.facts.name} is being drained"
-                if seen.facts.properties.get(RESTORED) is True:
-                    return f"host {seen.facts.name} was restored from a backup that is not accepted yet"
+        seen = self._mesh.view.by_key.get(host_id)
+        if seen is not None and seen.online:
+            if seen.facts.properties.get(DRAINING) is True:
+                return f"host {seen.facts.name} is being drained"
+            if seen.facts.properties.get(RESTORED) is True:
+                return f"host {seen.facts.name} was restored from a backup that is not accepted yet"
         return ""
 
     async def aclose(self) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from paglets.core.incarnation import TransferId
-from paglets.persistence.journal.counters import floor_for
+from paglets.runtime.lowest_open import LowestOpen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 COUNTER_BLOCK = 256
 """Counters taken out of the journal at a time, so that few moves cost an extra commit."""
@@ -27,7 +27,12 @@ class OpenTransfers:
         self, host_id: str, next_counter: int, journaled: Iterable[tuple[str, TransferId]] = ()
     ) -> None:
         self._host_id = host_id
-        self._targets = {transfer_id: target for target, transfer_id in journaled}
+        self.on_settled: Callable[[str], None] = lambda _target_id: None
+        """Hears of the target of each transfer that is settled; set once, when all parts are there."""
+        self._targets: dict[TransferId, str] = {}
+        self._lowest = LowestOpen()
+        for target, transfer_id in journaled:
+            self._open(transfer_id, target)
         self._block = range(next_counter, next_counter)
 
     @property
@@ -52,18 +57,26 @@ class OpenTransfers:
             raise LookupError("no reserved transfer counters are left")
         counter, self._block = self._block[0], self._block[1:]
         transfer_id = TransferId(self._host_id, counter)
-        self._targets[transfer_id] = target_id
+        self._open(transfer_id, target_id)
         return transfer_id
 
     def reopen(self, transfer_id: TransferId, target_id: str) -> None:
         """A transfer that the journal holds PREPARED from the host's earlier life."""
-        self._targets[transfer_id] = target_id
+        self._open(transfer_id, target_id)
 
     def settle(self, transfer_id: TransferId) -> None:
         """The transfer is settled durably; nothing happens when it was not open."""
-        self._targets.pop(transfer_id, None)
+        target_id = self._targets.pop(transfer_id, None)
+        if target_id is not None:
+            self._lowest.discard(target_id, transfer_id.counter)
+            self.on_settled(target_id)
 
     def floor(self, target_id: str) -> int:
         """The floor to tell ``target_id`` now."""
-        pairs = ((target, transfer_id) for transfer_id, target in self._targets.items())
-        return floor_for(target_id, pairs, self._block.start)
+        lowest = self._lowest.lowest(target_id)
+        return self._block.start if lowest is None else min(lowest, self._block.start)
+
+    def _open(self, transfer_id: TransferId, target_id: str) -> None:
+        self.settle(transfer_id)
+        self._targets[transfer_id] = target_id
+        self._lowest.add(target_id, transfer_id.counter)
