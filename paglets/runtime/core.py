@@ -248,6 +248,7 @@ class HostCore:
         if self.ground.settings.mesh:
             await self.neighbours.mesh.stop()
         await self.neighbours.revocations.aclose()
+        await self.neighbours.floor_news.aclose()
         await self.doors.listener.close()
         await self.services.aclose()
         await self.outbox_room.aclose()

@@ -14,6 +14,7 @@ from paglets.remote.wire.pool import LinkPool
 from paglets.runtime.mesh_operations import Greetings
 from paglets.runtime.peers import Peers
 from paglets.runtime.revocations import RevocationRecords, Revocations
+from paglets.runtime.transfers.floor_news import FloorNews
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +75,8 @@ class Neighbours:
             key=means.credentials.key,
             on_met=on_met,
         )
+        self.floor_news = FloorNews(self._greet_again, own_id=ground.here.host_id)
+        ground.open_transfers.on_settled = self.floor_news.settled
         self.peers = Peers(pool=self.pool, mesh=self.mesh, here=ground.here, own_hello=self.greetings.own)
 
     async def _link_to(self, host_id: str) -> Link:
@@ -81,6 +84,9 @@ class Neighbours:
 
     async def _greet(self, link: Link) -> None:
         await self.greetings.greet(link)
+
+    async def _greet_again(self, host_id: str) -> None:
+        await self.greetings.greet(await self._link_to(host_id))
 
     def report(self, report: SecurityReport) -> None:
         """Make a ``security`` event of what a door or a dial has refused."""
