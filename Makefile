@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ROOT := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 
-.PHONY: demo demo-binary test test-all faults faults-full bench bench-quick lint format docs binary smoke lock clean
+.PHONY: demo demo-binary test test-all faults faults-full bench bench-quick leaks lint format docs binary smoke lock clean
 
 # The runtime environment is enough for the demo; the development one holds it too.
 $(VENV)/.runtime: requirements/runtime.lock pyproject.toml
@@ -46,6 +46,10 @@ faults: $(VENV)/.dev
 
 faults-full: $(VENV)/.dev
 	$(BIN)/python -m tests.faults.laboratory --full
+
+# 20 000 paglets created, moved and disposed of between two hosts, which must hold no more for it: some 15 minutes.
+leaks: $(VENV)/.dev
+	$(BIN)/python -m tests.leaks
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
