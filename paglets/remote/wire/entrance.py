@@ -54,9 +54,9 @@ class Entrance:
                 Refusal.TOO_MANY, "too many connections that do not say who they are"
             )
         accepted.settimeout(0)
-        visit = Visit(self, address, Peer(PeerKind.LOCAL, address=address) if local else None)
+        visit = Visit(self, accepted, address, Peer(PeerKind.LOCAL, address=address) if local else None)
         self._pending[visit] = None
-        self._tasks.start(visit.run(accepted, None if local else self._trust.server_context()))
+        self._tasks.start(visit.run(None if local else self._trust.server_context()))
 
     def leave(self, visit: Visit) -> None:
         """The visit is over: admitted, answered or refused."""
@@ -71,28 +71,27 @@ class Entrance:
 class Visit:
     """One connection until it has asked for something."""
 
-    def __init__(self, entrance: Entrance, address: str, local: Peer | None) -> None:
+    def __init__(self, entrance: Entrance, accepted: socket.socket, address: str, local: Peer | None) -> None:
         self.address = address
         self._entrance = entrance
+        self._accepted = accepted
         self._local = local
         self._asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[None] | None = None
         self._channel: Channel | None = None
 
-    async def run(self, accepted: socket.socket, context: ssl.SSLContext | None) -> None:
+    async def run(self, context: ssl.SSLContext | None) -> None:
         """The TLS handshake, then the wait for the request; over when that was answered or time is up."""
+        if self._asked.done():
+            return  # dropped before its turn came
         self._task = asyncio.current_task()
+        came_in = False
         try:
-            if await self._shake_hands(accepted, context):
-                await asyncio.wait([self._asked], timeout=self._entrance.settings.handshake_timeout)
-                if not self._asked.done():
-                    self._refuse(Refusal.HANDSHAKE_TIMEOUT, "asked for nothing in time")
+            came_in = await self._shake_hands(context) and await self._ask()
         finally:
             self._entrance.leave(self)
-            if self._channel is None:
-                accepted.close()
-            elif not self._asked.done():
-                self._channel.abort("asked for nothing in time")
+            if not came_in:
+                self._turn_away()
 
     def drop(self, reason: Refusal | None, detail: str) -> None:
         """End it now."""
@@ -101,14 +100,32 @@ class Visit:
         self._entrance.leave(self)
         if self._task is not None:
             self._task.cancel()
+        else:
+            self._turn_away()
 
-    async def _shake_hands(self, accepted: socket.socket, context: ssl.SSLContext | None) -> bool:
+    def _turn_away(self) -> None:
+        self._asked.cancel()  # how it ends now is nobody's mistake
+        if self._channel is not None and self._channel.is_connected:
+            # A cancelled handshake may be a finished one, which asyncio then ends politely: for as long as that
+            # takes it reads from that number, so the socket is not ours to close.
+            self._channel.abort()
+        else:
+            self._accepted.close()
+
+    async def _ask(self) -> bool:
+        """Whether it asks for something in time, or has left."""
+        await asyncio.wait([self._asked], timeout=self._entrance.settings.handshake_timeout)
+        if not self._asked.done():
+            self._refuse(Refusal.HANDSHAKE_TIMEOUT, "asked for nothing in time")
+        return self._asked.done()
+
+    async def _shake_hands(self, context: ssl.SSLContext | None) -> bool:
         settings = self._entrance.settings
         tls_timeout = None if context is None else settings.handshake_timeout
         try:
-            _, self._channel = await asyncio.get_running_loop().connect_accepted_socket(
+            await asyncio.get_running_loop().connect_accepted_socket(
                 self._make_channel,
-                accepted,
+                self._accepted,
                 ssl=context,
                 ssl_handshake_timeout=tls_timeout,
                 ssl_shutdown_timeout=None if context is None else settings.read_timeout,
@@ -131,7 +148,8 @@ class Visit:
             max_size=0,
             logger=websocket_logger,
         )
-        return Channel(protocol, self, self._entrance.settings)
+        self._channel = Channel(protocol, self, self._entrance.settings)
+        return self._channel
 
     # --- Opener --------------------------------------------------------------------------------------
 

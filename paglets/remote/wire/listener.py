@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import errno
-import logging
 import socket
 from typing import TYPE_CHECKING
 
 from paglets.core.errors import HostError
+from paglets.remote.wire.acceptor import Acceptor
 from paglets.remote.wire.addresses import SOCKET_SUFFIX, host_url
 from paglets.remote.wire.control_server import ControlServer, Operation, SubscriptionOperation
 from paglets.remote.wire.crowd import Crowd
@@ -28,11 +26,8 @@ if TYPE_CHECKING:
     from paglets.core.fair_share import FairShare
     from paglets.remote.wire.peer import Trust
 
-logger = logging.getLogger(__name__)
-
 _GOING_AWAY = 1001
 _POLICY_VIOLATION = 1008
-_OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 def _always() -> bool:
@@ -82,6 +77,7 @@ class Listener:
         )
         self._entrance = Entrance(trust, self._gate, self.strangers, self._tasks, self.settings)
         self._sockets: list[socket.socket] = []
+        self._acceptors: list[Acceptor] = []
         self._socket_path: Path | None = None
         self.port = 0
         """The TCP port, once started."""
@@ -108,8 +104,7 @@ class Listener:
         tcp = [bound.getsockname() for bound in self._sockets if bound.family != socket.AF_UNIX]
         self.port = tcp[0][1] if tcp else 0
         self.urls = tuple(host_url(name[0], name[1]) for name in tcp)
-        for bound in self._sockets:
-            self._tasks.start(self._accept(bound))
+        self._acceptors = [Acceptor(bound, self._entrance.enter) for bound in self._sockets]
 
     async def close(self, reason: str = "the host stops") -> None:
         """Stop accepting, close every connection politely, cut what does not go within the close timeout."""
@@ -151,21 +146,10 @@ class Listener:
         """How many were turned away since the start, by reason."""
         return self.strangers.counts
 
-    async def _accept(self, bound: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                accepted, _ = await loop.sock_accept(bound)
-            except OSError as error:
-                if error.errno in _OUT_OF_FILES:
-                    logger.exception("cannot accept connections for now")
-                    await asyncio.sleep(0.5)  # a descriptor may come free
-                elif bound.fileno() < 0:
-                    return
-                continue
-            self._entrance.enter(accepted)
-
     def _close_sockets(self) -> None:
+        for acceptor in self._acceptors:
+            acceptor.close()
+        self._acceptors.clear()
         for bound in self._sockets:
             bound.close()
         self._sockets.clear()
