@@ -10,11 +10,13 @@ from __future__ import annotations
 import gc
 import importlib.util
 import socket
+import sys
 import threading
 from io import BytesIO
 
 from paglets.core.incarnation import Incarnation
 from paglets.persistence.records import HookKind
+from paglets.remote.proxy import PagletProxy
 from paglets.runtime.child.link import ChildLink
 from paglets.runtime.child.main import admitted
 from paglets.runtime.child_specs import AdmitSpec, Departure, DepartureKind, Message
@@ -28,6 +30,26 @@ _UNUSED = "this"
 
 def rehearse() -> None:
     """Live through the beginning of a life, and leave nothing behind but what is in memory."""
+    live_briefly()
+    gc.collect()  # of what is its own: what it was forked with is frozen
+    # What a thread needs of its own stays with the process for the next one.
+    thread = threading.Thread(target=_nothing, daemon=True)
+    thread.start()
+    thread.join()
+
+
+def rehearse_and_forget() -> None:
+    """The same in a process that children are forked from: without a thread, and with nothing imported afterwards."""
+    live_briefly()
+    module = _SAMPLE.partition(":")[0]
+    package, _, name = module.rpartition(".")
+    sys.modules.pop(module, None)
+    vars(sys.modules[package]).pop(name, None)
+    PagletProxy.process_client = None
+
+
+def live_briefly() -> None:
+    """The beginning of a life, up to its first message."""
     host, child = socket.socketpair()
     with host, child:
         link = ChildLink(child)
@@ -46,12 +68,6 @@ def rehearse() -> None:
                 Deliver(3, Message(kind="count", message_id="rehearsal")),
             )
         )
-    del session
-    gc.collect()  # of what is its own: what it was forked with is frozen
-    # What a thread needs of its own stays with the process for the next one.
-    thread = threading.Thread(target=_nothing, daemon=True)
-    thread.start()
-    thread.join()
 
 
 def _nothing() -> None:

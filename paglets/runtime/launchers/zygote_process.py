@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import select
 import signal
@@ -12,6 +13,7 @@ from collections import deque
 from contextlib import suppress
 from typing import NoReturn
 
+from paglets.runtime.child.rehearsal import rehearse_and_forget
 from paglets.runtime.launchers.control import (
     Birth,
     Ended,
@@ -32,7 +34,10 @@ from paglets.runtime.launchers.newborn import (
     prepare_children,
     see_what_the_program_sees,
 )
+from paglets.runtime.launchers.packing import lay_together
 from paglets.runtime.launchers.spare import Spare
+
+logger = logging.getLogger(__name__)
 
 
 def run_zygote(root: socket.socket, program: int) -> NoReturn:
@@ -42,6 +47,7 @@ def run_zygote(root: socket.socket, program: int) -> NoReturn:
             os.setsid()
         prepare_children()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program ends its zygote, nobody else
+        _prepare_code()
         gc.collect()
         gc.freeze()  # a collection in a child must not touch, and so copy, the pages shared with the others
         _Zygote(root, program).serve()
@@ -49,6 +55,13 @@ def run_zygote(root: socket.socket, program: int) -> NoReturn:
         traceback.print_exc()
     finally:
         os._exit(0)
+
+
+def _prepare_code() -> None:
+    try:
+        lay_together(rehearse_and_forget)
+    except Exception:  # whatever is wrong will be said again when it is in earnest, to whom it concerns
+        logger.exception("a zygote could not rehearse for its children")
 
 
 class _Channel:
