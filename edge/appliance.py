@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from edge import start_note
+from edge.compiled import keep_compiled
 from edge.launching import own_launch_config
 from edge.notify import Notifier
 from edge.signals import StopSignals
@@ -42,6 +43,8 @@ def run(settings: ApplianceSettings) -> int:
     store failed half-way and only a new start tells what the disk holds; why is logged.
     """
     notifier = Notifier.from_environment()
+    if getattr(sys, "frozen", False):
+        keep_compiled(settings.data_dir)
     zygote = fork_zygote()
     with StopSignals() as signals:
         try:
