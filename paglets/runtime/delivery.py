@@ -170,7 +170,7 @@ class Delivery:
 
     def _note(self, params: MessageParams, caller: Caller) -> None:
         if params.message_type == ONEWAY and _from_a_host(caller):
-            self.lately_taken.note(params.agent_id, params.message_id)
+            self.lately_taken.note(params)
 
     def _came(self, reply: Pending[bytes]) -> None:
         if isinstance(reply, Reply):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,9 +13,11 @@ import pytest
 from paglets.core.incarnation import Incarnation
 from paglets.persistence import outbox_rules
 from paglets.persistence.outbox_records import OutboxEntry
-from paglets.persistence.records import Forward, PagletRecord, Phase
+from paglets.persistence.persistency import DeactivationPolicy
+from paglets.persistence.records import Forward, PagletRecord, Phase, QueuedRecord
 from paglets.persistence.store import Store
 from paglets.remote.api import MessageParams
+from paglets.remote.transfer import ArrivalMode, TransferTicket
 from paglets.runtime.outbox.judging import judge, plain, queued_record
 from paglets.runtime.transfers.onward import Onward
 from paglets.serialization.values import to_json
@@ -33,6 +36,12 @@ if TYPE_CHECKING:
 
 def life_of(host: Host) -> Any:
     return getattr(host, "_life")  # noqa: B009 - there is no door to this on purpose
+
+
+def waiting_at(host: Host, agent_id: str) -> list[QueuedRecord]:
+    """The durable queue of a paglet there."""
+    store: Store = life_of(host).store
+    return store.read_sync(lambda tx: tx.queued(agent_id))
 
 
 def take_and_hang_up(host: Host, params: MessageParams) -> None:
@@ -81,6 +90,24 @@ def test_a_message_is_brought_whose_sender_was_cut_off_when_it_was_durable(
     paglets_mesh.wait_until(now.is_active)  # asking it something would wake it
     paglets_mesh.wait_until(lambda: items(now) == ["kept"])
     assert not outbox(a)
+
+
+def test_a_message_that_was_sent_on_from_a_host_and_comes_back_with_its_paglet_is_not_taken_for_a_copy(
+    paglets_mesh: LocalMesh,
+) -> None:
+    a, b = paglets_mesh.start("a"), paglets_mesh.start("b")
+    proxy = a.create(Lister)
+    afar = b.proxy_for(a.address, proxy.agent_id)
+    parked = TransferTicket(b.address, arrival_mode=ArrivalMode.INACTIVE)
+    proxy.deactivate(policy=DeactivationPolicy(activate_on_message=False))
+    afar.send_oneway(note("kept"))  # brought directly, by another host
+    there = proxy.dispatch(parked)
+    paglets_mesh.wait_until(lambda: waiting_at(b, proxy.agent_id))
+    home = there.dispatch(replace(parked, destination=a.address))
+    home.activate()
+    paglets_mesh.wait_until(lambda: items(home) == ["kept"])
+    assert not outbox(a)
+    assert not outbox(b)
 
 
 GONE = Forward("b", "https://b:1", "b", Incarnation(epoch=2), 0.0)

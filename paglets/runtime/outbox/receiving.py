@@ -29,7 +29,7 @@ class OutboxReceiver:
         if caller.peer is None or caller.peer.kind is not PeerKind.MEMBER:
             raise ForbiddenError("only a host of the mesh has an outbox")
         source, message = caller.peer.host_id, plain(params.message)
-        taken = self._delivery.lately_taken.knows(message.agent_id, message.message_id)
+        taken = self._delivery.lately_taken.knows(message)
 
         def rule(tx: LmdbTransaction) -> Received:
             if taken and tx.outbox.seen(source, params.number) is None:

@@ -335,6 +335,8 @@ def post(pilot: Pilot, charge: Charge) -> None:
     outcome, reply = _tell(
         pilot, writer, "post", to=receiver.account.agent_id, url=machine.url, number=number
     )
+    if outcome is not Outcome.DONE or reply != "posted":
+        receiver.account.resent_notes.add(number)
     if machine.lives != lives[machine.name] or (outcome is Outcome.DONE and reply != "posted"):
         outcome = Outcome.UNKNOWN  # it was there in between, and may have taken the message into its memory
     way = "note by the outbox"

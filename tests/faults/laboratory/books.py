@@ -53,6 +53,9 @@ class Account:
     notes: dict[int, str] = field(default_factory=dict[int, str])
     """Numbers of accepted notes, and how each was accepted."""
     maybe_notes: set[int] = field(default_factory=set[int])
+    resent_notes: set[int] = field(default_factory=set[int])
+    """Notes whose sender may have been asked more than once to send them: the request waited in a durable queue,
+    and was handled again where its process had ended in the middle."""
     maybe_clones: int = 0
     """Clones that it may have, besides those that were acknowledged."""
     packed: bool = False

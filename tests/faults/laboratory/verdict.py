@@ -110,7 +110,7 @@ def _judge_notes(account: Account, look: Look, found: Findings, verdict: Verdict
                 f"note {number} was accepted ({account.notes[number]}), and {who} has not handled it"
             )
     for number, times in handled.items():
-        if times > 1:
+        if times > 1 and number not in account.resent_notes:
             way = account.notes.get(number, "perhaps accepted")
             verdict.doubled.append(
                 f"note {number} ({way}) was handled {times} times by {who}: {_times(look, number)}"
