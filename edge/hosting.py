@@ -37,13 +37,18 @@ def host(arguments: Sequence[str]) -> int:
     """Run what that command line says, a host if it is right; the exit code."""
     try:
         told = _read_apart(arguments)
-        return told if isinstance(told, int) else _run(told)
+        if not isinstance(told, int):
+            return _run(told)
+        return told if told >= 0 else _read_here(arguments)
     except KeyboardInterrupt:
         return _INTERRUPTED
 
 
 def _read_apart(arguments: Sequence[str]) -> ApplianceSettings | int:
-    """The settings that the command line gives, or the exit code of a program that has said what is wrong."""
+    """The settings that the command line gives, or the exit code of a program that has said what is wrong.
+
+    The exit code is negative when a signal has ended the reader.
+    """
     readable, writable = os.pipe()
     reader = os.fork()
     if not reader:
@@ -59,6 +64,13 @@ def _read_apart(arguments: Sequence[str]) -> ApplianceSettings | int:
         told = pipe.read()
     code = os.waitstatus_to_exitcode(os.waitpid(reader, 0)[1])
     return dataclass_from_wire(ApplianceSettings, json.loads(told)) if told else code
+
+
+def _read_here(arguments: Sequence[str]) -> int:
+    """The reader was killed, by the kernel or somebody else: no reason not to have a host, if a bigger one."""
+    from edge.cli.app import run
+
+    return run(arguments)
 
 
 def _hand_over(arguments: Sequence[str], pipe: int) -> NoReturn:

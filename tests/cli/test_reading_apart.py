@@ -66,6 +66,17 @@ def test_a_wrong_command_line_ends_the_program_as_it_does_any_other(tmp_path: Pa
     assert "--peer" in done.stderr
 
 
+def test_a_reader_that_is_killed_keeps_no_host_from_running(tmp_path: Path) -> None:
+    killed = "import os, signal\nfrom edge import hosting\n"
+    killed += "hosting._hand_over = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", killed + _TELL, "host", "--data-dir", str(tmp_path), "--name", "kitchen"],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 7, done.stderr
+    assert json.loads(done.stdout)["name"] == "kitchen"
+
+
 @pytest.mark.parametrize(
     ("line", "is_one"),
     [
