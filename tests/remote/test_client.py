@@ -85,7 +85,7 @@ def test_what_is_no_resource_is_a_value_error(client: HostClient, url: str) -> N
 
 
 def test_calls_end_in_time(host: Background) -> None:
-    with HostClient(0.1, mesh_dir=host.mesh.path) as client:
+    with HostClient(0.5, mesh_dir=host.mesh.path) as client:
         with pytest.raises(RemoteHostError, match="did not answer wait in time"):
             client.call(host.url, "wait", NOTHING)
         with pytest.raises(RemoteHostError, match="did not answer in time"):
