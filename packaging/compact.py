@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 SPEAKING = ("edge.cli", "paglets.system")
 """Packages whose docstrings are shown: help texts of commands, and what services say of themselves."""
 
+NOT_USED = {"websockets.version": "import importlib.metadata"}
+"""What a module imports and never uses as it is released, and what brings others along: email, csv, zipfile."""
+
 _STANDS_IN = "-"
 """In place of the docstring of a class with a decorator: ``@dataclass`` makes up a longer one where there is none."""
 
@@ -30,9 +33,19 @@ def compact_codes(modules: Iterable[tuple[str, str | None, str]]) -> dict[str, C
         if path is None or not path.endswith(".py") or _speaks(name):
             continue
         source = decode_source(Path(path).read_bytes())
+        if (line := NOT_USED.get(name)) is not None:
+            source = _without(line, source, name)
         if "__doc__" not in source:
             codes[name] = compact(source, path)
     return codes
+
+
+def _without(line: str, source: str, name: str) -> str:
+    if f"\n{line}\n" not in source or "\nreleased = True\n" not in source:
+        raise ValueError(
+            f"{name} is not what it was: look whether it uses {line!r} now, and correct NOT_USED"
+        )
+    return source.replace(f"\n{line}\n", "\n\n", 1)
 
 
 def compact(source: str, path: str) -> CodeType:

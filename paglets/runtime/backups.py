@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from paglets.persistence.backup import Manifest, new_manifest, write_backup
-
 if TYPE_CHECKING:
+    from paglets.persistence.backup import Manifest
     from paglets.persistence.store import Store
     from paglets.runtime.files.places import FilePlaces
     from paglets.runtime.here import Here
@@ -84,6 +83,9 @@ class Backups:
         self._store.copy_to(directory / "store.lmdb")
 
     def _write(self, directory: Path) -> Manifest:
+        # Most hosts never do it, and would carry what writes archives along.
+        from paglets.persistence.backup import new_manifest, write_backup  # noqa: PLC0415
+
         copy = directory / "store.lmdb"
         manifest = new_manifest(
             version=self._version,

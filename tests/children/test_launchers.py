@@ -15,6 +15,7 @@ import pytest
 
 from paglets.core.errors import HostError
 from paglets.runtime.children.outcomes import ChildEnd
+from paglets.runtime.launchers import entry
 from paglets.runtime.launchers.keeper import ZygoteKeeper
 from paglets.runtime.launchers.launcher import Launcher, LaunchRequest
 from paglets.runtime.launchers.orphans import end_orphans
@@ -134,6 +135,23 @@ async def test_a_spare_child_belongs_to_nobody_and_ends_with_its_zygote(tmp_path
             launcher = ZygoteLauncher(keeper)
             host = TestHost(launcher, tmp_path)
         await until(lambda pid=spare: not is_running(pid))
+    await host.aclose()
+    await launcher.aclose()
+
+
+async def test_a_spare_child_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    before, after = entry.BOOT.split("from", 1)
+    hurried = "from paglets.runtime.launchers import zygote_process; zygote_process.SPARE_SECONDS = 1.0; "
+    monkeypatch.setattr(entry, "BOOT", f"{before}{hurried}from{after}")
+    keeper = ZygoteKeeper()
+    launcher = ZygoteLauncher(keeper)
+    host = TestHost(launcher, tmp_path)
+    for name in ("first", "second"):  # and the next launch brings another
+        child = await host.created(agent_id=name)
+        others = tuple(each.pid for each in host.children)
+        await until(lambda others=others: any(pid not in others for pid in forked_by(keeper)))
+        await until(lambda others=others: set(forked_by(keeper)) == set(others))
+        assert await send(child, "count") == 1
     await host.aclose()
     await launcher.aclose()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import shutil
 import subprocess
 import sys
 import tomllib
 import types
+from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -204,3 +206,20 @@ def test_the_program_has_the_docstrings_that_it_shows_and_no_others(
     assert names["check"](1) == "Check."
     with pytest.raises(AssertionError, match="checked"):
         names["check"](0)
+
+
+def test_what_a_library_imports_for_nothing_is_left_out_as_long_as_it_is_for_nothing(
+    recipe: Callable[[str], Any], tmp_path: Path
+) -> None:
+    spec = importlib.util.find_spec("websockets.version")
+    assert spec is not None
+    assert spec.origin is not None
+    (code,) = recipe("compact").compact_codes([("websockets.version", spec.origin, "PYMODULE")]).values()
+    names: dict[str, Any] = {"__name__": "websockets.version"}
+    exec(code, names)
+    assert names["version"] == metadata.version("websockets")
+    assert "importlib" not in names
+    changed = tmp_path / "version.py"
+    changed.write_text(Path(spec.origin).read_text().replace("released = True", "released = False"))
+    with pytest.raises(ValueError, match="NOT_USED"):
+        recipe("compact").compact_codes([("websockets.version", str(changed), "PYMODULE")])

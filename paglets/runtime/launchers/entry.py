@@ -13,7 +13,7 @@ ZYGOTE = "--paglets-zygote"
 CHILD = "--paglets-child"
 
 # What comes after the double dash is the search path of who wants this process: it found the library there.
-_BOOT = (
+BOOT = (
     "import sys; sys.path[:] = sys.argv[sys.argv.index('--') + 1:]; "
     "from paglets.runtime.launchers.entry import maybe_run; maybe_run(sys.argv)"
 )
@@ -24,7 +24,7 @@ def own_command(way: str, *arguments: str, path: Sequence[str] | None = None) ->
 
     ``path``: its ``sys.path``; None: this process's own.
     """
-    program = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-c", _BOOT]
+    program = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-c", BOOT]
     return [*program, way, *arguments, "--", *(sys.path if path is None else path)]
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import os
 import select
 import signal
 import socket
+import time
 import traceback
 from collections import deque
 from contextlib import suppress
@@ -38,6 +40,9 @@ from paglets.runtime.launchers.packing import lay_together
 from paglets.runtime.launchers.spare import Spare
 
 logger = logging.getLogger(__name__)
+
+SPARE_SECONDS = 30.0
+"""How long after a launch there is a spare child for the next one; it takes 4 MiB while it waits."""
 
 
 def run_zygote(root: socket.socket, program: int) -> NoReturn:
@@ -91,6 +96,7 @@ class _Zygote:
         self._seen: tuple[list[str], dict[str, str]] | None = None
         self._spare: Spare | None = None
         self._wants_spare = False
+        self._spare_until = 0.0
         self._program = _watch(program)
         if self._program is not None:
             # Somebody else may hold a copy of the program's end of root: a fork of it, say.
@@ -98,9 +104,9 @@ class _Zygote:
 
     def serve(self) -> None:
         while True:
-            ready = self._poll.poll(0 if self._wants_spare else None)
+            ready = self._poll.poll(self._patience())
             if not ready:
-                self._make_spare()  # nobody waits for anything
+                self._see_to_spare()  # nobody waits for anything
             for descriptor, events in ready:
                 if descriptor == self._program:
                     return self._kill_all()
@@ -183,9 +189,21 @@ class _Zygote:
             become_child(link, output, birth, self._pid)
         return pid
 
-    def _make_spare(self) -> None:
-        """For the next launch. Only one for each: what kills spares would have new ones made for ever."""
+    def _patience(self) -> int | None:
+        """Milliseconds until something has to be done about the spare child; None: nothing as things are."""
+        if self._wants_spare:
+            return 0
+        if self._spare is None:
+            return None
+        return max(0, math.ceil((self._spare_until - time.monotonic()) * 1e3))
+
+    def _see_to_spare(self) -> None:
+        """One for each launch, and not for ever: what kills spares would have new ones made again and again."""
+        if not self._wants_spare:
+            self._drop_spare()
+            return
         self._wants_spare = False
+        self._spare_until = time.monotonic() + SPARE_SECONDS
         if self._spare is None:
             self._spare = Spare.fork(self._pid)
 
