@@ -34,8 +34,7 @@ class Site:
         self._program = list(program)
         self._root = root
         self._processes: dict[str, subprocess.Popen[str]] = {}
-        root.mkdir(parents=True)
-        (root / "run").mkdir(mode=0o700)
+        (root / "run").mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def start(self, name: str) -> float:
         """Start a host; the seconds until it is ready."""
@@ -64,6 +63,10 @@ class Site:
         """Until each host knows so many, itself among them."""
         for url in self.addresses.values():
             wait_until(lambda url=url: self._known(url) >= count)
+
+    def wait_until_knows(self, name: str, count: int) -> None:
+        """Until that host knows so many, itself among them."""
+        wait_until(lambda: self._known(self.addresses[name]) >= count)
 
     def _known(self, url: str) -> int:
         raw = self.client.call(url, api.HOSTS_LIST, api.HostsListParams(online_only=True))
