@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ _LARGE = 10
 """Each so-manieth paglet has a state that goes into the store in chunks, and moves in a memory file."""
 _LARGE_BYTES = 300_000
 _AT_REST = 0.7
+_TRIMMED = 0.3
+"""Seconds that a host has to give back what is free."""
 _PATIENCE = 60.0
 
 
@@ -82,4 +85,6 @@ def _look(site: Site, root: Path, name: str) -> Holdings:
             raise AssertionError(
                 f"processes of host {name} come and go, although nobody asks it for anything"
             )
+    seen[0].send_signal(signal.SIGUSR2)
+    time.sleep(_TRIMMED)
     return holdings(seen, root / name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paglets.persistence.journal.forgetting import RECORD_LIFETIME
@@ -14,11 +15,9 @@ from tests.leaks.holdings import PAGE_BYTES, StoreHoldings, holdings_of_store
 from tests.leaks.level import trend
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.leaks.cycles import Run
 
-PROGRAM = (sys.executable, "-m", "edge")
+PROGRAM = (sys.executable, str(Path(__file__).with_name("trimmed_host.py")))
 
 MARGINS = {
     "descriptors": 2.0,
@@ -27,7 +26,7 @@ MARGINS = {
     "memory_kib": 3 * 1024.0,
     "own_kib": 3 * 1024.0,
 }
-"""By how much the fitted line may rise over a run of any length. Memory: an allocator finds its size late, too."""
+"""By how much the fitted line may rise over a run of any length. Memory: what is in use; see ``trimmed_host``."""
 NOTE_BYTES = 5 * 1024
 """What a paglet that has left or was disposed of may take of the store, until that is forgotten: note and passport."""
 PAGES_MORE = 32
