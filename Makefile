@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ROOT := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 
-.PHONY: demo demo-binary test test-all faults faults-full bench bench-quick leaks lint format docs binary smoke lock clean
+.PHONY: demo demo-binary test test-all faults faults-full bench bench-quick leaks scale lint format docs binary smoke lock clean
 
 # The runtime environment is enough for the demo; the development one holds it too.
 $(VENV)/.runtime: requirements/runtime.lock pyproject.toml
@@ -50,6 +50,10 @@ faults-full: $(VENV)/.dev
 # 20 000 paglets created, moved and disposed of between two hosts, which must hold no more for it: some 15 minutes.
 leaks: $(VENV)/.dev
 	$(BIN)/python -m tests.leaks
+
+# How costs grow with paglets, states and hosts (up to 50 processes of the frozen program); pictures beside build/scale.json.
+scale: binary
+	$(BIN)/python -m tests.scale
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

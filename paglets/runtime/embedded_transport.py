@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from paglets.core.errors import HostError
 from paglets.remote.api import MESSAGE_SEND, MessageParams
-from paglets.remote.wire.transport import ForeignLoop, PoolTransport
+from paglets.remote.wire.transport import PoolTransport
 
 if TYPE_CHECKING:
     import concurrent.futures
@@ -35,8 +35,9 @@ class EmbeddedTransport:
         self._runner = runner
         self._listeners = listeners
         self._remote = PoolTransport(
-            ForeignLoop(asyncio.get_running_loop(), threading.get_ident()),
+            asyncio.get_running_loop(),
             core.neighbours.pool,
+            thread_id=threading.get_ident(),
             resolve=lambda url: core.neighbours.peers.address("", url),
             signer=core.neighbours.trust.signer,
         )
