@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from paglets.persistence.errors import StoreError
@@ -12,8 +13,9 @@ from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.journal.forgetting import RECORD_LIFETIME, forget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from paglets.persistence.lmdb_transaction import LmdbTransaction
     from paglets.persistence.records import PagletRecord
     from paglets.persistence.store import Store
 
@@ -21,7 +23,8 @@ logger = logging.getLogger(__name__)
 
 INTERVAL = 6 * 3600.0
 """Seconds between two looks. Looking reads; only what is to be forgotten is written."""
-_PAGE = 1000
+_PAGE = 200
+"""Records that are forgotten in one commit: others have to write in between."""
 
 
 class Forgetter:
@@ -61,15 +64,14 @@ class Forgetter:
         for start in range(0, len(old), _PAGE):
             page = old[start : start + _PAGE]
             records = await self._store.read(lambda tx, ids=page: tx.some_paglets(ids))
-            # At once, so that a page of them shares a commit or two.
-            forgotten += sum(await asyncio.gather(*(self._forget(record, now) for record in records)))
+            forgotten += await self._store.commit(lambda tx, some=records: self._forget(tx, some, now))
         return forgotten
 
-    async def _forget(self, record: PagletRecord, now: float) -> bool:
-        try:
-            await self._store.commit(
-                lambda tx: forget(tx, record.agent_id, record.incarnation, now=now, lifetime=self._lifetime)
-            )
-        except JournalConflict:
-            return False  # it has changed, or messages still wait to be forwarded
-        return True
+    def _forget(self, tx: LmdbTransaction, records: Sequence[PagletRecord], now: float) -> int:
+        forgotten = 0
+        for record in records:
+            # One that has changed, or is needed, is refused before anything is written of it.
+            with suppress(JournalConflict):
+                forget(tx, record.agent_id, record.incarnation, now=now, lifetime=self._lifetime)
+                forgotten += 1
+        return forgotten
