@@ -63,7 +63,7 @@ def _read_apart(arguments: Sequence[str]) -> ApplianceSettings | int:
     with os.fdopen(readable, encoding="ascii") as pipe:
         told = pipe.read()
     code = os.waitstatus_to_exitcode(os.waitpid(reader, 0)[1])
-    return dataclass_from_wire(ApplianceSettings, json.loads(told)) if told else code
+    return dataclass_from_wire(ApplianceSettings, json.loads(told)) if told and code >= 0 else code
 
 
 def _read_here(arguments: Sequence[str]) -> int:

@@ -16,7 +16,7 @@ from paglets.remote.service_calls import ServiceCalls
 from paglets.remote.wire.addresses import split_resource_url
 from paglets.remote.wire.lazy_trust import LazyTrust
 from paglets.remote.wire.pool import LinkPool
-from paglets.remote.wire.transport import ClientTransport, ThreadTransport
+from paglets.remote.wire.thread_transport import ThreadTransport
 from paglets.serialization.values import from_json
 from paglets.services.resident import DEFAULT_SERVICE_LEASE_TTL_SECONDS
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from paglets.remote.trust.credentials import MeshCredentials
     from paglets.remote.trust.signers import Signer
     from paglets.remote.wire.settings import WireSettings
+    from paglets.remote.wire.transport import ClientTransport
     from paglets.services.handles import ServiceHandle
     from paglets.services.resident import ServiceLease
 

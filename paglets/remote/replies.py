@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
+import time
 from typing import TYPE_CHECKING, Any
 
 from paglets.serialization.values import from_json
@@ -26,6 +28,13 @@ class DecodedReply(concurrent.futures.Future[Any]):
 
     def result(self, timeout: float | None = None) -> Any:
         """The reply as a value; raises what came in its place, ``TimeoutError`` when none came in time."""
+        if not self.done():
+            # Whoever waits for what was asked for, and not for this, may help it to come.
+            begun = time.monotonic()
+            with contextlib.suppress(TimeoutError, concurrent.futures.CancelledError):
+                self._raw.exception(timeout)
+            if timeout is not None:
+                timeout = max(0.0, timeout - (time.monotonic() - begun))
         return from_json(super().result(timeout))
 
     def _arrived(self, raw: concurrent.futures.Future[bytes]) -> None:

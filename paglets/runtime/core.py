@@ -217,7 +217,9 @@ class HostCore:
         except StoreError:
             raise
         except PagletError:
-            return  # shown by its record
+            record = await self.ground.store.read(lambda tx: tx.paglet(agent_id))
+            if record is not None:
+                self.population.wakeups.mail_waits(record)
 
     def _store_is_sound(self) -> None:
         """What could not be brought back while the store took no writes is brought back now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from paglets.runtime.residents import Resident, Residents
     from paglets.runtime.services.class_offers import ClassOffers
     from paglets.runtime.settings import Limits
+
+logger = logging.getLogger(__name__)
 
 Answer = bytes | Pending[bytes]
 """The reply of a message as raw JSON, now or to come."""
@@ -114,6 +117,8 @@ class Delivery:
         """Set once, when the host is put together."""
         self.follow_on: Callable[[str], None] = _nobody_follows
         """Told of each paglet that has left and for which a message was queued; set once."""
+        self.rouse_later: Callable[[PagletRecord], None] = _nobody_rouses
+        """Told of each parked paglet that a queued message could not wake; set once."""
         self.lately_taken = LatelyTaken()
         self.reserved: Mapping[str, Callable[[Caller, MessageParams], Awaitable[bytes]]] = {}
         """What the runtime itself handles, by message kind; set once, when the host is put together."""
@@ -271,7 +276,7 @@ class Delivery:
             self.follow_on(record.agent_id)
         elif record.phase is Phase.INACTIVE:
             if wakes_parked(record, letter.params):
-                self._tasks.start(self._rouse(record.agent_id))
+                self._tasks.start(self._rouse(record))
         elif not self._hand_in(record, letter):
             with contextlib.suppress(LifecycleError):  # busy for long: its next life finds the message
                 async with self._residents.claim(record.agent_id, OPERATION_TIMEOUT):
@@ -288,10 +293,17 @@ class Delivery:
         self._mailboxes.pump(resident)
         return True
 
-    async def _rouse(self, agent_id: str) -> None:
-        if self.activator is not None:
-            with contextlib.suppress(PagletError):  # shown by its record; the message waits
-                await self.activator.rouse(agent_id, ())
+    async def _rouse(self, record: PagletRecord) -> None:
+        """Wake it for what waits in its queue; what keeps it from that may be over soon."""
+        if self.activator is None:
+            return
+        try:
+            await self.activator.rouse(record.agent_id, ())
+        except PagletError:
+            self.rouse_later(record)
+        except Exception:
+            logger.exception("a message could not wake its paglet", extra={"agent_id": record.agent_id})
+            self.rouse_later(record)
 
     def reroute(self, resident: Resident) -> None:
         """Send on what waited for a paglet that has left, was parked, or goes on in another process.
@@ -348,3 +360,7 @@ def _wakes(params: MessageParams, record: PagletRecord) -> bool:
     if not policy.queue_messages_when_inactive:
         raise PagletInactiveError(f"paglet {params.agent_id} is parked and takes no messages until activated")
     return False
+
+
+def _nobody_rouses(record: PagletRecord) -> None:
+    """Until the host is put together."""

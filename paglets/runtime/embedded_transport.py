@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from paglets.core.errors import HostError
 from paglets.remote.api import MESSAGE_SEND, MessageParams
-from paglets.remote.wire.transport import PoolTransport
+from paglets.remote.wire.transport import ForeignLoop, PoolTransport
 
 if TYPE_CHECKING:
     import concurrent.futures
@@ -35,9 +35,8 @@ class EmbeddedTransport:
         self._runner = runner
         self._listeners = listeners
         self._remote = PoolTransport(
-            asyncio.get_running_loop(),
+            ForeignLoop(asyncio.get_running_loop(), threading.get_ident()),
             core.neighbours.pool,
-            thread_id=threading.get_ident(),
             resolve=lambda url: core.neighbours.peers.address("", url),
             signer=core.neighbours.trust.signer,
         )

@@ -105,9 +105,9 @@ class Payload:
 
     def close(self) -> None:
         """Let go of the descriptor; harmless when repeated."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
 
     def __enter__(self) -> Self:
         return self

@@ -114,6 +114,7 @@ class Population:
             here=ground.here,
         )
         self.delivery.activator = self.lifecycle
+        self.delivery.rouse_later = self.wakeups.mail_waits
         self.supervisor.on_crash = self.supervision.exited
         self.supervision.restart = self.lifecycle.restart
 

@@ -1,4 +1,4 @@
-"""Wakes parked paglets at the time that their policy names (``activate_at``)."""
+"""Wakes parked paglets at the time that their policy names (``activate_at``), or again for a message that could not."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class _Sleeper(NamedTuple):
     incarnation: Incarnation
     failures: int = 0
     """How often it could not be woken since its time came."""
+    mail: bool = False
+    """Not for its time, but for the messages in its queue."""
 
 
 class Wakeups:
@@ -42,7 +44,8 @@ class Wakeups:
 
     A time counts for the life that a paglet was parked in: when it has been woken, parked anew or moved since,
     nothing happens. One whose time passed while its host was down is woken as soon as it is noted. One that cannot be
-    woken (the store is full, its class is missing, too many run) is tried again, with growing pauses.
+    woken (the store is full, its class is missing, too many run) is tried again, with growing pauses; so is one that
+    a queued message should have woken, as long as messages wait.
     """
 
     def __init__(self, store: Store, wake: Callable[[str], Awaitable[object]]) -> None:
@@ -57,6 +60,12 @@ class Wakeups:
         at = wake_time(record)
         if at is not None:
             self._put(_Sleeper(at, record.agent_id, record.incarnation))
+
+    def mail_waits(self, record: PagletRecord) -> None:
+        """A parked paglet could not be woken for a message in its queue: try again, later."""
+        self._put(
+            _Sleeper(time.time() + _FIRST_RETRY, record.agent_id, record.incarnation, failures=1, mail=True)
+        )
 
     def _put(self, sleeper: _Sleeper) -> None:
         heapq.heappush(self._sleepers, sleeper)
@@ -80,20 +89,28 @@ class Wakeups:
 
     async def _rouse(self, sleeper: _Sleeper) -> None:
         try:
-            record = await self._store.read(lambda tx: tx.paglet(sleeper.agent_id))
+            record, waiting = await self._store.read(
+                lambda tx: (tx.paglet(sleeper.agent_id), tx.queue_state(sleeper.agent_id).messages)
+            )
             if record is None or record.incarnation != sleeper.incarnation:
                 return
             if record.phase is Phase.PREPARED:
                 self._put(sleeper._replace(at=time.time() + _ON_ITS_WAY))
-            elif wake_time(record) is not None:
+            elif (_is_asleep(record) and waiting) if sleeper.mail else wake_time(record) is not None:
                 await self._wake(sleeper.agent_id)
         except PagletError as error:
             logger.warning(
-                "a paglet could not be woken at its time",
+                "a paglet could not be woken",
                 extra={"agent_id": sleeper.agent_id, "error": str(error)},
             )
-            pause = min(_LONGEST_RETRY, _FIRST_RETRY * 2 ** min(sleeper.failures, 16))
-            self._put(sleeper._replace(at=time.time() + pause, failures=sleeper.failures + 1))
+            self._put_off(sleeper)
+        except Exception:
+            logger.exception("a paglet could not be woken", extra={"agent_id": sleeper.agent_id})
+            self._put_off(sleeper)
+
+    def _put_off(self, sleeper: _Sleeper) -> None:
+        pause = min(_LONGEST_RETRY, _FIRST_RETRY * 2 ** min(sleeper.failures, 16))
+        self._put(sleeper._replace(at=time.time() + pause, failures=sleeper.failures + 1))
 
     async def aclose(self) -> None:
         """Ring no more."""
@@ -108,6 +125,10 @@ class Wakeups:
 
 def wake_time(record: PagletRecord) -> float | None:
     """When a parked paglet shall be woken, wall clock; None without one, or when it is not parked, or in the outbox."""
-    if record.phase is not Phase.INACTIVE or record.queued is not None or not record.policy:
+    if not _is_asleep(record) or not record.policy:
         return None
     return DeactivationPolicy.from_wire(record.policy).activate_at
+
+
+def _is_asleep(record: PagletRecord) -> bool:
+    return record.phase is Phase.INACTIVE and record.queued is None

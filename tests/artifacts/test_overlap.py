@@ -269,3 +269,24 @@ async def test_a_pull_is_received_while_it_is_written_and_synced(
     assert sink.received == (tmp_path / "file").stat().st_size == 5 * BLOCK
     assert told[-1] == (5 * BLOCK, 5 * BLOCK)
     assert len(synced) == 2
+
+
+async def test_work_that_is_not_divided_is_waited_for_however_often_its_caller_is_cancelled() -> None:
+    """It may be at work on a descriptor, whose number is somebody else's as soon as the caller lets go of it."""
+    workers, begun, go_on = Workers("test"), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        assert go_on.wait(BOUND)
+
+    caller = asyncio.ensure_future(workers.undivided(work))
+    assert await asyncio.to_thread(begun.wait, BOUND)
+    for _ in range(3):
+        caller.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not caller.done()
+    go_on.set()
+    await asyncio.wait([caller])
+    assert caller.cancelled()
+    await workers.aclose()

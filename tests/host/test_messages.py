@@ -314,12 +314,17 @@ def test_multicast_from_a_paglet(start: Any) -> None:
     assert ask(listener, "add", by=0) == 1
 
 
-def test_calls_that_wait_leave_room_for_moves(a: Host, afar: PagletProxy) -> None:
+def test_calls_that_wait_leave_room_for_moves(a: Host, b: Host) -> None:
     """A slow paglet with thousands of callers does not keep its host from talking to ours."""
-    waiting = [afar.send_future(Message("block", {"seconds": 2.0}), timeout=60)]
-    waiting += [afar.send_future(Message("value", arg=number), timeout=60) for number in range(4200)]
-    moved = a.create(Server).dispatch(afar.host_url)
-    assert moved.info()["host_url"] == afar.host_url
+    slow = a.create(Gated)
+    afar = b.proxy_for(slow.host_url, slow.agent_id)
+    blocked = afar.send_future(Message("block", {"seconds": 60.0}), timeout=60)
+    waiting = [afar.send_future(Message("value", arg=number), timeout=60) for number in range(4200)]
+    moved = b.create(Server).dispatch(a.address)
+    assert moved.info()["host_url"] == a.address
+    eventually(lambda: any(reply.is_available() for reply in waiting))
+    assert not blocked.is_available(), "what is available was refused"
+    eventually(lambda: a.notify_message(slow.agent_id) or blocked.wait_for_reply(0.02))
     refused = 0
     for reply in waiting:
         try:
@@ -328,6 +333,7 @@ def test_calls_that_wait_leave_room_for_moves(a: Host, afar: PagletProxy) -> Non
             refused += "too many calls" in str(error)
     assert 0 < refused < 1000
     moved.dispose()
+    slow.dispose()
 
 
 def test_what_was_handed_over_ahead_gives_way(a: Host) -> None:

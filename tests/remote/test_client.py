@@ -13,7 +13,7 @@ import pytest
 from paglets.core.errors import HostError, InvalidAgentError, RemoteHostError
 from paglets.remote.client import HostClient
 from paglets.remote.trust.mesh_directory import MeshDirectory
-from paglets.remote.wire.transport import PoolTransport
+from paglets.remote.wire.transport import ForeignLoop, PoolTransport
 from tests.remote.background import Background
 from tests.wire.site import NOTHING, EchoParams, NumberParams, echo
 
@@ -85,7 +85,7 @@ def test_what_is_no_resource_is_a_value_error(client: HostClient, url: str) -> N
 
 
 def test_calls_end_in_time(host: Background) -> None:
-    with HostClient(0.1, mesh_dir=host.mesh.path) as client:
+    with HostClient(0.5, mesh_dir=host.mesh.path) as client:
         with pytest.raises(RemoteHostError, match="did not answer wait in time"):
             client.call(host.url, "wait", NOTHING)
         with pytest.raises(RemoteHostError, match="did not answer in time"):
@@ -147,7 +147,7 @@ def test_a_call_on_the_loops_own_thread_is_refused(host: Background) -> None:
     async def wrong() -> None:
         pool = host.pool()
         try:
-            transport = PoolTransport(asyncio.get_running_loop(), pool, thread_id=threading.get_ident())
+            transport = PoolTransport(ForeignLoop(asyncio.get_running_loop(), threading.get_ident()), pool)
             inner = HostClient(transport=transport)
             with pytest.raises(HostError, match="would wait for itself"):
                 inner.call(host.url, "echo", NOTHING)

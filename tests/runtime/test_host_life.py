@@ -126,7 +126,7 @@ def test_many_paglets_come_back_though_they_start_slowly(
         "import time\n"
         "from dataclasses import dataclass\n"
         "from paglets.core.agent import Paglet, PagletState\n"
-        "time.sleep(0.25)\n"
+        "time.sleep(0.6)\n"
         "@dataclass\n"
         "class State(PagletState):\n"
         "    n: int = 0\n"
@@ -138,7 +138,7 @@ def test_many_paglets_come_back_though_they_start_slowly(
     settings = HostSettings(
         name="crowded",
         data_dir=tmp_path / "data",
-        limits=Limits(start_timeout=0.9, concurrent_starts=2),
+        limits=Limits(start_timeout=2.0, concurrent_starts=2),
     )
     with Host.from_settings(settings, mesh_dir=tmp_path / "mesh") as host:
         ids = [host.create(slow).agent_id for _ in range(8)]

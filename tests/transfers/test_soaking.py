@@ -30,12 +30,13 @@ def test_no_walk_breaks_a_promise() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_a_million_moves_break_no_promise() -> None:
+@pytest.mark.timeout(1200)
+def test_a_hundred_thousand_moves_break_no_promise() -> None:
+    """A million of them are in the full run of the fault laboratory."""
     seed = random.randrange(10**9)
-    tally = simulate(1_000_000, seed, processes=2)
+    tally = simulate(100_000, seed, processes=2)
     assert not tally.broken, str(tally.broken[0])
-    assert tally.moves >= 1_000_000
+    assert tally.moves >= 100_000
 
 
 def test_a_seed_walks_the_same_way_again() -> None:

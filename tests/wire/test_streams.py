@@ -182,7 +182,7 @@ async def test_a_sender_that_goes_ends_the_handler(site: Site) -> None:
 
 async def test_a_silent_sender_ends_the_handler(site: Site) -> None:
     recorder = Recorder()
-    rig, pool = await rig_with(site, recorder, stream_idle_timeout=0.1), site.pool()
+    rig, pool = await rig_with(site, recorder, stream_idle_timeout=0.5), site.pool()
     async with pool.stream(rig.address) as stream:
         await stream.send_header(HEADER)
         with pytest.raises(TransferError, match="went silent"):

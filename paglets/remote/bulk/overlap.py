@@ -46,7 +46,7 @@ class Overlap:
     ) -> None:
         step, self._step = self._step, None
         if step is not None:
-            await _ended(step)
+            await ended(step)
             if kind is None:
                 step.result()
 
@@ -62,10 +62,10 @@ async def ahead(read: Callable[[], Awaitable[T]]) -> AsyncGenerator[T]:
             coming = asyncio.ensure_future(read())
             yield got
     finally:
-        await _ended(coming)
+        await ended(coming)
 
 
-async def _ended(step: asyncio.Future[T]) -> None:
+async def ended(step: asyncio.Future[T]) -> None:
     """Wait until a step has ended, whatever came of it. Cancelled, wait all the same, and be cancelled then."""
     cancelled: asyncio.CancelledError | None = None
     while not step.done():

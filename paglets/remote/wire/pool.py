@@ -83,7 +83,7 @@ class LinkPool:
         Sent now, when the link is open and nobody waits for it. May raise what ``call`` raises.
         """
         link, key = self._find(address), _key(address)
-        if link is not None and link.is_ready and key not in self._queued:
+        if link is not None and self.is_ready(address):
             return link.call_soon(method, params, timeout)
         self._require_open(address)
         self._queued[key] = self._queued.get(key, 0) + 1
@@ -104,6 +104,16 @@ class LinkPool:
             if not self._queued[key]:
                 del self._queued[key]
         return await answer
+
+    def is_ready(self, address: HostAddress) -> bool:
+        """Whether a call to a host can be sent now, behind all that came before."""
+        link = self._find(address)
+        return link is not None and link.is_ready and _key(address) not in self._queued
+
+    def discard_links(self) -> None:
+        """Cut every link: what it was doing was interrupted. Calls that wait fail; the next ones dial anew."""
+        for link in self._links:
+            link.discard()
 
     def _require_open(self, address: HostAddress) -> None:
         if self._closed:

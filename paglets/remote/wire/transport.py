@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_STOP_TIMEOUT = 10.0
-
 
 class ClientTransport(Protocol):
     """What a ``HostClient`` calls through. Every method may be called from any thread, and none waits."""
@@ -83,22 +81,79 @@ class _Call(NamedTuple):
     answer: concurrent.futures.Future[bytes]
 
 
+class Loop(Protocol):
+    """The loop of a pool, as threads see it that do not own it."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop itself."""
+        ...
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether the calling thread runs it just now."""
+        ...
+
+    def answer(self) -> concurrent.futures.Future[bytes]:
+        """A future for something on it."""
+        ...
+
+    def at_once(self, work: Callable[[], bool]) -> bool:
+        """Do something short on the calling thread, if the loop does not run; whether that was done."""
+        ...
+
+    def hold(self) -> None:
+        """Something is expected of it that no thread waits for in the result of an ``answer``."""
+        ...
+
+    def let_go(self) -> None:
+        """End of ``hold``."""
+        ...
+
+
+class ForeignLoop:
+    """A loop that a thread runs all the time."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, thread_id: int) -> None:
+        self.loop = loop
+        self._thread_id = thread_id
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether the calling thread runs it."""
+        return threading.get_ident() == self._thread_id
+
+    def answer(self) -> concurrent.futures.Future[bytes]:
+        """A plain future."""
+        return concurrent.futures.Future()
+
+    def at_once(self, work: Callable[[], bool]) -> bool:
+        """Never: it runs."""
+        del work
+        return False
+
+    def hold(self) -> None:
+        """It runs anyway."""
+
+    def let_go(self) -> None:
+        """It runs anyway."""
+
+
 class PoolTransport:
-    """A transport over a pool whose loop somebody else runs (a host)."""
+    """A transport over a pool whose loop somebody else runs (a host), or that is shared by those who call."""
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        loop: Loop,
         pool: LinkPool,
         *,
-        thread_id: int,
         resolve: Callable[[str], HostAddress] = HostAddress,
         signer: Signer | None = None,
     ) -> None:
         self.signer = signer
-        self._loop = loop
+        self._shared = loop
+        self._loop = loop.loop
         self._pool = pool
-        self._thread_id = thread_id
         self._resolve = resolve
         self._submitted: deque[_Call] = deque()
         self._woken = False
@@ -107,8 +162,10 @@ class PoolTransport:
         self, host_url: str, method: str, params: msgspec.Struct, *, timeout: float | None
     ) -> concurrent.futures.Future[bytes]:
         """Call an operation of a host: the raw JSON result."""
-        answer: concurrent.futures.Future[bytes] = concurrent.futures.Future()
+        answer = self._shared.answer()
         call = _Call(self._resolve(host_url), method, encode_value(params), timeout, answer)
+        if self._shared.at_once(lambda: self._begin_at_once(call)):
+            return answer
         self._submitted.append(call)
         if not self._woken:  # waking a loop costs more than a call; one that is woken takes whatever is there
             self._woken = True
@@ -117,6 +174,13 @@ class PoolTransport:
             except RuntimeError:
                 raise HostError("this client is closed") from None
         return answer
+
+    def _begin_at_once(self, call: _Call) -> bool:
+        """On the calling thread, while nobody runs the loop: send it, if nothing has to be waited for."""
+        if self._submitted or not self._pool.is_ready(call.address):
+            return False
+        self._begin(call)
+        return True
 
     def _begin_submitted(self) -> None:
         self._woken = False  # first: who submits from here on wakes the loop anew
@@ -148,27 +212,60 @@ class PoolTransport:
 
     def fetch(self, host_url: str, resource: str, *, timeout: float) -> concurrent.futures.Future[bytes]:
         """GET path and query of a host: the JSON body."""
-        work = self._pool.fetch(self._resolve(host_url), resource, timeout=timeout)
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        return self._started(self._pool.fetch(self._resolve(host_url), resource, timeout=timeout))
 
     def subscribe(
         self, host_url: str, method: str, params: msgspec.Struct, receive: Receive, *, timeout: float
     ) -> concurrent.futures.Future[Callable[[], None]]:
         """Start a subscription."""
-        work = self._pool.subscribe(self._resolve(host_url), method, params, receive, timeout=timeout)
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        return self._started(self._subscribe(host_url, method, params, receive, timeout))
+
+    async def _subscribe(
+        self, host_url: str, method: str, params: msgspec.Struct, receive: Receive, timeout: float
+    ) -> Callable[[], None]:
+        over = _Once(self._shared.let_go)
+
+        def received(event: bytes | None, why: str) -> None:
+            if event is None:
+                over()
+            receive(event, why)
+
+        self._shared.hold()
+        try:
+            stop = await self._pool.subscribe(
+                self._resolve(host_url), method, params, received, timeout=timeout
+            )
+        except BaseException:
+            over()
+            raise
+
+        def ended() -> None:
+            over()
+            stop()
+
+        return ended
 
     def run(self, work: Callable[[LinkPool], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
         """Run work over the pool."""
-        return asyncio.run_coroutine_threadsafe(work(self._pool), self._loop)
+        return self._started(work(self._pool))
+
+    def _started(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        self._shared.hold()
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except BaseException:
+            self._shared.let_go()
+            raise
+        future.add_done_callback(lambda _: self._shared.let_go())
+        return future
 
     def artifacts_at(self, host_url: str) -> ArtifactStore | None:
         """None: a pool belongs to no host that it knows of."""
         del host_url
 
     def require_other_thread(self) -> None:
-        """``HostError`` on the loop's own thread."""
-        if threading.get_ident() == self._thread_id:
+        """``HostError`` on the thread that runs the loop."""
+        if self._shared.is_mine:
             raise HostError("a synchronous call from the loop's own thread would wait for itself")
 
     def run_on_loop(self, callback: Callable[[], None]) -> None:
@@ -180,96 +277,16 @@ class PoolTransport:
         """Nothing is owned here: the loop and the pool are the host's."""
 
 
-class ThreadTransport:
-    """A transport with a thread and a loop of its own, started by the first call."""
+class _Once:
+    """Calls something once, however often it is called."""
 
-    def __init__(self, make_pool: Callable[[], LinkPool]) -> None:
-        self._make_pool = make_pool
-        self._lock = threading.Lock()
-        self._inner: PoolTransport | None = None
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self._closed = False
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call: Callable[[], None] | None = call
 
-    def submit(
-        self, host_url: str, method: str, params: msgspec.Struct, *, timeout: float | None
-    ) -> concurrent.futures.Future[bytes]:
-        """Call an operation of a host: the raw JSON result."""
-        return self._started().submit(host_url, method, params, timeout=timeout)
-
-    def fetch(self, host_url: str, resource: str, *, timeout: float) -> concurrent.futures.Future[bytes]:
-        """GET path and query of a host: the JSON body."""
-        return self._started().fetch(host_url, resource, timeout=timeout)
-
-    def subscribe(
-        self, host_url: str, method: str, params: msgspec.Struct, receive: Receive, *, timeout: float
-    ) -> concurrent.futures.Future[Callable[[], None]]:
-        """Start a subscription."""
-        return self._started().subscribe(host_url, method, params, receive, timeout=timeout)
-
-    def run(self, work: Callable[[LinkPool], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
-        """Run work over the pool."""
-        return self._started().run(work)
-
-    @property
-    def signer(self) -> Signer | None:
-        """None: the client that has this thread."""
-        return None
-
-    def artifacts_at(self, host_url: str) -> ArtifactStore | None:
-        """None: no host is in this thread."""
-        del host_url
-
-    def require_other_thread(self) -> None:
-        """``HostError`` on the loop's own thread."""
-        if self._inner is not None:
-            self._inner.require_other_thread()
-
-    def run_on_loop(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` on the loop's thread."""
-        with self._lock:
-            if self._inner is not None:
-                self._inner.run_on_loop(callback)
-
-    def close(self) -> None:
-        """Close the connections and end the thread; calls that wait fail. May be called twice."""
-        with self._lock:
-            self._closed = True
-            thread, loop, stop = self._thread, self._loop, self._stop
-            self._thread = self._inner = None
-            if thread is None or loop is None or stop is None:
-                return
-            loop.call_soon_threadsafe(stop.set)
-        thread.join(_STOP_TIMEOUT)
-
-    def _started(self) -> PoolTransport:
-        with self._lock:
-            if self._closed:
-                raise HostError("this client is closed")
-            if self._inner is None:
-                started: concurrent.futures.Future[PoolTransport] = concurrent.futures.Future()
-                self._thread = threading.Thread(
-                    target=self._main, args=(started,), name="paglets-client", daemon=True
-                )
-                self._thread.start()
-                self._inner = started.result()
-            return self._inner
-
-    def _main(self, started: concurrent.futures.Future[PoolTransport]) -> None:
-        asyncio.run(self._serve(started))
-
-    async def _serve(self, started: concurrent.futures.Future[PoolTransport]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
-        pool = self._make_pool()
-        transport = PoolTransport(self._loop, pool, thread_id=threading.get_ident())
-        started.set_result(transport)
-        try:
-            await self._stop.wait()
-        finally:
-            await pool.close()
-            transport.give_up()
+    def __call__(self) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            call()
 
 
 def _pass_on(work: Pending[bytes], answer: concurrent.futures.Future[bytes]) -> None:

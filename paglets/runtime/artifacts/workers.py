@@ -6,6 +6,8 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from paglets.remote.bulk.overlap import ended
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -30,9 +32,8 @@ class Workers:
         work = asyncio.ensure_future(self.run(function, *args, **kwargs))
         try:
             return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            await asyncio.wait([work])
-            raise
+        finally:
+            await ended(work)  # however often it is cancelled: what the function works on is let go of then
 
     async def aclose(self) -> None:
         """Wait for what is being done; nothing more is."""

@@ -105,7 +105,11 @@ class Child:
         self._violation: str | None = None
         self._finishing = False
         self._killed = False
-        self._link = HostLink(process.socket, self._take, self._end_of_link)
+        try:
+            self._link = HostLink(process.socket, self._take, self._end_of_link)
+        except BaseException:
+            self._output.close()
+            raise
         self._leaving = Leaving(agent_id, self._link, self._requests)
         self._watch = asyncio.get_running_loop().create_task(self._until_ended())
 
@@ -125,7 +129,12 @@ class Child:
         ``room``: bytes of calls, shared with other children; None: it has what one may have.
         """
         process = await launcher.launch(request)
-        return cls(process, agent_id=agent_id, incarnation=incarnation, owner=owner, room=room)
+        try:
+            return cls(process, agent_id=agent_id, incarnation=incarnation, owner=owner, room=room)
+        except BaseException:  # nobody would own it
+            process.send_signal(signal.SIGKILL)
+            process.socket.close()
+            raise
 
     # --- its life ----------------------------------------------------------------------------------------
 
@@ -283,8 +292,8 @@ class Child:
         frame_of: Callable[[int], HostFrame],
         payload: Payload | None = None,
     ) -> Any:
-        descriptors = [payload.fileno()] if payload is not None and payload.data is None else []
         await self._link.drain()
+        descriptors = [payload.fileno()] if payload is not None and payload.data is None else []
         seq, answer = self._requests.open(kind)
         try:
             try:

@@ -50,7 +50,10 @@ class _LogBudget:
 
 
 class OutputReader:
-    """Reads the pipe on the loop; one read a turn, so that a flood from one does not hold up the others."""
+    """Reads the pipe on the loop; one read a turn, so that a flood from one does not hold up the others.
+
+    The descriptor is its own, and closed when it cannot be read on the loop.
+    """
 
     def __init__(self, descriptor: int, agent_id: str, on_lines: Callable[[list[str]], None]) -> None:
         self._descriptor = descriptor
@@ -60,7 +63,11 @@ class OutputReader:
         self._rest = b""
         self._open = True
         self._budget = _LogBudget(LOG_BURST, LOG_RATE)
-        self._loop.add_reader(descriptor, self._readable)
+        try:
+            self._loop.add_reader(descriptor, self._readable)
+        except BaseException:
+            os.close(descriptor)
+            raise
 
     def close(self) -> None:
         """Take what is in the pipe still, at most as much as a pipe holds, and let go of it."""
