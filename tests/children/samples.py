@@ -159,6 +159,19 @@ class Notes(Paglet[NotesState]):
     def do_checkpoint(self, _message: Message) -> Any:
         self.checkpoint()
 
+    def do_checkpoint_beside(self, message: Message) -> None:
+        """Have another thread save, which has to wait so many seconds for the lock of the state."""
+        held = threading.Event()
+
+        def hold() -> None:
+            with self.locked():
+                held.set()
+                time.sleep(message.args["seconds"])
+
+        threading.Thread(target=hold, daemon=True).start()
+        held.wait(10.0)
+        threading.Thread(target=self.checkpoint, daemon=True).start()
+
     def do_property(self, message: Message) -> Any:
         self.context.set_property("colour", message.arg)
         return self.context.get_property("colour")

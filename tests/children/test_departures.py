@@ -181,6 +181,16 @@ async def test_a_checkpoint_runs_no_hook(zygote_host: TestHost) -> None:
     assert await send(child, "echo", 1) == 1
 
 
+async def test_a_thread_that_saves_keeps_its_paglet_from_leaving_no_more(zygote_host: TestHost) -> None:
+    mover = Mover(zygote_host)
+    child = await zygote_host.created()
+    await send(child, "checkpoint_beside", seconds=1.0)
+    await asyncio.sleep(0.3)  # it waits for the lock by now; later, there would be nothing to see
+    snapshot = await child.begin_departure(Departure(kind=DepartureKind.DISPATCH))
+    assert snapshot.state is not None
+    assert mover.snapshots[0].state is not None
+
+
 async def test_deactivation_asks_the_paglet_for_its_policy(zygote_host: TestHost) -> None:
     child = await zygote_host.created()
     request = {"reason": "night", "source": "external", "policy": None, "metadata": {"by": "clock"}}

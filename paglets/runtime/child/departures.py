@@ -134,12 +134,14 @@ class Departures:
 
     def _depart(self, seq: int, departure: Departure) -> None:
         kind = departure.kind
+        if kind is DepartureKind.CHECKPOINT:
+            self._take(
+                seq, departure, {}
+            )  # on a thread of its own, perhaps: that keeps it from leaving no more
+            return
         if self.away or not self._packing.acquire(blocking=False):
-            raise LifecycleError(f"paglet {self._paglet.agent_id} is leaving already")
+            raise self._leaving_already()
         try:
-            if kind is DepartureKind.CHECKPOINT:
-                self._take(seq, departure, {})
-                return
             with self._handler_kept_out(departure.handler_wait):
                 policy = run_leaving_hook(self._paglet, self._host.place, kind, departure.event)
                 try:
@@ -158,6 +160,8 @@ class Departures:
             self._paglet.resources.cleanup()
         disposed = departure.kind is DepartureKind.DISPOSE
         with self._giving, nullcontext() if disposed else self.state() as state:
+            if self.away:
+                raise self._leaving_already()
             if departure.kind is not DepartureKind.CHECKPOINT:
                 self._asked_in = departure.call_id
             if not stays:
@@ -167,6 +171,9 @@ class Departures:
                     "it can only return now"
                 )
             self._link.send(SnapshotTaken(seq, None if state is None else head_of(state), policy), state)
+
+    def _leaving_already(self) -> LifecycleError:
+        return LifecycleError(f"paglet {self._paglet.agent_id} is leaving already")
 
     @contextmanager
     def _handler_kept_out(self, wait: float = 5.0) -> Generator[None]:
