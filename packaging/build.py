@@ -78,7 +78,7 @@ def freeze() -> bool:
         print("warning: there is no strip (binutils); the program will be larger", file=sys.stderr)
     environ = {
         **os.environ,
-        "PYTHONNODEBUGRANGES": "1",  # our tracebacks name lines, not columns, which take 1 MiB in every process
+        "PYTHONNODEBUGRANGES": "1",  # our tracebacks name lines, not columns
         "PYTHONHASHSEED": "0",  # the order of sets, so of the archive
         "SOURCE_DATE_EPOCH": _EPOCH,
         "PAGLETS_BUILD_LICENCES": str(LICENCES),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from paglets.core.messages import Message
 from tests.bench import limits
 from tests.bench.samples import timed
-from tests.bench.site import Site, bytes_written, cpu_seconds, pss_mib
+from tests.bench.site import Site, bytes_written, cpu_seconds, pss_mib, since
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,8 +94,9 @@ def idling(samples: Samples, site: Site, amounts: Amounts) -> None:
     family = site.family("a")
     cpu, written = cpu_seconds(family), bytes_written(family)
     time.sleep(amounts.idle_seconds)
-    samples.add("idle_cpu_percent", [(cpu_seconds(family) - cpu) / amounts.idle_seconds * 100])
-    samples.add("idle_bytes_written", [bytes_written(family) - written])
+    # Without what has ended meanwhile: a spare child does half a minute after the start.
+    samples.add("idle_cpu_percent", [since(cpu, cpu_seconds(family)) / amounts.idle_seconds * 100])
+    samples.add("idle_bytes_written", [since(written, bytes_written(family))])
     samples.add("host_idle_pss_mib", [pss_mib(site.family(name)) for name in site.addresses])
     before = pss_mib(site.family("c"))
     paglets = [site.create("c") for _ in range(amounts.paglets)]

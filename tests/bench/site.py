@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -121,11 +122,26 @@ def pss_mib(processes: Sequence[psutil.Process]) -> float:
     return total / 1024**2
 
 
-def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
-    """Processor time that they have used."""
-    return sum(sum(process.cpu_times()[:2]) for process in processes)
+def cpu_seconds(processes: Sequence[psutil.Process]) -> dict[int, float]:
+    """Processor time that each of them has used, by process id; not of those that have ended."""
+    return _of_each(processes, lambda process: sum(process.cpu_times()[:2]))
 
 
-def bytes_written(processes: Sequence[psutil.Process]) -> int:
-    """What they have sent to a disk."""
-    return sum(process.io_counters().write_bytes for process in processes)
+def bytes_written(processes: Sequence[psutil.Process]) -> dict[int, float]:
+    """What each of them has sent to a disk, by process id; not of those that have ended."""
+    return _of_each(processes, lambda process: process.io_counters().write_bytes)
+
+
+def since(before: dict[int, float], now: dict[int, float]) -> float:
+    """What came on top, of those that are still there."""
+    return sum(value - before[pid] for pid, value in now.items())
+
+
+def _of_each(
+    processes: Sequence[psutil.Process], look: Callable[[psutil.Process], float]
+) -> dict[int, float]:
+    found: dict[int, float] = {}
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            found[process.pid] = look(process)
+    return found

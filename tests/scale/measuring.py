@@ -14,7 +14,7 @@ import psutil
 
 from tests.bench.measuring import add, fill
 from tests.bench.samples import percentile, timed
-from tests.bench.site import Site, cpu_seconds, pss_mib, wait_until
+from tests.bench.site import Site, cpu_seconds, pss_mib, since, wait_until
 from tests.scale.crowds import lowest, own_memory_mib, page_of, park_many
 from tests.scale.curves import Curve
 
@@ -187,7 +187,7 @@ def hosts(program: list[str], root: Path, amounts: Amounts, tell: Tell) -> list[
             families = [site.family(name) for name in site.addresses]
             before = [cpu_seconds(family) for family in families]
             time.sleep(amounts.idle_seconds)
-            used = [cpu_seconds(family) - cpu for family, cpu in zip(families, before, strict=True)]
+            used = [since(cpu, cpu_seconds(family)) for family, cpu in zip(families, before, strict=True)]
             memory = statistics.median(own_memory_mib(family[0].pid) for family in families)
             _take(curves, count, (statistics.mean(used) / amounts.idle_seconds * 100, memory, met), tell)
     return curves
