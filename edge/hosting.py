@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -85,8 +86,10 @@ def _hand_over(arguments: Sequence[str], pipe: int) -> NoReturn:
             return 0
 
         code = run(arguments, run_host=tell)
-        sys.stderr.flush()
+    except Exception:  # nobody above tells of it: this process ends here
+        logging.getLogger(__name__).exception("the command line could not be read")
     finally:
+        sys.stderr.flush()
         os._exit(code)
 
 

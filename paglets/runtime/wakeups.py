@@ -38,6 +38,11 @@ class _Sleeper(NamedTuple):
     mail: bool = False
     """Not for its time, but for the messages in its queue."""
 
+    @property
+    def life(self) -> tuple[str, Incarnation]:
+        """Which life of which paglet it is."""
+        return self.agent_id, self.incarnation
+
 
 class Wakeups:
     """The alarm clock of a host. Kept in memory: the records say the times, and are read again at each start.
@@ -54,6 +59,8 @@ class Wakeups:
         self._sleepers: list[_Sleeper] = []
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._with_mail: set[tuple[str, Incarnation]] = set()
+        """Lives that sleep here until they are tried for their messages: once, however many of those there are."""
 
     def note(self, record: PagletRecord) -> None:
         """A paglet was parked, or found parked: remember its time, if it has one."""
@@ -68,6 +75,10 @@ class Wakeups:
         )
 
     def _put(self, sleeper: _Sleeper) -> None:
+        if sleeper.mail:
+            if sleeper.life in self._with_mail:
+                return
+            self._with_mail.add(sleeper.life)
         heapq.heappush(self._sleepers, sleeper)
         if self._sleepers[0] is sleeper:
             self._set_timer()
@@ -82,7 +93,10 @@ class Wakeups:
     def _ring(self) -> None:
         now = time.time()
         while self._sleepers and self._sleepers[0].at <= now:
-            task = asyncio.create_task(self._rouse(heapq.heappop(self._sleepers)))
+            sleeper = heapq.heappop(self._sleepers)
+            if sleeper.mail:  # what comes from now on may find that this try was too early
+                self._with_mail.discard(sleeper.life)
+            task = asyncio.create_task(self._rouse(sleeper))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         self._set_timer()

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from paglets.core.errors import TransferInDoubtError
 from paglets.persistence.restoring import SKIPPED
 from paglets.persistence.store import Store
 from paglets.remote import adoption_api, api
-from paglets.remote.transfer import TransferTicket
 from paglets.testing.points import Points
 from tests.backup.test_restored_hosts import accept, back_up, call, put_back, status_of
+from tests.backup.unheard import arrive_unheard
 from tests.drain.drained import Counter
 
 if TYPE_CHECKING:
@@ -30,17 +26,9 @@ def quarantined(host: Host) -> list[dict[str, Any]]:
 def adopted(mesh: LocalMesh, tmp_path: Path) -> str:
     """The paglet's id: it has arrived at b, its source a heard no verdict and has adopted it; the two do not meet."""
     points = Points(tmp_path / "points")
-    a, b = mesh.start("a"), mesh.start("b", points=points)
+    a, _ = mesh.start("a"), mesh.start("b", points=points)
     agent_id = a.create(Counter).agent_id
-    points.arm("after:verdict:arrived")
-    with ThreadPoolExecutor(1) as pool:
-        leaving = pool.submit(a.dispatch, agent_id, TransferTicket("b", timeout=2.0))
-        points.wait_reached("after:verdict:arrived")
-        mesh.cut("a", "b")
-        points.release("after:verdict:arrived")
-        with pytest.raises(TransferInDoubtError):
-            leaving.result(20.0)
-    mesh.wait_until(lambda: status_of(b, agent_id) == "active")
+    arrive_unheard(mesh, agent_id, points)
     [transfer] = call(a, api.TRANSFERS_LIST)["transfers"]
     call(
         a,

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import pytest
-
-from paglets.core.errors import TransferInDoubtError
 from paglets.remote import api
-from paglets.remote.transfer import TransferTicket
 from paglets.testing.points import Points
 from tests.backup.test_restored_hosts import accept, back_up, call, put_back, status_of
+from tests.backup.unheard import arrive_unheard
 from tests.drain.drained import Counter
 
 if TYPE_CHECKING:
@@ -32,15 +28,7 @@ def sent_on(mesh: LocalMesh, tmp_path: Path) -> str:
     a, b, _ = mesh.start("a"), mesh.start("b", points=points), mesh.start("c")
     agent_id = a.create(Counter).agent_id
     archive = back_up(b, tmp_path / "b.backup")
-    points.arm("after:verdict:arrived")
-    with ThreadPoolExecutor(1) as pool:
-        leaving = pool.submit(a.dispatch, agent_id, TransferTicket("b", timeout=2.0))
-        points.wait_reached("after:verdict:arrived")
-        mesh.cut("a", "b")
-        points.release("after:verdict:arrived")
-        with pytest.raises(TransferInDoubtError):
-            leaving.result(20.0)
-    mesh.wait_until(lambda: status_of(b, agent_id) == "active")
+    arrive_unheard(mesh, agent_id, points)
     b.dispatch(agent_id, "c")
     mesh.stop("b")
     mesh.heal("a", "b")

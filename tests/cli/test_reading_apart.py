@@ -77,6 +77,18 @@ def test_a_reader_that_is_killed_keeps_no_host_from_running(tmp_path: Path) -> N
     assert json.loads(done.stdout)["name"] == "kitchen"
 
 
+def test_a_reader_that_fails_says_so(tmp_path: Path) -> None:
+    fails = (
+        "from edge.cli import app\ndef run(*_, **__): raise RuntimeError('a fault of ours')\napp.run = run\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", fails + _TELL, "host", "--data-dir", str(tmp_path)],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "RuntimeError: a fault of ours" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("line", "is_one"),
     [

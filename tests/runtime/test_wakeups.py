@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 from typing import TYPE_CHECKING
 
 from paglets.core.deactivation import DeactivationPolicy
+from paglets.core.errors import HostError
+from paglets.core.incarnation import Incarnation
+from paglets.persistence.records import PagletRecord, Phase, QueuedRecord
+from paglets.persistence.store import Store
+from paglets.runtime import wakeups
 from paglets.testing.points import Points
 from tests.outbox.agents import Lister
 from tests.outbox.asking import items, note, seen_from
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
     from paglets.testing.mesh import LocalMesh
 
@@ -25,6 +33,32 @@ def test_a_wake_up_that_fails_is_tried_again(paglets_mesh: LocalMesh, tmp_path: 
     proxy.deactivate(policy=DeactivationPolicy.after(0.1))
     points.wait_reached("before:active")
     paglets_mesh.wait_until(proxy.is_active)
+
+
+async def test_a_flood_of_messages_for_one_that_cannot_be_woken_makes_no_flood_of_tries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wakeups, "_FIRST_RETRY", 0.01)
+    tried: list[str] = []
+    enough = asyncio.Event()
+
+    async def wake(agent_id: str) -> None:
+        tried.append(agent_id)
+        if len(tried) == 3:
+            enough.set()
+        raise HostError("its class is missing")
+
+    with Store(tmp_path) as store:
+        parked = PagletRecord("it", "a", Phase.INACTIVE, Incarnation(), "app:Worker", "app:State")
+        message = QueuedRecord("m", b"{}", oneway=True, queued_at=0.0)
+        await store.commit(lambda tx: (tx.put_paglet(parked), tx.append_queued("it", message)))
+        clock = wakeups.Wakeups(store, wake)
+        for _ in range(1000):
+            clock.mail_waits(parked)
+        async with asyncio.timeout(20.0):
+            await enough.wait()
+        await clock.aclose()
+    assert len(tried) == 3
 
 
 def test_a_queued_message_whose_wake_up_fails_wakes_its_paglet_later(

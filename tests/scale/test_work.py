@@ -190,8 +190,7 @@ async def test_what_is_forgotten_shares_its_commits(tmp_path: Path) -> None:
         assert store.commit_number - before <= 20
 
 
-def test_transfers_that_were_open_before_count(tmp_path: Path) -> None:
-    del tmp_path
+def test_transfers_that_were_open_before_count() -> None:
     ids = OpenTransfers("me", 9, [("there", TransferId("me", 4)), ("there", TransferId("me", 2))])
     told: list[str] = []
     ids.on_settled = told.append
