@@ -15,6 +15,7 @@ from paglets.remote.discovery import Advertisement
 from paglets.runtime.adoption.room import AdoptionRoom
 from paglets.runtime.artifacts.sweeping import ArtifactSweeper
 from paglets.runtime.bind_addresses import network_state, reachable_addresses, reachable_urls
+from paglets.runtime.closing import Part, close_in_order
 from paglets.runtime.doors import Doors
 from paglets.runtime.forgetting import Forgetter
 from paglets.runtime.ground import Ground, Means
@@ -25,7 +26,7 @@ from paglets.runtime.population import Population
 from paglets.runtime.services.room import ServiceRoom
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from paglets.core.context_events import ContextEventLog
     from paglets.persistence.read_transaction import ReadTransaction
@@ -37,6 +38,8 @@ logger = logging.getLogger(__name__)
 _PARKED_AT_ONCE = 32
 _PARKING_PATIENCE = 10.0
 """Seconds that a paglet has to get ready at a clean shutdown, from when it is its turn."""
+_CLOSING_PATIENCE = 15.0
+"""Seconds that each of its parts has to close."""
 _SHUTDOWN_PATIENCE = 40.0
 """Seconds that all of them have, however slow the disk is: less than half of what the service manager waits."""
 _PAGE = 1000
@@ -239,24 +242,32 @@ class HostCore:
             await self._park_all()
         self.ground.status.open = False
         self.ground.events.emit("context-stop")
-        await self.ground.health.aclose()
-        await self._forgetter.aclose()
-        await self._artifact_sweeper.aclose()
-        await self.ground.backups.aclose()
-        await self.ground.files.aclose()
+        await close_in_order(self._parts(), patience=_CLOSING_PATIENCE)
+
+    def _parts(self) -> Iterator[Part]:
+        """What is to be closed, in this order: first what begins work, then the doors, then what is being worked at."""
+        ground, neighbours = self.ground, self.neighbours
+        yield Part("the watch over the store", ground.health.aclose)
+        yield Part("forgetting", self._forgetter.aclose)
+        yield Part("the sweeping of artifacts", self._artifact_sweeper.aclose)
+        yield Part("backups", ground.backups.aclose)
+        yield Part("files", ground.files.aclose)
+        yield Part("recovery", self._end_recovery)
+        if ground.settings.mesh:
+            yield Part("the mesh", neighbours.mesh.stop)
+        yield Part("revocations", neighbours.revocations.aclose)
+        yield Part("news of the floor", neighbours.floor_news.aclose)
+        yield Part("the listener", self.doors.listener.close)
+        yield Part("services", self.services.aclose)
+        yield Part("the outbox", self.outbox_room.aclose)
+        yield from self.population.parts()
+        yield Part("connections to other hosts", neighbours.pool.close)
+        yield Part("the workers", ground.workers.aclose)
+
+    async def _end_recovery(self) -> None:
         if self._recovery is not None:
             self._recovery.cancel()
             await asyncio.gather(self._recovery, return_exceptions=True)
-        if self.ground.settings.mesh:
-            await self.neighbours.mesh.stop()
-        await self.neighbours.revocations.aclose()
-        await self.neighbours.floor_news.aclose()
-        await self.doors.listener.close()
-        await self.services.aclose()
-        await self.outbox_room.aclose()
-        await self.population.aclose()
-        await self.neighbours.pool.close()
-        await self.ground.workers.aclose()
 
     async def _park_all(self) -> None:
         """Park every paglet that can be, so that it comes back at the next start; the others recover then."""

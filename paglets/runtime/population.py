@@ -12,6 +12,7 @@ from paglets.runtime.births import Births
 from paglets.runtime.checkpoints import Checkpoints
 from paglets.runtime.circles import Circles
 from paglets.runtime.claims import Claims
+from paglets.runtime.closing import Part
 from paglets.runtime.delivery import Delivery
 from paglets.runtime.draining import Draining
 from paglets.runtime.endings import Endings
@@ -37,6 +38,8 @@ from paglets.runtime.wakeups import Wakeups
 from paglets.runtime.work_places import WorkPlaces
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from paglets.runtime.ground import Ground
     from paglets.runtime.neighbours import Neighbours
 
@@ -118,27 +121,30 @@ class Population:
         self.supervisor.on_crash = self.supervision.exited
         self.supervision.restart = self.lifecycle.restart
 
-    async def aclose(self) -> None:
-        """Let go of every move and message, then end every process."""
-        await self.supervision.aclose()
-        await self.draining.aclose()
-        await self.restored.aclose()
-        await self.wakeups.aclose()
+    def parts(self) -> Iterator[Part]:
+        """What is to be closed, in this order: every move and message is let go of, then every process ends."""
+        yield Part("supervision", self.supervision.aclose)
+        yield Part("draining", self.draining.aclose)
+        yield Part("what was restored", self.restored.aclose)
+        yield Part("wake-ups", self.wakeups.aclose)
+        yield Part("mail that is not answered", self._abandon_mail)
+        yield Part("duties after adoptions", self.duties.aclose)
+        yield Part("meetings of copies", self.meetings.aclose)
+        yield Part("the mover", self.mover.aclose)
+        yield Part("departures", self.departures.undivided.aclose)
+        yield Part("arrivals", self.arrivals.aclose)
+        yield Part("endings", self.endings.aclose)
+        yield Part("checkpoints", self.checkpoints.aclose)
+        yield Part("births", self.births.undivided.aclose)
+        yield Part("lives", self.lifecycle.aclose)
+        yield Part("work places", self.work_places.aclose)
+        yield Part("delivery", self.delivery.aclose)
+        yield Part("mailboxes", self.mailboxes.aclose)
+        yield Part("the supervisor", self.supervisor.aclose)
+
+    async def _abandon_mail(self) -> None:
         for resident in self._residents:
             self.mailboxes.abandon(resident, HostError(f"host {self._name} stopped before it was answered"))
-        await self.duties.aclose()
-        await self.meetings.aclose()
-        await self.mover.aclose()
-        await self.departures.undivided.aclose()
-        await self.arrivals.aclose()
-        await self.endings.aclose()
-        await self.checkpoints.aclose()
-        await self.births.undivided.aclose()
-        await self.lifecycle.aclose()
-        await self.work_places.aclose()
-        await self.delivery.aclose()
-        await self.mailboxes.aclose()
-        await self.supervisor.aclose()
 
 
 def _supervisor(ground: Ground) -> Supervisor:

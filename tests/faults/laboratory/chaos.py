@@ -213,8 +213,9 @@ class Chaos:
             self._after(0.1, partial(self._stopped, machine, life, deadline))
             return
         if code is None:
-            self.problems.append(f"host {machine.name} did not stop within {_LONGEST_STOP:g} s")
-            machine.kill()
+            self.problems.append(
+                f"host {machine.name} did not stop within {_LONGEST_STOP:g} s: {machine.abort()}"
+            )
         elif code not in {0, -signal.SIGTERM}:  # it may have been asked before it had learned to listen
             self.problems.append(f"host {machine.name} stopped with {code}")
         self._up(machine)

@@ -140,7 +140,7 @@ def stop_all(field: Field) -> list[str]:
         try:
             code = process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            problems.append(f"host {machine.name} did not stop within {_STOP_SECONDS:g} s")
+            problems.append(f"host {machine.name} did not stop within {_STOP_SECONDS:g} s: {machine.abort()}")
             continue
         machine.ended()
         if code:

@@ -51,7 +51,7 @@ class Machine:
         """Start it; nobody waits until it is ready."""
         assert self.process is None
         command = [
-            sys.executable, "-m", "edge", "host", "--name", self.name, "--bind", self._bind,
+            sys.executable, "-X", "faulthandler", "-m", "edge", "host", "--name", self.name, "--bind", self._bind,
             "--port", str(self._port), "--no-discovery", "--data-dir", str(self.data_dir),
             "--code-path", str(CARGO), *(word for url in self.peers for word in ("--peer", url)),
         ]  # fmt: skip
@@ -102,6 +102,17 @@ class Machine:
         assert self.process is not None
         self.powered = False
         self.process.send_signal(signal.SIGTERM)
+
+    def abort(self) -> str:
+        """End a host that does not stop, and say where each of its threads was (SIGABRT, the fault handler)."""
+        process, before = self.process, len(self.log())
+        assert process is not None
+        self.powered = False
+        process.send_signal(signal.SIGABRT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+        self.kill()
+        return self.log()[before:]
 
     def ended(self) -> int | None:
         """The exit code of a process that has ended, which is put away with that; else None."""

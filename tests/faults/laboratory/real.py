@@ -44,6 +44,7 @@ def run(plan: Plan, seed: int, root: Path, progress: Progress) -> Part:
         part.seconds = time.monotonic() - begun
         field.close()
     part.notes += _loud(field)
+    part.problems += _left_open(field)
     return part
 
 
@@ -114,6 +115,16 @@ def _count(field: Field, books: Books, part: Part, progress: Progress) -> None:
     shown = {copy.agent_id: 1 for copy in found.copies}
     part.lost += [f"{each} is in no store" for each in shown if not stored[each]]
     part.doubled += [f"{each} is in {n} stores" for each, n in stored.items() if n > shown.get(each, 0)]
+
+
+def _left_open(field: Field) -> list[str]:
+    """Parts of hosts that did not close in time, though their hosts stopped for all that."""
+    return [
+        f"host {machine.name}: {line.strip()}"
+        for machine in field
+        for line in machine.log().splitlines()
+        if "did not close within" in line
+    ]
 
 
 def _loud(field: Field) -> list[str]:
