@@ -195,9 +195,9 @@ async def test_hostile_parameters_get_a_documented_answer(
     bad: list[str] = []
     for method, params in OPERATIONS.items():
         texts = variations(good(params, who), params)[::step]
-        async with who.open(victim.address) as link:
-            for start in range(0, len(texts), 50):
-                asked = dict(enumerate(texts[start : start + 50], start + 1))
+        for start in range(0, len(texts), 50):
+            asked = dict(enumerate(texts[start : start + 50], start + 1))
+            async with who.open(victim.address) as link:  # one each: some are no requests, and a few close it
                 for number, text in asked.items():
                     link.send(frame(method, text, number))
                 for _ in asked:

@@ -46,8 +46,18 @@ class RawLink:
         self.channel.send_text(frame)
 
     async def next(self) -> dict[str, Any]:
-        async with asyncio.timeout(BOUND):
-            return msgspec.json.decode(await self.arrived.get())
+        """The next frame; ``ConnectionError`` with the reason when the other side has closed before it came."""
+        arriving = asyncio.ensure_future(self.arrived.get())
+        try:
+            async with asyncio.timeout(BOUND):
+                await asyncio.wait((arriving, self._closed), return_when=asyncio.FIRST_COMPLETED)
+        except BaseException:
+            arriving.cancel()
+            raise
+        if arriving.done():
+            return msgspec.json.decode(arriving.result())
+        arriving.cancel()
+        raise ConnectionError(f"the other side has closed: {self._closed.result()}")
 
     async def ask(self, frame: bytes) -> dict[str, Any]:
         self.send(frame)
