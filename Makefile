@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ROOT := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 
-.PHONY: demo demo-binary test test-all faults faults-full bench bench-quick leaks scale lint format docs binary smoke lock clean
+.PHONY: demo demo-binary test test-slow test-all faults faults-full bench bench-quick leaks scale lint format docs binary smoke lock clean
 
 # The runtime environment is enough for the demo; the development one holds it too.
 $(VENV)/.runtime: requirements/runtime.lock pyproject.toml
@@ -37,8 +37,11 @@ bench: binary
 bench-quick: binary
 	$(BIN)/python -m tests.bench --quick
 
-test-all: $(VENV)/.dev
-	$(BIN)/python -X dev -m pytest -n 2
+# Fault injection at scale, soak, fuzz, real networks and services: some 15 minutes.
+test-slow: $(VENV)/.dev
+	$(BIN)/python -X dev -m pytest -n 2 -m slow
+
+test-all: test test-slow
 
 # Kills, stops and cuts off real hosts while paglets move, then counts; the ledger is in build/faults.
 faults: $(VENV)/.dev
