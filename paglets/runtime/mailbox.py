@@ -44,7 +44,7 @@ class Letter:
     ``reply`` resolves to the raw JSON reply, or to the handler's error; None when nobody waits.
     """
 
-    __slots__ = ("answered", "durable", "params", "reply", "turn")
+    __slots__ = ("answered", "durable", "params", "reply", "size", "turn")
 
     def __init__(self, params: MessageParams, reply: Pending[bytes] | None, *, durable: bool = False) -> None:
         self.params = params
@@ -55,6 +55,8 @@ class Letter:
         """The paglet is done with it; what it has changed may not be durable yet."""
         self.turn = 0
         """Its number in the mailbox, by arrival."""
+        self.size = len(params.body) + len(params.kind) + _LETTER_BYTES
+        """Bytes that it holds in memory, about."""
 
     def paglet_is_done(self) -> None:
         """The paglet has told what came of it."""
@@ -69,11 +71,6 @@ class Letter:
         """Give the error, unless the one who waited has left."""
         if self.reply is not None and not self.reply.done():
             self.reply.set_exception(error)
-
-    @property
-    def size(self) -> int:
-        """Bytes that it holds in memory, about."""
-        return len(self.params.body) + len(self.params.kind) + _LETTER_BYTES
 
     @property
     def place(self) -> tuple[int, int]:

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 _LONG = 120.0
 _MAX_HOPS = 16
 
+_BLANK = b" \t\r\n"
+
 
 class PagletOperations:
     """The paglets of this host, as operations."""
@@ -248,7 +250,7 @@ class PagletOperations:
             raise SerializationError(
                 f"a message of {len(params.body)} bytes is over the bound of {MAX_MESSAGE_BYTES}; send less at a time"
             )
-        if not bytes(params.body).lstrip(b" \t\r\n").startswith(b"{"):
+        if not _is_object(params.body):
             raise SerializationError('the body of a message is a JSON object: {"args": {...}, "arg": ...}')
         return self._delivery.send(params, caller)
 
@@ -336,3 +338,9 @@ def _arguments(params: api.MessageParams) -> dict[str, Any]:
     if isinstance(body.get("arg"), str):
         named.setdefault("target", body["arg"])
     return named
+
+
+def _is_object(body: msgspec.Raw) -> bool:
+    """Whether one JSON value is an object."""
+    start = bytes(memoryview(body)[:16])
+    return (start if start.strip(_BLANK) else bytes(body)).lstrip(_BLANK).startswith(b"{")

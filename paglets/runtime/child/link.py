@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _READ = 64 * 1024
 _ANCILLARY = socket.CMSG_SPACE(2 * array.array("i").itemsize)
-_RECEIVE_FLAGS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+_RECEIVE_FLAGS = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
 
 
 class ChildLink:
@@ -53,15 +53,13 @@ class ChildLink:
         ``payload`` or ``descriptor``: what the frame speaks of; it stays the caller's.
         """
         data = memoryview(encode_frame(frame))
-        ancillary: list[tuple[int, int, array.array[int]]] = []
         if payload is not None and payload.data is None:
             descriptor = payload.fileno()
-        if descriptor is not None:
-            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))]
         with self._sending:
-            while data:
-                data = data[self._socket.sendmsg([data], ancillary) :]
-                ancillary = []
+            if descriptor is not None:
+                rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))
+                data = data[self._socket.sendmsg([data], [rights]) :]
+            self._socket.sendall(data)
 
     def answer(self, seq: int, result: bytes = b"", error: BaseException | None = None) -> None:
         """Answer a request; an answer that is too long becomes an error that says so."""

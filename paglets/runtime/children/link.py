@@ -27,7 +27,9 @@ _MAX_DESCRIPTORS = 2
 _HIGH_WATER = 4 * 1024 * 1024
 """Unsent bytes from which on the child is not read and senders wait: it does not get more by not reading."""
 _ANCILLARY = socket.CMSG_SPACE(_MAX_DESCRIPTORS * array.array("i").itemsize)
-_RECEIVE_FLAGS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+_RECEIVE_FLAGS = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+_TRUNCATED = int(socket.MSG_CTRUNC)
+"""As plain numbers: the library's enumerations take a microsecond for each comparison."""
 
 
 class HostLink:
@@ -144,7 +146,7 @@ class HostLink:
         except OSError:
             data, ancillary, flags = b"", [], 0
         try:
-            if ancillary or flags & socket.MSG_CTRUNC:
+            if ancillary or flags & _TRUNCATED:
                 self._take_ancillary(ancillary, flags)
             if not data:
                 self._end("it closed its socket in the middle of a frame" if self._splitter.partial else None)
@@ -162,7 +164,7 @@ class HostLink:
                 numbers = array.array("i")
                 numbers.frombytes(blob[: len(blob) - len(blob) % numbers.itemsize])
                 self._descriptors.extend(numbers)
-        if flags & socket.MSG_CTRUNC or len(self._descriptors) > _MAX_DESCRIPTORS:
+        if flags & _TRUNCATED or len(self._descriptors) > _MAX_DESCRIPTORS:
             raise FrameError("more descriptors than frames that speak of them")
 
     def _end(self, violation: str | None) -> None:
@@ -171,11 +173,11 @@ class HostLink:
 
     def _push(self, data: memoryview, descriptors: Sequence[int]) -> int:
         """Send what fits; how many bytes that was."""
-        ancillary = (
-            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
-        )
         try:
-            return self._socket.sendmsg([data], ancillary)
+            if not descriptors:
+                return self._socket.send(data)
+            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
+            return self._socket.sendmsg([data], [rights])
         except (BlockingIOError, InterruptedError):
             return 0
         except OSError:
