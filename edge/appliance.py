@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from edge import start_note
 from edge.compiled import keep_compiled
+from edge.footprint import keep_connections_small, share_with_forks
 from edge.launching import own_launch_config
 from edge.notify import Notifier
 from edge.signals import StopSignals
@@ -45,6 +46,7 @@ def run(settings: ApplianceSettings) -> int:
     notifier = Notifier.from_environment()
     if getattr(sys, "frozen", False):
         keep_compiled(settings.data_dir)
+    share_with_forks()
     zygote = fork_zygote()
     with StopSignals() as signals:
         try:
@@ -116,6 +118,7 @@ def _start(settings: ApplianceSettings, zygote: Zygote) -> Host:
     from paglets.runtime.settings import HostSettings
 
     _raise_file_limit()
+    keep_connections_small()
     launch = launches(settings.launch_config or own_launch_config(settings.data_dir))
 
     def on_network_change() -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 SPEAKING = ("edge.cli", "paglets.system")
 """Packages whose docstrings are shown: help texts of commands, and what services say of themselves."""
 
+NOT_ASKED = ("paglets", "edge", "cryptography", "websockets", "zeroconf")
+"""Packages the annotations of whose functions nobody reads at run time; those of classes say what a field is."""
+
 NOT_USED = {"websockets.version": "import importlib.metadata"}
 """What a module imports and never uses as it is released, and what brings others along: email, csv, zipfile."""
 
@@ -30,13 +33,13 @@ def compact_codes(modules: Iterable[tuple[str, str | None, str]]) -> dict[str, C
     """
     codes: dict[str, CodeType] = {}
     for name, path, _kind in modules:
-        if path is None or not path.endswith(".py") or _speaks(name):
+        if path is None or not path.endswith(".py") or _within(name, SPEAKING):
             continue
         source = decode_source(Path(path).read_bytes())
         if (line := NOT_USED.get(name)) is not None:
             source = _without(line, source, name)
         if "__doc__" not in source:
-            codes[name] = compact(source, path)
+            codes[name] = compact(source, path, annotated=not _within(name, NOT_ASKED))
     return codes
 
 
@@ -48,12 +51,14 @@ def _without(line: str, source: str, name: str) -> str:
     return source.replace(f"\n{line}\n", "\n\n", 1)
 
 
-def compact(source: str, path: str) -> CodeType:
-    """The code of that source without docstrings. Assertions stay."""
+def compact(source: str, path: str, *, annotated: bool = True) -> CodeType:
+    """The code of that source without docstrings, or also without functions' annotations. Assertions stay."""
     tree = ast.parse(source, path)
     for node in ast.walk(tree):
         if isinstance(node, _Documented) and ast.get_docstring(node, clean=False) is not None:
             _silence(node)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not annotated:
+            _unannotate(node)
     return compile(tree, path, "exec", dont_inherit=True, optimize=0)
 
 
@@ -67,5 +72,12 @@ def _silence(node: _Documented) -> None:
         node.body[0] = ast.copy_location(ast.Pass(), text)
 
 
-def _speaks(name: str) -> bool:
-    return any(name == package or name.startswith(package + ".") for package in SPEAKING)
+def _unannotate(function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    function.returns = None
+    for node in ast.walk(function.args):
+        if isinstance(node, ast.arg):
+            node.annotation = None
+
+
+def _within(name: str, packages: tuple[str, ...]) -> bool:
+    return any(name == package or name.startswith(package + ".") for package in packages)

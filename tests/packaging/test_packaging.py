@@ -208,6 +208,30 @@ def test_the_program_has_the_docstrings_that_it_shows_and_no_others(
         names["check"](0)
 
 
+def test_annotations_of_our_functions_stay_in_the_source_and_those_of_classes_do_not(
+    recipe: Callable[[str], Any], tmp_path: Path
+) -> None:
+    source = tmp_path / "module.py"
+    source.write_text(
+        "class Data:\n    field: int = 1\n"
+        "    def work(self, one: int, /, *rest: str, key: bool = True, **more: str) -> int:\n"
+        "        return one, rest, key, more\n"
+        "async def wait(one: int) -> int: ...\n"
+    )
+    entries = [(f"{package}.module", str(source), "PYMODULE") for package in ("paglets", "library")]
+    annotations: dict[str, Any] = {}
+    for name, code in recipe("compact").compact_codes(entries).items():
+        names: dict[str, Any] = {"__name__": name}
+        exec(code, names)
+        data = names["Data"]
+        annotations[name] = [list(each.__annotations__) for each in (data, data.work, names["wait"])]
+        assert data().work(1, "two", three="3") == (1, ("two",), True, {"three": "3"})
+    assert annotations == {
+        "paglets.module": [["field"], [], []],
+        "library.module": [["field"], ["one", "rest", "key", "more", "return"], ["one", "return"]],
+    }
+
+
 def test_what_a_library_imports_for_nothing_is_left_out_as_long_as_it_is_for_nothing(
     recipe: Callable[[str], Any], tmp_path: Path
 ) -> None:
