@@ -118,21 +118,37 @@ def settle_abandoned(
     outcome: Outcome,
     incarnation: Incarnation,
 ) -> Notice | None:
-    """The target of an abandoned transfer signed its verdict. FENCED ends it; ARRIVED leaves a notice owed."""
+    """The target of an abandoned transfer signed its verdict. FENCED ends it; ARRIVED leaves a notice owed.
+
+    So does a verdict on another life: it is on another transfer of that id, and says nothing of this one.
+    """
+    each = _expect_abandoned(tx, agent_id, transfer_id)
+    if each.outgoing.incarnation == incarnation and outcome is Outcome.FENCED:
+        tx.drop_abandoned(agent_id, transfer_id)
+        return None
+    return _owe_instead(tx, each)
+
+
+def close_abandoned(tx: JournalTransaction, agent_id: str, transfer_id: TransferId) -> Notice:
+    """The target will give no verdict, as one of the two stores was restored from a copy: it is owed the notice.
+
+    For nobody will ever say that the paglet did not arrive. Where it did not, the notice finds nothing to do.
+    """
+    return _owe_instead(tx, _expect_abandoned(tx, agent_id, transfer_id))
+
+
+def _expect_abandoned(tx: JournalTransaction, agent_id: str, transfer_id: TransferId) -> AbandonedTransfer:
     for each in tx.abandoned(agent_id):
         if each.outgoing.transfer_id == transfer_id:
-            break
-    else:
-        raise JournalConflict(agent_id, f"no abandoned transfer {transfer_id} is open", tx.paglet(agent_id))
-    outgoing = each.outgoing
-    if outgoing.incarnation != incarnation:
-        reason = f"the verdict on {transfer_id} is on life {incarnation}, not {outgoing.incarnation}"
-        raise JournalConflict(agent_id, reason, tx.paglet(agent_id))
-    tx.drop_abandoned(agent_id, transfer_id)
-    if outcome is Outcome.FENCED:
-        return None
+            return each
+    raise JournalConflict(agent_id, f"no abandoned transfer {transfer_id} is open", tx.paglet(agent_id))
+
+
+def _owe_instead(tx: JournalTransaction, abandoned: AbandonedTransfer) -> Notice:
+    to = abandoned.outgoing
+    tx.drop_abandoned(abandoned.agent_id, to.transfer_id)
     notice = Notice(
-        agent_id, each.birth, outgoing.target_id, outgoing.target_url, outgoing.target_name, each.higher
+        abandoned.agent_id, abandoned.birth, to.target_id, to.target_url, to.target_name, abandoned.higher
     )
     owe(tx, notice)
     return notice

@@ -53,8 +53,6 @@ class Duties:
         self._events = events
         self._here = here
         self._abandoned: dict[str, AbandonedTransfer] = {}
-        self._closed: set[str] = set()
-        """Transfers that asking cannot settle, because a store was restored from a copy."""
         self._notices: dict[tuple[str, str], Notice] = {}
         self._tasks: dict[object, asyncio.Task[None]] = {}
         self._news = asyncio.Event()
@@ -106,9 +104,7 @@ class Duties:
                 "peer": each.outgoing.target_name or each.outgoing.target_id,
                 "direction": "out",
                 "status": "abandoned",
-                "reason": "asking cannot settle it: a store was restored from a copy"
-                if name in self._closed
-                else "the paglet was adopted; its target is asked until it says what became of it",
+                "reason": "the paglet was adopted; its target is asked until it says what became of it",
                 "started_at": each.outgoing.started_at,
             }
             for name, each in self._abandoned.items()
@@ -132,15 +128,12 @@ class Duties:
         while True:
             news = self._news
             heard = await self._asker.ask(abandoned.outgoing, abandoned.agent_id)
-            if isinstance(heard.event, on.ClosedReceived):
-                self._closed.add(name)
-                return
-            if isinstance(heard.event, on.VerdictReceived):
+            if isinstance(heard.event, on.VerdictReceived | on.ClosedReceived):
                 try:
                     await self._settle(name, abandoned, heard, heard.event)
-                except JournalConflict as conflict:
+                except JournalConflict as conflict:  # it is not open any more
                     logger.warning("an abandoned transfer cannot be settled", extra={"error": str(conflict)})
-                    self._closed.add(name)
+                    self._over(name, abandoned)
                     return
                 except PagletError as error:
                     logger.warning("a verdict could not be noted", extra={"error": str(error)})
@@ -149,27 +142,40 @@ class Duties:
             failed = await self._pause(failed, news)
 
     async def _settle(
-        self, name: str, abandoned: AbandonedTransfer, heard: Heard, verdict: on.VerdictReceived
+        self,
+        name: str,
+        abandoned: AbandonedTransfer,
+        heard: Heard,
+        said: on.VerdictReceived | on.ClosedReceived,
     ) -> None:
         transfer_id, seen = abandoned.outgoing.transfer_id, heard.store
 
         def rule(tx: Any) -> Notice | None:
             if seen is not None:
                 note_peer_store(tx, seen.host_id, seen.store_id, seen.commit)
+            if isinstance(said, on.ClosedReceived):
+                return meeting.close_abandoned(tx, abandoned.agent_id, transfer_id)
             return meeting.settle_abandoned(
-                tx, abandoned.agent_id, transfer_id, verdict.outcome, verdict.incarnation
+                tx, abandoned.agent_id, transfer_id, said.outcome, said.incarnation
             )
 
         notice = await self._store.commit(rule)
-        self._open_transfers.settle(transfer_id)
-        self._abandoned.pop(name, None)
+        self._over(name, abandoned)
         self._events.emit(
             "transfer-settled",
             agent_id=abandoned.agent_id,
-            data={"transfer_id": name, "outcome": verdict.outcome.value, "abandoned": True},
+            data={
+                "transfer_id": name,
+                "outcome": said.outcome.value if isinstance(said, on.VerdictReceived) else "closed",
+                "abandoned": True,
+            },
         )
         if notice is not None:
             self.tell(notice)
+
+    def _over(self, name: str, abandoned: AbandonedTransfer) -> None:
+        self._open_transfers.settle(abandoned.outgoing.transfer_id)
+        self._abandoned.pop(name, None)
 
     # --- telling
 

@@ -244,10 +244,10 @@ def _arriving(move: SourceMove, event: on.Event, now: float) -> Step:
     match event:
         case on.SettlementWritten():
             return _moved(move, (do.ForwardMessages(),))
-        case on.SettlementRefused(overtaken=True):
-            # It came home before this host had noted that it had left: the arrival has closed the transfer.
-            return _moved(move, ())
-        case on.SettlementRefused(reason):
+        case on.SettlementRefused(reason, overtaken):
+            if overtaken or move.home:
+                # It came home before this host had noted that it had left: the arrival has closed the transfer.
+                return _moved(move, ())
             return _ask_again(replace(move, reason=reason), now)
         case _:
             return Step(move)
@@ -262,6 +262,8 @@ def _fencing(move: SourceMove, event: on.Event, now: float) -> Step:
     match event:
         case on.SettlementWritten():
             return _did_not_move(move)
+        case on.SettlementRefused() if move.home:
+            return _moved(move, ())  # a target whose store was restored has forgotten that it had arrived
         case on.SettlementRefused(reason, overtaken=True):
             return _park(move, reason)
         case on.SettlementRefused(reason):
@@ -305,11 +307,11 @@ def _came_home(move: SourceMove) -> Step:
     # To ask would be too late: the floor may pass the transfer now. The write finds itself overtaken.
     match move.stage:
         case Stage.SENT | Stage.PARKED:
-            return Step(replace(move, stage=Stage.ARRIVING), (do.WriteArrived(),))
+            return Step(replace(move, stage=Stage.ARRIVING, home=True), (do.WriteArrived(),))
         case Stage.ADOPTING:
             return _moved(move, ())
         case _:
-            return Step(move)
+            return Step(move if move.over else replace(move, home=True))
 
 
 _HANDLERS: dict[Stage, Callable[[SourceMove, on.Event, float], Step]] = {

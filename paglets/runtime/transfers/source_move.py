@@ -63,6 +63,8 @@ class SourceMove:
     """What the abort or fence that is being written says about the process."""
     in_doubt: bool = False
     """The deadline has passed without a verdict, and that was said."""
+    home: bool = False
+    """The paglet has come back here in a later life: this transfer has arrived, whatever its target says."""
     failed_asks: int = 0
     reason: str = ""
     """Why it is being taken back, or was."""
