@@ -77,9 +77,11 @@ def give_way(
     """INACTIVE or PREPARED -> DEPARTED: it was found in a later life at another host, where it went meanwhile.
 
     In a higher lineage it did not go there: somebody adopted it. Then the copy here gives way as where such copies
-    meet, into quarantine.
+    meet, into quarantine. DEPARTED: the forward leads there from now on; to where it leads now, messages that have
+    come from there once do not follow it.
     """
-    record = expect(tx, agent_id, incarnation, Phase.INACTIVE, Phase.PREPARED, step="give up the old copy of")
+    phases = (Phase.INACTIVE, Phase.PREPARED, Phase.DEPARTED)
+    record = expect(tx, agent_id, incarnation, *phases, step="give up the old copy of")
     if forward.incarnation <= last_known(record):
         raise ValueError("only a later life takes the place of this one")
     if forward.incarnation.lineage > record.incarnation.lineage:
@@ -102,6 +104,25 @@ def give_way(
     )
     tx.put_paglet(departed)
     return departed
+
+
+def outlive(tx: JournalTransaction, agent_id: str, known: Incarnation, *, at: float) -> PagletRecord | None:
+    """INACTIVE, and it goes on here: in a life after all that others know of; None when it is in one already.
+
+    ``known``: the latest in which it was here, as others tell. It was lost with the store; but where it is known
+    nothing earlier is let in, and no message follows a forward to anything earlier.
+    """
+    record = tx.paglet(agent_id)
+    if (
+        record is None
+        or record.phase is not Phase.INACTIVE
+        or record.host_scoped
+        or known <= record.incarnation
+    ):
+        return None
+    later = replace(record, incarnation=known, changed_at=at)
+    tx.put_paglet(later)
+    return later
 
 
 def settle_lost(tx: JournalTransaction, lost: OpenTransfer, forward: Forward | None, *, at: float) -> bool:

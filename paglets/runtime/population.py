@@ -107,6 +107,7 @@ class Population:
             mesh=neighbours.mesh,
             peers=neighbours.peers,
             here=ground.here,
+            work_places=self.work_places,
         )
         self.draining = Draining(
             gate=ground.gate,

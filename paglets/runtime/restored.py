@@ -13,7 +13,7 @@ from paglets.persistence import restoring
 from paglets.persistence.agenda import Matter
 from paglets.persistence.journal.conflict import JournalConflict
 from paglets.runtime.survey import Survey
-from paglets.runtime.surveying import may_wake
+from paglets.runtime.surveying import gives_way, may_wake
 from paglets.runtime.undivided import Undivided, undivided
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from paglets.runtime.residents import Residents
     from paglets.runtime.survey import Elsewhere, Surveyed
     from paglets.runtime.surveying import Found
+    from paglets.runtime.work_places import WorkPlaces
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Restored:
         mesh: MeshService,
         peers: Peers,
         here: Here,
+        work_places: WorkPlaces,
     ) -> None:
         self._store = store
         self._gate = gate
@@ -61,6 +63,7 @@ class Restored:
         self._endings = endings
         self._survey = Survey(mesh=mesh, peers=peers, here=here)
         self._here = here
+        self._work_places = work_places
         self._parking: asyncio.Task[None] | None = None
         self._accepting = asyncio.Lock()
         self.undivided = Undivided()
@@ -127,6 +130,7 @@ class Restored:
                     "wait until they are online, or, if they are lost, go on without them with --force"
                 )
             given_up, doubled = await self._compare(surveyed.found)
+            await self._outlive(surveyed.lost)
             await self._settle_lost(surveyed)
             await self._store.commit(lambda tx: self._accepted(tx, surveyed))
             self._gate.held = ""
@@ -152,13 +156,34 @@ class Restored:
             page = ids[start : start + _PAGE]
             for record in await self._store.read(lambda tx, some=page: tx.some_paglets(some)):
                 place = found.latest(record.agent_id)
-                if place is None or not may_wake(record):
+                if place is None:
                     continue
-                if place.incarnation <= record.incarnation:
+                if gives_way(record, place):
+                    if await self._give_way(record, place.forward()) and may_wake(record):
+                        given_up.append(record.agent_id)
+                elif may_wake(record):
                     doubled.append(record.agent_id)
-                elif await self._give_way(record, place.forward()):
-                    given_up.append(record.agent_id)
         return given_up, doubled
+
+    async def _outlive(self, lost: Found[Elsewhere]) -> None:
+        """What goes on here does so in a life that is later than all that others know of."""
+        ids = sorted(lost)
+        for start in range(0, len(ids), _AT_ONCE):
+            page = ids[start : start + _AT_ONCE]
+
+            def rule(tx: Any, some: list[str] = page) -> list[tuple[PagletRecord, PagletRecord]]:
+                changed: list[tuple[PagletRecord, PagletRecord]] = []
+                for record in tx.some_paglets(some):
+                    known = lost.latest(record.agent_id)
+                    if known is None:
+                        continue
+                    later = restoring.outlive(tx, record.agent_id, known.incarnation, at=time.time())
+                    if later is not None:
+                        changed.append((record, later))
+                return changed
+
+            for earlier, later in await self._store.commit(rule):
+                await self._work_places.hand_on(later.agent_id, earlier.incarnation, later.incarnation)
 
     async def _settle_lost(self, surveyed: Surveyed) -> None:
         """Say ARRIVED of what the lost life took in and sent on: its sources wait for that."""

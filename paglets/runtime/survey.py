@@ -66,6 +66,8 @@ class Surveyed(NamedTuple):
     """What the others have said."""
 
     found: Found[Elsewhere]
+    lost: Found[Elsewhere]
+    """What was here, as they tell: it went here in the life of this host that was lost."""
     open_transfers: list[OpenTransfer]
     """Those to this host."""
     counters: dict[str, int]
@@ -88,7 +90,7 @@ class Survey:
 
     async def ask(self) -> Surveyed:
         """Ask all hosts that this one knows of."""
-        surveyed = Surveyed(Found(), [], {}, [])
+        surveyed = Surveyed(Found(), Found(), [], {}, [])
         for seen in self._mesh.view.others:
             if not seen.facts.host_id:
                 continue
@@ -116,9 +118,9 @@ class Survey:
             page = msgspec.json.decode(await self._call(seen, api.PAGLETS_LIST, params), type=_Page)
             for each in page.agents:
                 place = _place(seen, each)
-                # What came here in the life that was lost is here no more.
-                if not each.resident and place.host_id != self._here.host_id:
-                    surveyed.found.add(place)
+                if not each.resident:
+                    was_here = place.host_id == self._here.host_id
+                    (surveyed.lost if was_here else surveyed.found).add(place)
             if page.cursor is not None and page.cursor <= cursor:
                 raise HostError("its pages do not go on")
             cursor = page.cursor

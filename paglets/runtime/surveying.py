@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from paglets.persistence.journal.meeting import last_known
 from paglets.persistence.records import MoveKind, PagletRecord, Phase
 from paglets.persistence.restoring import OpenTransfer
 
@@ -66,6 +67,9 @@ class Found(Generic[PlaceT]):
         return place if place is not None and place.incarnation >= lost.incarnation else None
 
 
+_REPLACED = {Phase.INACTIVE, Phase.PREPARED, Phase.DEPARTED}
+
+
 def _life(place: Place) -> Incarnation:
     return place.incarnation
 
@@ -75,6 +79,16 @@ def may_wake(record: PagletRecord) -> bool:
     if record.host_scoped or record.phase not in {Phase.INACTIVE, Phase.PREPARED}:
         return False
     return record.outgoing is None or record.outgoing.kind is not MoveKind.CLONE
+
+
+def gives_way(record: PagletRecord, place: Place | None) -> bool:
+    """Whether a copy, or a forward, of a restored store is older than where its paglet was found.
+
+    A clone on its way from there has arrived, then.
+    """
+    if place is None or record.host_scoped or record.phase not in _REPLACED:
+        return False
+    return place.incarnation > last_known(record)
 
 
 def open_to(

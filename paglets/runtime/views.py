@@ -160,8 +160,8 @@ class Views:
 
 
 def is_shown(record: PagletRecord, state: str) -> bool:
-    """Whether a list of ``state`` has it: ``inactive``, ``all``, or ``known``, with those that have moved on."""
-    if record.phase is Phase.DEPARTED:
+    """Whether a list of ``state`` has it: ``inactive``, ``all``, or ``known``, with those that were here."""
+    if record.phase in {Phase.DEPARTED, Phase.TOMBSTONE}:
         return state == "known"
     if record.phase is Phase.PREPARED:
         return state in {"all", "known"} and (

@@ -178,3 +178,30 @@ def test_hosts_tell_also_what_has_moved_on_from_them(paglets_mesh: LocalMesh, tm
     paglets_mesh.wait_until(lambda: a.mesh.is_online("c"))
     assert a.proxy_for(a.address, proxy.agent_id).send(Message("count")) == 1
     assert c.host_id == paglets_mesh["c"].host_id
+
+
+def test_what_others_have_disposed_of_is_not_brought_back(paglets_mesh: LocalMesh, tmp_path: Path) -> None:
+    a, b = paglets_mesh.start("a"), paglets_mesh.start("b")
+    agent_id = a.create(Counter).agent_id
+    archive = back_up(a, tmp_path / "a.backup")
+    a.dispatch(agent_id, "b")
+    b.dispose(agent_id)
+    assert accept(put_back(paglets_mesh, "a", archive))["given_up"] == [agent_id]
+    assert paglets_mesh.places(agent_id) == []
+
+
+def test_what_goes_on_may_go_where_a_later_life_of_it_is_known(
+    paglets_mesh: LocalMesh, tmp_path: Path
+) -> None:
+    a, b = paglets_mesh.start("a"), paglets_mesh.start("b")
+    agent_id = a.create(Counter).agent_id
+    a.dispatch(agent_id, "b")
+    archive = back_up(b, tmp_path / "b.backup")
+    for _ in range(2):
+        b.dispatch(agent_id, "a")
+        a.dispatch(agent_id, "b")
+    b = put_back(paglets_mesh, "b", archive)
+    assert accept(b) == {"host": "b", "given_up": [], "doubled": [], "silent": []}
+    paglets_mesh.wait_until(lambda: status_of(b, agent_id) == "active")
+    b.dispatch(agent_id, "a")  # it was refused as no newer than the life in which a had sent it to b
+    assert paglets_mesh.places(agent_id) == ["a"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from tests.transfers.exploring.scope import Budget, Scope
 
 CHAIN = frozenset({"AB", "BC"})
-ONE = Scope(Budget(moves=1, backups=1, restores=1), floors=True, settles=False)
+ONE = Scope(Budget(moves=1, backups=1, restores=1), floors=True)
 THERE_AND_BACK = replace(ONE, budget=Budget(moves=2, backups=1, restores=1))
 ONWARD = replace(THERE_AND_BACK, hosts="A B C", route=CHAIN, copied="A")
 SENT_ON = (
@@ -24,6 +24,58 @@ SENT_ON = (
 """B, whose backup knows nothing of p, has taken it in and sent it on; A waits for a verdict."""
 ON_ITS_WAY = SENT_ON[:4]
 """p is on its way to B, whose backup knows nothing of it."""
+PUT_BACK = "B loses its disk, and is put back from its backup"
+
+
+def move(source: str, number: int, target: str, life: int) -> tuple[str, ...]:
+    """The steps of a move that is settled."""
+    transfer = f"{source}/{number}"
+    return (
+        f"{source} starts p to {target} in life {life}",
+        f"{source} syncs WritePrepared {transfer}",
+        f"{source} has sent the payload of {transfer}",
+        f"{target} decides on {transfer}: arrived",
+        f"{source} hears arrived on {transfer}",
+        f"{source} syncs WriteArrived {transfer}",
+    )
+
+
+def known_in_a_later_life() -> Scope:
+    """B's store knows p in life 2; what A knows is that it went to B once more, in life 4."""
+    back_again = (*move("A", 1, "B", 1), "B is backed up", *move("B", 1, "A", 2), *move("A", 2, "B", 3))
+    return replace(
+        THERE_AND_BACK,
+        hosts="A B C",
+        budget=Budget(moves=4, backups=1, restores=1),
+        begins=(*back_again, PUT_BACK),
+    )
+
+
+def with_an_old_forward() -> Scope:
+    """B's store says that p went to A in life 3; it came back, and is at C in life 5."""
+    there_and_back = (*move("A", 1, "B", 1), *move("B", 1, "A", 2), "B is backed up")
+    gone_on = (*there_and_back, *move("A", 2, "B", 3), *move("B", 2, "C", 4))
+    return replace(known_in_a_later_life(), begins=(*gone_on, PUT_BACK))
+
+
+def adopted_when_closed() -> Scope:
+    """A's store holds p open to B, which never got it and says CLOSED: A's operator adopts it."""
+    return replace(
+        ONE,
+        budget=Budget(moves=1, adoptions=1, backups=1, restores=1),
+        begins=(
+            *move("A", 1, "B", 1)[:2],
+            "A is backed up",
+            "A loses its disk, and is put back from its backup",
+            "A asks B what it has",
+            "A's operator accepts the copy",
+            "A asks about A/1",
+            "B answers A/1: Closed",
+            "A hears that A/1 is closed",
+            "A's operator adopts p of A/1",
+            "A syncs WriteAdopted A/1",
+        ),
+    )
 
 
 def taken_in_and_sent_on() -> Scope:
@@ -37,5 +89,5 @@ def sent_on_by_the_lost_life() -> Scope:
 
 
 def forced(scope: Scope) -> Scope:
-    """The operator does not wait until all have said what they have."""
-    return replace(scope, budget=scope.budget._replace(forces=1))
+    """The operator does not wait until all have said what they have, so that some of it may stay in doubt for ever."""
+    return replace(scope, settles=False, budget=scope.budget._replace(forces=1))

@@ -145,12 +145,6 @@ class LineageWithoutAdopter(Rules):
         return LineageWithoutAdopter._plain(adoption.adopt, tx, args, kwargs)
 
 
-class FloorPassesAbandoned(Rules):
-    """A floor leaves out the transfers that an adoption went past."""
-
-    floors_of_abandoned = False
-
-
 class CopyLeftInQuarantine(Rules):
     """A copy that is adopted out of quarantine tells nobody that it counts again."""
 
@@ -172,7 +166,6 @@ CONTROLS: dict[type[Rules], tuple[str, Scope]] = {
     LowerLineageLetIn: ("I", Scope(Budget(moves=3, deadlines=1, adoptions=1))),
     SameLineage: ("I1", ONE),
     LineageWithoutAdopter: ("I1", replace(RING, budget=Budget(moves=2, deadlines=2, adoptions=2))),
-    FloorPassesAbandoned: ("I3", replace(ONE, floors=True)),
     CopyLeftInQuarantine: ("I3", Scope(Budget(moves=1, deadlines=1, adoptions=2))),
 }
 

@@ -12,7 +12,12 @@ import pytest
 from tests.transfers.exploring.coverage import missed, rooms, watched
 from tests.transfers.exploring.explorer import explore
 from tests.transfers.exploring.scope import Budget, Scope
-from tests.transfers.restored_worlds import SENT_ON, sent_on_by_the_lost_life
+from tests.transfers.restored_worlds import (
+    SENT_ON,
+    adopted_when_closed,
+    known_in_a_later_life,
+    sent_on_by_the_lost_life,
+)
 
 RING = Scope(Budget(), hosts="A B C", route=frozenset({"AB", "BC", "CA"}))
 
@@ -149,6 +154,8 @@ SMALL = [
     replace(
         sent_on_by_the_lost_life(), begins=(*SENT_ON, "B loses its disk, and is put back from its backup")
     ),
+    known_in_a_later_life(),
+    adopted_when_closed(),
 ]
 
 

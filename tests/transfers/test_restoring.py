@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from paglets.persistence import restoring
+from paglets.persistence.records import Phase
+from paglets.runtime.surveying import gives_way
 from tests.transfers.exploring.explorer import explore
 from tests.transfers.exploring.scope import Budget, Rules, told
 from tests.transfers.restored_worlds import (
@@ -15,9 +17,12 @@ from tests.transfers.restored_worlds import (
     ONE,
     ONWARD,
     THERE_AND_BACK,
+    adopted_when_closed,
     forced,
+    known_in_a_later_life,
     sent_on_by_the_lost_life,
     taken_in_and_sent_on,
+    with_an_old_forward,
 )
 from tests.transfers.test_adoption_controls import leaving_out
 
@@ -30,6 +35,7 @@ WORLDS = {
     "a parked paglet": replace(ONE, budget=Budget(moves=1, parks=1, backups=1, restores=1), copied="A"),
     "a move to the host it is on": replace(ONE, budget=Budget(here=1, backups=1, restores=1)),
     "an adoption": replace(ONE, budget=Budget(moves=1, deadlines=1, adoptions=1, backups=1, restores=1)),
+    "disposal": replace(ONE, budget=Budget(moves=1, disposals=1, backups=1, restores=1)),
     "one that waits": replace(ONE, budget=Budget(queues=1, expiries=1, absences=1, backups=1, restores=1)),
 }
 MOVES_AND_ADOPTION = Budget(moves=2, deadlines=1, adoptions=1, backups=1, restores=1)
@@ -108,7 +114,41 @@ class NobodyAsked(Rules):
 class NothingGivenUp(Rules):
     """What lives on elsewhere is set going all the same."""
 
-    gives_way = False
+    @staticmethod
+    def gives_way(record: PagletRecord, place: Any) -> bool:
+        return False
+
+
+class OldForwardsKept(Rules):
+    """Where a paglet went once is not compared with where it is."""
+
+    @staticmethod
+    def gives_way(record: PagletRecord, place: Any) -> bool:
+        return record.forward is None and gives_way(record, place)
+
+
+class LivesLivedAgain(Rules):
+    """What goes on does so in the life that the store knows, although others know of later ones here."""
+
+    @staticmethod
+    def outlive(tx: Any, agent_id: str, known: Any, *, at: float) -> None:
+        pass
+
+
+class DisposalNotTold(Rules):
+    """A host does not say what it has disposed of."""
+
+    @staticmethod
+    def told(record: PagletRecord, host_id: str) -> Any:
+        return None if record.phase is Phase.TOMBSTONE else told(record, host_id)
+
+
+class ClosedLeftOpen(Rules):
+    """An adoption that went past a transfer which its target calls closed is told to nobody."""
+
+    @staticmethod
+    def close_abandoned(tx: Any, agent_id: str, transfer_id: Any) -> None:
+        pass
 
 
 class OpenTransfersNotTold(Rules):
@@ -158,6 +198,36 @@ def test_without_the_clause_a_paglet_is_doubled(rules: type[Rules]) -> None:
     findings = explore(replace(ONE, rules=rules))
     assert findings.violation.startswith("I1"), str(findings)
     assert findings.history
+
+
+def test_where_a_paglet_went_once_leads_to_where_it_is() -> None:
+    """A walk found messages that waited for ever: they had come by a later forward than the store knew."""
+    findings = explore(with_an_old_forward())
+    assert not findings.violation, str(findings)
+    findings = explore(replace(with_an_old_forward(), rules=OldForwardsKept))
+    assert findings.violation.startswith("I3"), str(findings)
+
+
+def test_what_goes_on_is_later_than_all_that_is_known_of_its_lost_lives() -> None:
+    scope = known_in_a_later_life()
+    findings = explore(scope)
+    assert not findings.violation, str(findings)
+    assert "outlive" in scope.exercised
+    findings = explore(replace(known_in_a_later_life(), rules=LivesLivedAgain))
+    assert findings.violation.startswith("I3"), str(findings)
+
+
+def test_what_was_disposed_of_elsewhere_is_not_brought_back() -> None:
+    findings = explore(replace(WORLDS["disposal"], rules=DisposalNotTold))
+    assert findings.violation.startswith("D1"), str(findings)
+
+
+def test_a_target_that_calls_an_abandoned_transfer_closed_is_told_of_the_adoption() -> None:
+    """A walk found one that was asked about for ever."""
+    findings = explore(adopted_when_closed())
+    assert not findings.violation, str(findings)
+    findings = explore(replace(adopted_when_closed(), rules=ClosedLeftOpen))
+    assert findings.violation.startswith("I3"), str(findings)
 
 
 def test_a_restored_copy_that_was_adopted_elsewhere_is_not_dropped() -> None:

@@ -266,6 +266,14 @@ def test_a_paglet_that_is_home_again_ends_an_adoption_that_comes_too_late() -> N
     assert parked.effects == (do.WriteArrived(),)
 
 
+@pytest.mark.parametrize("overtaken", [True, False])
+def test_a_paglet_that_comes_home_while_a_forgetful_target_is_believed_has_moved(overtaken: bool) -> None:
+    """A walk found its move parked for good, and the paglet, which is here, not started again after a crash."""
+    home = play(in_doubt(), FENCED, on.CameHome(), on.SettlementRefused("newer life here", overtaken))
+    assert home.move.stage is Stage.MOVED
+    assert home.effects == (do.ReportMoved(),)
+
+
 def test_no_event_at_any_time_makes_an_ended_move_do_anything() -> None:
     seen: set[SourceMove] = set()
     waiting = [begun().move, begun(MoveKind.CLONE).move, resume("p", leaving()).move]

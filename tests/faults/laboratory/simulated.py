@@ -21,9 +21,7 @@ def run(plan: Plan, seed: int, progress: Progress) -> Part:
     processes = os.cpu_count() or 1
     tally = simulate(plan.simulated_moves, seed, processes=processes)
     part = Part("simulated moves", seed=str(seed))
-    part.about = (
-        f"The transfer protocol's own machines and rules, {tally.steps} steps in {processes} processes"
-    )
+    part.about = f"The transfer protocol's own machines and rules, {tally.steps.total()} steps in {processes} processes"
     part.simulated = True
     part.moves = tally.moves
     part.faults.update(tally.faults)

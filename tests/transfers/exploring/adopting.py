@@ -69,6 +69,7 @@ def adopt_copy(draft: Draft, name: str, agent_id: str, incarnation: Incarnation)
         adopted = draft.commit(name, "adopt_copy", name, agent_id, incarnation, event=EVENT, at=0.0)
     except JournalConflict:
         raise NotNowError from None
+    draft.note("adopted", agent_id, adopted.started.record.incarnation.lineage)
     if adopted.started.record.phase is Phase.ACTIVE:  # not what was parked, and is again
         draft.start_child(name, adopted.started.record)
     return f"{name}'s operator adopts the copy {incarnation} of {agent_id}"
@@ -118,6 +119,13 @@ def acknowledge(draft: Draft, taken: NewsTaken) -> str:
         raise NotNowError
     draft.commit(news.owed_by, "notice_acknowledged", owed[0])
     return f"{news.owed_by} hears that {news.target} has been told of {news.agent_id}"
+
+
+def close(draft: Draft, name: str, said: Answer) -> None:
+    """There will be no verdict on it; whether an adoption went past it or not."""
+    for each in tables(draft.host(name).store).abandoned():
+        if each.outgoing.transfer_id == said.transfer_id:
+            draft.commit(name, "close_abandoned", each.agent_id, said.transfer_id)
 
 
 def settle(draft: Draft, name: str, said: Answer) -> None:

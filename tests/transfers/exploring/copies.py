@@ -22,6 +22,8 @@ class Survey(NamedTuple):
 
     asked: frozenset[str] = frozenset()
     found: frozenset[Elsewhere] = frozenset()
+    lost: frozenset[Elsewhere] = frozenset()
+    """Which paglets were here, as others tell, and in which lives."""
     open: frozenset[OpenTransfer] = frozenset()
     """What the others hold open to it."""
     counters: frozenset[tuple[str, int]] = frozenset()

@@ -9,7 +9,7 @@ from paglets.persistence.journal.arrivals import Closed, Crossing, Decided
 from paglets.persistence.records import HookKind, MoveKind, Outcome, PagletRecord, PendingHook, Phase
 from paglets.runtime.outbox.judging import judge
 from paglets.runtime.transfers import events as on
-from tests.transfers.exploring.adopting import of_news, of_news_taken, settle
+from tests.transfers.exploring.adopting import close, of_news, of_news_taken, settle
 from tests.transfers.exploring.choices import NotNowError, duty, will
 from tests.transfers.exploring.living import STORE
 from tests.transfers.exploring.messages import (
@@ -110,6 +110,8 @@ def _arrived(draft: Draft, sent: Envelope, record: PagletRecord, decided: Decide
         draft.met(name, decided.gave_way)
     elif decided.replaced is not None:
         draft.end_child(name, Life(record.agent_id, decided.replaced.incarnation))
+        if decided.came_home is not None:
+            draft.tell(name, decided.came_home.transfer_id, on.CameHome())
     if record.phase is Phase.ACTIVE:
         draft.start_child(name, record)
 
@@ -171,6 +173,7 @@ def hear(draft: Draft, said: Answer) -> str:
     if draft.scope.receipts:
         draft.commit(name, "note_peer_store", "peer", *STORE)
     if said.outcome is None or said.incarnation is None:
+        close(draft, name, said)
         draft.tell(name, said.transfer_id, on.ClosedReceived(0))
         return f"{name} hears that {said.transfer_id} is closed"
     settle(draft, name, said)

@@ -83,8 +83,11 @@ class Draft:
         return result
 
     def _copies_are_kept(self, name: str, rule: str, before: Store, after: Store) -> None:
-        """What gives way to a higher lineage goes into quarantine, and nothing leaves it by itself."""
-        if rule in {"adopt", "adopt_copy", "discard_copy"}:
+        """What gives way to a higher lineage goes into quarantine, and nothing leaves it by itself.
+
+        By ``outlive`` it goes on itself, in the lineage in which it was here.
+        """
+        if rule in {"adopt", "adopt_copy", "discard_copy", "outlive"}:
             return
         kept, now = tables(after).kept, records(after)
         expected = set(tables(before).kept)

@@ -10,7 +10,7 @@ from paglets.persistence.memory import MemoryTransaction
 from paglets.testing.network.traffic import Traffic
 from tests.transfers.exploring.following import following
 from tests.transfers.exploring.graph import ROOT, Graph
-from tests.transfers.exploring.invariants import at_rest, check, living
+from tests.transfers.exploring.invariants import at_rest, check, doubtful, living
 from tests.transfers.exploring.numbered import FACTS, Atlas, Numbered
 from tests.transfers.exploring.remembering import Memory
 from tests.transfers.exploring.settling import Settling
@@ -55,7 +55,8 @@ class _Judge:
         if rests is None:
             looked_at = self._atlas.world(world)
             check(looked_at, self._scope)
-            rests = at_rest(looked_at.hosts, living(looked_at.facts, self._scope), self._scope)
+            alive = living(looked_at.facts, self._scope)
+            rests = at_rest(looked_at.hosts, alive, self._scope, doubtful(looked_at.facts))
             self._rest[seen] = rests
         return rests
 

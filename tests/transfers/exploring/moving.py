@@ -84,7 +84,8 @@ def _commit(draft: Draft, name: str, running: Running) -> on.Event:
             arguments = (agent_id, transfer_id, move.incarnation)
             draft.commit(name, "settle_fenced", *arguments, process_alive=alive, event=EVENT, at=0.0)
         case do.WriteAdopted():
-            draft.commit(name, "adopt", name, agent_id, transfer_id, event=EVENT, at=0.0)
+            adopted = draft.commit(name, "adopt", name, agent_id, transfer_id, event=EVENT, at=0.0)
+            draft.note("adopted", agent_id, adopted.started.record.incarnation.lineage)
             return on.AdoptionWritten()
         case effect:
             raise AssertionError(effect)
@@ -164,9 +165,7 @@ def floor_of(scope: Scope, host: HostState, name: str, target: str) -> int:
         unsettled = [(to, each) for to, each in unsettled if each.counter > SKIPPED]
     if scope.rules.floors_of_memory:
         unsettled += [(each.outgoing.target_id, each.move.transfer_id) for each in host.moves]
-    if scope.rules.floors_of_abandoned and (
-        not is_held(host.store, name) or not scope.rules.closes_abandoned
-    ):
+    if not is_held(host.store, name) or not scope.rules.closes_abandoned:
         abandoned = tables(host.store).abandoned()
         unsettled += [(each.outgoing.target_id, each.outgoing.transfer_id) for each in abandoned]
     return OpenTransfers(name, tables(host.store).counter(), unsettled).floor(target)

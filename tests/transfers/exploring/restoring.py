@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from paglets.persistence.records import Forward, PagletRecord, Phase
-from paglets.runtime.surveying import Found, may_wake, open_to
+from paglets.runtime.surveying import Found, open_to
 from tests.transfers.exploring.choices import duty, will
 from tests.transfers.exploring.copies import Survey
 from tests.transfers.exploring.living import STORE
@@ -74,17 +74,17 @@ def restore(draft: Draft, name: str) -> str:
     draft.note("restored", name)
     found = records(draft.host(name).store)
     for agent_id, record in records(lost).items():
+        if record.phase is Phase.TOMBSTONE:
+            draft.note("back", agent_id)  # that it was disposed of may have been on that disk only
         if record.phase in HERE and (
             agent_id not in found or found[agent_id].incarnation != record.incarnation
         ):
             draft.note("gone", agent_id)  # its one copy may have been on that disk
-    kept = tables(draft.host(name).store).queues
+    # What waited there is lost with the disk. If the backup holds it as it waited once, others may have answered that.
     for agent_id, waiting in tables(lost).queues.items():
-        still = {message.message_id for message in kept.get(agent_id, ())}
         for message in waiting:
-            if message.message_id not in still:
-                draft.note("handled", agent_id, message.message_id)
-    for letter in host.outbox - outbox:
+            draft.note("handled", agent_id, message.message_id)
+    for letter in host.outbox:
         draft.note("handled", letter.agent_id, letter.message_id)
     return f"{name} loses its disk, and is put back from its backup"
 
@@ -101,18 +101,19 @@ def look(draft: Draft, name: str, other: str) -> str:
     if draft.rules.floors_before_looks:
         draft.commit(other, "note_floor", name, floor_of(draft.scope, draft.host(name), name, other))
         draft.commit(name, "note_floor", other, floor_of(draft.scope, draft.host(other), other, name))
-    found = set(survey.found)
+    found, lost = set(survey.found), set(survey.lost)
     for record in records(draft.host(other).store).values():
         place = draft.rules.told(record, other)
-        if place is not None and place.host_id != name:
-            found.add(place)
+        if place is not None:
+            (lost if place.host_id == name else found).add(place)
     asked, counters = survey.asked | {other}, set(survey.counters)
     still_open = set(survey.open)
     if draft.rules.asks_what_is_open:
         theirs = tables(draft.host(other).store)
         still_open.update(open_to(name, theirs.paglets.values(), theirs.abandoned()))
         counters.add((other, theirs.counter()))
-    draft.put(name, survey=Survey(asked, frozenset(found), frozenset(still_open), frozenset(counters)))
+    told = Survey(asked, frozenset(found), frozenset(lost), frozenset(still_open), frozenset(counters))
+    draft.put(name, survey=told)
     return f"{name} asks {other} what it has"
 
 
@@ -147,9 +148,10 @@ def _compare(draft: Draft, name: str) -> None:
         found.add(each)
     for record in list(records(draft.host(name).store).values()):
         latest = found.latest(record.agent_id)
-        later = latest is not None and latest.incarnation > record.incarnation
-        if latest is not None and later and may_wake(record) and draft.rules.gives_way:
+        if latest is not None and draft.rules.gives_way(record, latest):
             draft.commit(name, "give_way", record.agent_id, record.incarnation, _forward(latest), at=0.0)
+    for place in sorted(survey.lost):
+        draft.commit(name, "outlive", place.agent_id, place.incarnation, at=0.0)
     for lost in sorted(survey.open):
         place = found.of_transfer(lost)
         draft.commit(name, "settle_lost", lost, _forward(place) if place is not None else None, at=0.0)

@@ -22,6 +22,7 @@ from paglets.persistence.journal import (
 from paglets.persistence.journal.meeting import last_known
 from paglets.persistence.memory import MemoryTransaction
 from paglets.persistence.records import HookKind
+from paglets.runtime import surveying
 from paglets.runtime.transfers import source
 from paglets.runtime.views import is_shown
 from tests.transfers.exploring.copies import Elsewhere
@@ -121,6 +122,7 @@ class Rules:
     mark_restored = staticmethod(restoring.mark_restored)
     park = staticmethod(restoring.park)
     give_way = staticmethod(restoring.give_way)
+    outlive = staticmethod(restoring.outlive)
     settle_lost = staticmethod(restoring.settle_lost)
     accept = staticmethod(restoring.accept)
     adopt = staticmethod(adoption.adopt)
@@ -128,6 +130,7 @@ class Rules:
     discard_copy = staticmethod(adoption.discard_copy)
     take_notice = staticmethod(meeting.take_notice)
     notice_acknowledged = staticmethod(meeting.notice_acknowledged)
+    close_abandoned = staticmethod(meeting.close_abandoned)
     settle_abandoned = staticmethod(meeting.settle_abandoned)
     queue_dispatch = staticmethod(queued_dispatch.queue_dispatch)
     give_back = staticmethod(queued_dispatch.give_back)
@@ -138,10 +141,8 @@ class Rules:
 
     floors_of_memory = True
     """A floor counts the transfers that exist in memory only."""
-    floors_of_abandoned = True
-    """A floor counts the transfers that were abandoned by an adoption."""
     closes_abandoned = True
-    """But not at a restored host: there they are closed, as all others are."""
+    """The floor of a restored host leaves out transfers that were abandoned by an adoption: they are closed, as all."""
     notices_wait = True
     """A notice is owed until it is acknowledged."""
     parks_copies = True
@@ -154,7 +155,7 @@ class Rules:
     """Hosts say which transfers to it they hold open, too."""
     accept_forced = staticmethod(restoring.accept)
     """The same as ``accept``, when not everybody was asked."""
-    gives_way = True
+    gives_way = staticmethod(surveying.gives_way)
     """What lives on elsewhere is given up when a restored store is accepted."""
     told = staticmethod(told)
     recalls_any_life = False

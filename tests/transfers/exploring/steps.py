@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from inspect import Signature, getmembers, isfunction, signature
 from typing import TYPE_CHECKING
 
-from tests.transfers.exploring import adopting, living, moving, queueing, restoring, waiting, wanting
+from tests.transfers.exploring import (
+    adopting,
+    deliveries,
+    living,
+    moving,
+    queueing,
+    restoring,
+    waiting,
+    wanting,
+)
 from tests.transfers.exploring.stores import is_held, records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.transfers.exploring.choices import Choice, Maker
     from tests.transfers.exploring.world import HostState
@@ -26,6 +36,22 @@ OF_A_HOST = [
 ]
 OF_A_HELD_RECORD = [waiting.of_what_waits]
 """At a host whose store is a copy that nobody has accepted: nothing is woken or moved there."""
+
+
+def name_of(act: Callable[..., str]) -> str:
+    """By which a step is told from all others."""
+    return f"{act.__module__.rpartition('.')[2]}.{act.__name__}"
+
+
+def names() -> set[str]:
+    """Of all steps: public functions that do something with a draft, and say what it was."""
+    rooms = (adopting, deliveries, living, moving, queueing, restoring, waiting, wanting)
+    functions = [each for room in rooms for name, each in getmembers(room, isfunction) if name[0] != "_"]
+    return {name_of(each) for each in functions if _is_step(signature(each))}
+
+
+def _is_step(seen: Signature) -> bool:
+    return next(iter(seen.parameters), "") == "draft" and seen.return_annotation == "str"
 
 
 def steps_at(maker: Maker, name: str) -> Iterator[Choice]:

@@ -108,4 +108,6 @@ def forget(draft: Draft, name: str, record: PagletRecord) -> str:
         draft.commit(name, "forget", record.agent_id, record.incarnation, now=LONG_AFTER)
     except JournalConflict:
         raise NotNowError from None
+    if record.phase is Phase.TOMBSTONE:
+        draft.note("back", record.agent_id)  # nobody may know any more that it was disposed of
     return f"{name} forgets {record.agent_id}"

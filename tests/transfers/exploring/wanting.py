@@ -8,6 +8,7 @@ from paglets.core.incarnation import Incarnation
 from paglets.persistence.records import BlobRef, HookKind, MoveKind, PagletRecord, PendingHook, Phase
 from tests.transfers.exploring.choices import will
 from tests.transfers.exploring.messages import Recall
+from tests.transfers.exploring.stores import queued
 from tests.transfers.exploring.world import HostState, Life
 
 if TYPE_CHECKING:
@@ -68,9 +69,11 @@ def ask_back(draft: Draft, name: str, record: PagletRecord, target: str) -> str:
 
 
 def dispose(draft: Draft, name: str, record: PagletRecord) -> str:
+    for message in queued(draft.host(name).store, record.agent_id):
+        draft.note("handled", record.agent_id, message.message_id)  # it is a dead letter
     draft.commit(name, "dispose", record.agent_id, record.incarnation, at=0.0)
     draft.end_child(name, Life(record.agent_id, record.incarnation))
-    draft.note("disposed", record.agent_id)
+    draft.note("disposed", record.agent_id, record.incarnation.lineage)
     return f"{name} disposes of {record.agent_id}"
 
 

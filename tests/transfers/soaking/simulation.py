@@ -32,6 +32,11 @@ OPERATIONS = {
     "accept": "queued message",
     "checkpoint": "checkpoint",
     "queue": "queued dispatch",
+    "adopt": "adoption",
+    "adopt_copy": "adoption out of quarantine",
+    "discard_copy": "copy dropped",
+    "restore": "restored store",
+    "accept_copy": "accepted store",
 }
 """By the name of the step that begins them."""
 
@@ -55,7 +60,8 @@ class Tally:
     """What a simulation came to."""
 
     moves: int = 0
-    steps: int = 0
+    steps: Counter[str] = field(default_factory=Counter[str])
+    """How often each was taken, by `name_of`."""
     operations: Counter[str] = field(default_factory=Counter[str])
     faults: Counter[str] = field(default_factory=Counter[str])
     lost: int = 0
@@ -112,7 +118,7 @@ def walk(
         tally.lost += promise.startswith("I2") or promise.endswith("is lost")
         tally.doubled += promise.startswith(("I1", "I6"))
     tally.moves = walked.moves
-    tally.steps = walked.counts.total()
+    tally.steps = walked.taken
     tally.faults = walked.faults
     for step, name in OPERATIONS.items():
         tally.operations[name] = walked.counts[step]

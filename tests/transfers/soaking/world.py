@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tests.transfers.exploring.numbered import envelopes_to
 from tests.transfers.exploring.scope import Budget
-from tests.transfers.exploring.stores import records
+from tests.transfers.exploring.stores import records, tables
 from tests.transfers.exploring.world import POSITION
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from tests.transfers.exploring.draft import Draft
     from tests.transfers.exploring.world import HostState
 
+OF_TRANSFERS = {"said", "arrived", "failed", "recalled", "came on recall"}
 MUCH = 1_000_000_000
 
 
@@ -54,6 +56,16 @@ class Network:
         else:
             self.lose(message)
 
+    def sever(self, host: str) -> None:
+        """What comes to a host on streams does not any more."""
+        for message in envelopes_to(host, self._messages):
+            self.lose(message)
+
+    def clear(self) -> None:
+        """Nothing is under way any more."""
+        self._messages.clear()
+        self._places.clear()
+
     def lose(self, message: Any) -> None:
         """It is no longer under way."""
         place = self._places.pop(message)
@@ -82,9 +94,34 @@ class WalkedWorld:
                 changed.update(agent_id for agent_id in old if agent_id not in new)
         self.hosts = draft.hosts
         self.facts.update(draft.noted)
+        if draft.severed:
+            self.net.sever(draft.severed)
         for message in draft.sent:
             self.net.send(message)
         return changed
+
+    def begin_afresh(self, alive: set[str]) -> None:
+        """At rest, after a store was put back: nothing is under way any more from before, and all is promised again.
+
+        What is known of transfers is over with them. What waits has not been handled, what lives was not disposed of.
+        """
+        self.net.clear()
+        waiting = {
+            ("handled", agent_id, each.message_id)
+            for host in self.hosts
+            for agent_id, queue in tables(host.store).queues.items()
+            for each in queue
+        }
+        over = OF_TRANSFERS | {"restored", "back", "gone"}
+        self.facts = {
+            fact
+            for fact in self.facts - waiting
+            if fact[0] not in over and not (fact[0] == "disposed" and fact[1] in alive)
+        }
+
+    def lose_backups(self) -> None:
+        """They are too old to be put back: what had become of paglets since is forgotten."""
+        self.hosts = [host._replace(backup=None) for host in self.hosts]
 
 
 def budget(**kinds: int) -> list[int]:
