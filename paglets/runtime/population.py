@@ -108,6 +108,7 @@ class Population:
             peers=neighbours.peers,
             here=ground.here,
             work_places=self.work_places,
+            events=ground.events,
         )
         self.draining = Draining(
             gate=ground.gate,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from paglets.persistence.store import Store
     from paglets.remote.mesh_service import MeshService
     from paglets.runtime.endings import Endings
+    from paglets.runtime.events import Events
     from paglets.runtime.gate import Gate
     from paglets.runtime.here import Here
     from paglets.runtime.peers import Peers
@@ -56,6 +57,7 @@ class Restored:
         peers: Peers,
         here: Here,
         work_places: WorkPlaces,
+        events: Events,
     ) -> None:
         self._store = store
         self._gate = gate
@@ -64,6 +66,7 @@ class Restored:
         self._survey = Survey(mesh=mesh, peers=peers, here=here)
         self._here = here
         self._work_places = work_places
+        self._events = events
         self._parking: asyncio.Task[None] | None = None
         self._accepting = asyncio.Lock()
         self.undivided = Undivided()
@@ -198,14 +201,20 @@ class Restored:
             await self._store.commit(rule)
 
     async def _give_way(self, record: PagletRecord, forward: Forward) -> bool:
+        agent_id, life = record.agent_id, record.incarnation
+
+        def rule(tx: Any) -> bool:
+            restoring.give_way(tx, agent_id, life, forward, at=time.time())
+            return any(copy.record.incarnation == life for copy in tx.copies(agent_id))
+
         try:
-            await self._store.commit(
-                lambda tx: restoring.give_way(
-                    tx, record.agent_id, record.incarnation, forward, at=time.time()
-                )
-            )
+            kept = await self._store.commit(rule)
         except JournalConflict:
             return False  # disposed of meanwhile
+        if kept and may_wake(record):
+            there = forward.name or forward.host_id
+            data = {"life": str(life), "higher": str(forward.incarnation), "at": there, "told_by": there}
+            self._events.emit("quarantined", agent_id=agent_id, class_name=record.class_name, data=data)
         return True
 
     async def aclose(self) -> None:

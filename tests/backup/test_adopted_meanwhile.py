@@ -69,5 +69,8 @@ def test_a_restored_copy_that_was_adopted_elsewhere_goes_into_quarantine(
     b = put_back(paglets_mesh, "b", archive)
     assert accept(b)["given_up"] == [agent_id]
     assert [(each["agent_id"], each["lineage"]) for each in quarantined(b)] == [(agent_id, 0)]
+    told = call(b, api.EVENTS_LIST, api.EventsListParams(since=0, limit=1000))["events"]
+    [event] = [each for each in told if each["kind"] == "quarantined"]
+    assert (event["agent_id"], event["data"]["at"]) == (agent_id, "a")
     paglets_mesh.wait_until(lambda: call(paglets_mesh["a"], api.TRANSFERS_LIST)["transfers"] == [])
     assert paglets_mesh.places(agent_id) == ["a"]
