@@ -13,7 +13,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol, cast
 
 from websockets.frames import BINARY, CONT, TEXT, CloseCode, Frame
-from websockets.protocol import CONNECTING, OPEN, SERVER
+from websockets.protocol import CLIENT, CONNECTING, OPEN, SERVER
+
+from paglets.remote.wire.large_frames import LARGE, LargeFrames, LargeFramesReading, large_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +75,8 @@ class Channel(asyncio.Protocol):
         self._receiver: Receiver | None = None
         self._fragments: list[bytes] = []
         self._fragments_text = False
-        self._request: bytearray | None = bytearray()  # as far as it is here; None once it was whole
+        self._head: bytearray | None = bytearray()  # of HTTP, as far as it is here; None once it was whole
+        self._large: LargeFrames | None = None
         self._write_paused = False
         self._read_holds = 0
         self._drain_waiters: deque[asyncio.Future[None]] = deque()
@@ -88,12 +91,16 @@ class Channel(asyncio.Protocol):
 
     # --- what the owner does -------------------------------------------------------------------------
 
-    def attach(self, receiver: Receiver, *, max_size: int) -> None:
+    def attach(self, receiver: Receiver, *, max_size: int, bulk: bool = False) -> None:
         """Give the messages to ``receiver``, none larger than ``max_size``, and watch for signs of life.
 
-        To be called from ``Opener.opened``, so that no message can have come before.
+        To be called from ``Opener.opened``, so that no message can have come before. ``bulk``: many of them will be
+        large, and binary.
         """
         self.protocol.max_message_size = max_size
+        if bulk:
+            self._large = LargeFrames(masked=self.protocol.side is SERVER, max_size=max_size)
+            self.transport.set_protocol(LargeFramesReading(self, self._large))
         self._receiver = receiver
         self._opener = None
         self._watch(self._settings.ping_interval)
@@ -107,8 +114,11 @@ class Channel(asyncio.Protocol):
     def send_binary(self, data: bytes | bytearray | memoryview) -> None:
         """Hand a binary message to the transport, now. ``ConnectionError`` when it is not open."""
         self._require_open()
-        self.protocol.send_binary(data)
-        self._flush()
+        if len(data) < LARGE:
+            self.protocol.send_binary(data)
+            self._flush()
+        else:
+            self.transport.writelines(large_frame(data, masked=self.protocol.side is CLIENT))
 
     def now(self) -> float:
         """The loop's clock."""
@@ -243,34 +253,55 @@ class Channel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio: parse, and hand on what is whole."""
-        self._last_seen = self._loop.time()
-        self._pinged = False
-        if self._opener is not None and self.protocol.side is SERVER:
-            self._request_received(data)
+        self.seen()
+        if self._opener is not None:
+            self._head_received(data)
         else:
             self._parse(data)
 
-    def _request_received(self, data: bytes) -> None:
-        """Parse up to the end of the request; what follows counts once the opener has upgraded."""
-        if self._request is None:
-            if self.protocol.state is not CONNECTING:
+    def seen(self) -> None:
+        """The other side has shown a sign of life."""
+        self._last_seen = self._loop.time()
+        self._pinged = False
+
+    def bytes_received(self, data: bytes) -> None:
+        """What else came where large frames may come."""
+        self._parse(data)
+
+    def large_received(self, data: bytes) -> None:
+        """The payload of a large frame."""
+        self._deliver(data, text=False)
+
+    def _head_received(self, data: bytes) -> None:
+        """Parse up to the end of the request, or response; what follows counts once the opener has upgraded."""
+        if self._head is None:
+            if self.protocol.state is not CONNECTING or self.protocol.side is CLIENT:
                 self._parse(data)
             return
-        begun = len(self._request)
-        self._request += data
-        end = self._request.find(b"\r\n\r\n", max(0, begun - 3)) + 4
+        begun = len(self._head)
+        self._head += data
+        end = self._head.find(b"\r\n\r\n", max(0, begun - 3)) + 4
         if max(end, begun + len(data) if end < 4 else 0) > self._settings.max_request_bytes:
-            reason = f"a request of more than {self._settings.max_request_bytes} bytes"
+            what = "request" if self.protocol.side is SERVER else "response"
+            reason = f"a {what} of more than {self._settings.max_request_bytes} bytes"
             if self._opener is not None:
                 self._opener.failed(ValueError(reason))
             self.abort(reason)
         elif end < 4:
             self._parse(data)
         else:
-            self._request = None
+            self._head = None
             self._parse(data[: end - begun])
-            if self.protocol.state is not CONNECTING and end - begun < len(data):
-                self._parse(data[end - begun :])
+            self._follows(data[end - begun :])
+
+    def _follows(self, data: bytes) -> None:
+        """What came together with the end of the head."""
+        if not data:
+            return
+        if self._large is not None:
+            self._large.take(data, self.bytes_received, self.large_received)
+        elif self.protocol.state is not CONNECTING or self.protocol.side is CLIENT:
+            self._parse(data)
 
     def _parse(self, data: bytes) -> None:
         self.protocol.receive_data(data)

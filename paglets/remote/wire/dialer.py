@@ -19,7 +19,7 @@ from paglets.remote.wire.channel import Channel, Receiver, websocket_logger
 from paglets.remote.wire.failures import explain, rejected
 from paglets.remote.wire.peer import Peer, PeerKind, Trust
 from paglets.remote.wire.quiet import quiet_future
-from paglets.remote.wire.settings import SUBPROTOCOL, WireSettings
+from paglets.remote.wire.settings import STREAM_PATH, SUBPROTOCOL, WireSettings
 from paglets.remote.wire.strangers import Refusal, Strangers
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Dialer:
             endpoint = parse_host_url(url)
         except ValueError as error:
             raise RemoteHostError(str(error)) from None
-        opening = _Opening(url, max_size, receiver)
+        opening = _Opening(url, max_size, receiver, bulk=path == STREAM_PATH)
         channel = Channel(_protocol(endpoint, path), opening, self._settings)
         try:
             peer = await self._connect(channel, endpoint, url, host_id)
@@ -206,9 +206,12 @@ class Dialer:
 class _Opening(Generic[R]):
     """The WebSocket handshake from the calling side."""
 
-    def __init__(self, url: str, max_size: int, receiver: Callable[[Channel, Peer, str], R]) -> None:
+    def __init__(
+        self, url: str, max_size: int, receiver: Callable[[Channel, Peer, str], R], *, bulk: bool
+    ) -> None:
         self._url = url
         self._max_size = max_size
+        self._bulk = bulk
         self._receiver = receiver
         self._opened: asyncio.Future[R] = quiet_future()
         self._peer: Peer
@@ -231,7 +234,7 @@ class _Opening(Generic[R]):
             channel.attach(_Farewell(self._url, self._opened), max_size=_CLOSE_FRAME_BYTES)
         else:
             receiver = self._receiver(channel, self._peer, self._url)
-            channel.attach(receiver, max_size=self._max_size)
+            channel.attach(receiver, max_size=self._max_size, bulk=self._bulk)
             self._opened.set_result(receiver)
 
     def failed(self, error: Exception | None) -> None:

@@ -107,7 +107,7 @@ class StreamServer:
     def connect(self, channel: Channel, peer: Peer) -> None:
         """Serve an authenticated host on this channel until it goes."""
         connection = StreamConnection(self, channel, peer)
-        channel.attach(connection, max_size=max(self.settings.max_header_bytes, CHUNK_BYTES))
+        channel.attach(connection, max_size=max(self.settings.max_header_bytes, CHUNK_BYTES), bulk=True)
         self._tasks.start(connection.run())
 
 

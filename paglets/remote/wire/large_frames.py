@@ -1,0 +1,192 @@
+"""Large binary frames, past the parser of ``websockets``: each byte of a stream is copied once, not four times.
+
+What a stream carries in bulk are whole binary frames of 256 KiB. They are recognised by their header (RFC 6455,
+section 5.2) and taken as they are. Every other byte goes to ``websockets`` as it came, and so does a header that is
+not exactly as it should be: what is to be said about it is said there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import secrets
+import struct
+from typing import TYPE_CHECKING, Protocol
+
+from websockets.frames import BINARY, CONT, TEXT
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # an interpreter that websockets has no binary for
+    from websockets.utils import apply_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LARGE = 16 * 1024
+"""Payloads from this size on take the short way."""
+
+_FIN, _MASKED, _OPCODE, _RESERVED = 0x80, 0x80, 0x0F, 0x70
+_LENGTH, _TWO_BYTES, _EIGHT_BYTES = 0x7F, 126, 127
+_LONGEST_HEADER = 14
+_READ_AT_ONCE = 272 * 1024
+"""What asyncio decrypts at a time, at most: 256 KiB, and what was left of a TLS record."""
+
+
+def large_frame(
+    data: bytes | bytearray | memoryview, *, masked: bool
+) -> list[bytes | bytearray | memoryview]:
+    """The parts of a whole binary frame with that payload, to be sent one after the other."""
+    size = len(data)
+    mask_bit = _MASKED if masked else 0
+    if size < 1 << 16:
+        header = struct.pack("!BBH", _FIN | BINARY, mask_bit | _TWO_BYTES, size)
+    else:
+        header = struct.pack("!BBQ", _FIN | BINARY, mask_bit | _EIGHT_BYTES, size)
+    if not masked:
+        return [header, data]
+    key = secrets.token_bytes(4)
+    return [header + key, apply_mask(data, key)]
+
+
+class Wire(Protocol):
+    """The connection that is read for."""
+
+    def seen(self) -> None:
+        """The other side is alive."""
+        ...
+
+    def bytes_received(self, data: bytes) -> None:
+        """Bytes for the parser of ``websockets``: whole frames, unless something is wrong with them."""
+        ...
+
+    def large_received(self, data: bytes) -> None:
+        """The payload of a whole binary frame."""
+        ...
+
+    def eof_received(self) -> None:
+        """Nothing more comes."""
+        ...
+
+    def pause_writing(self) -> None:
+        """The output buffer is full."""
+        ...
+
+    def resume_writing(self) -> None:
+        """There is room again."""
+        ...
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        ...
+
+
+class LargeFrames:
+    """Cuts what a connection brings into frames, in one buffer of its own.
+
+    ``masked``: as all frames of a client are. ``max_size``: of a payload.
+    """
+
+    def __init__(self, *, masked: bool, max_size: int) -> None:
+        self._masked = masked
+        self._max_size = max_size
+        # Pages that are never written to are never there: a connection that brings little takes little.
+        self._view = memoryview(mmap.mmap(-1, max_size + _LONGEST_HEADER + 3 * _READ_AT_ONCE))
+        self._begin = 0
+        self._end = 0
+        self._in_fragments = False
+        self._given_up = False
+
+    def room(self) -> memoryview:
+        """Where the next bytes go."""
+        return self._view[self._end :]
+
+    def take(self, data: bytes, other: Callable[[bytes], None], large: Callable[[bytes], None]) -> None:
+        """What was read elsewhere, before the first of what is read here; not more than a request may have."""
+        self.room()[: len(data)] = data
+        self.came(len(data), other, large)
+
+    def came(self, size: int, other: Callable[[bytes], None], large: Callable[[bytes], None]) -> None:
+        """So many are there: hand on what is whole, in order."""
+        self._end += size
+        while not self._given_up and self._next(other, large):
+            pass
+        if self._given_up and self._end > self._begin:
+            other(bytes(self._view[self._begin : self._end]))
+            self._begin = self._end
+        if self._begin == self._end:
+            self._begin = self._end = 0
+        elif len(self._view) - self._end < _READ_AT_ONCE:
+            left = self._end - self._begin
+            self._view[:left] = self._view[self._begin : self._end]
+            self._begin, self._end = 0, left
+
+    def _next(self, other: Callable[[bytes], None], large: Callable[[bytes], None]) -> bool:
+        """Hand on one frame; whether there was a whole one."""
+        view, begin = self._view, self._begin
+        held = self._end - begin
+        if held < 2:
+            return False
+        first, second = view[begin], view[begin + 1]
+        length, header = second & _LENGTH, 2
+        if length >= _TWO_BYTES:
+            header = 4 if length == _TWO_BYTES else 10
+            if held < header:
+                return False
+            length = int.from_bytes(view[begin + 2 : begin + header], "big")
+        if second & _MASKED:
+            header += 4
+        if length > self._max_size:
+            self._given_up = True  # it has no end that would ever be here
+            return False
+        if held < header + length:
+            return False
+        end = self._begin = begin + header + length
+        opcode = first & _OPCODE
+        as_expected = first == _FIN | BINARY and bool(second & _MASKED) == self._masked
+        if as_expected and length >= LARGE and not self._in_fragments:
+            payload = view[end - length : end]
+            large(
+                apply_mask(payload, bytes(view[end - length - 4 : end - length]))
+                if self._masked
+                else bytes(payload)
+            )
+        else:
+            if opcode in {TEXT, BINARY, CONT}:
+                self._in_fragments = not first & _FIN
+            other(bytes(view[begin:end]))
+        return True
+
+
+class LargeFramesReading(asyncio.BufferedProtocol):
+    """Reads for a connection from the moment on at which large frames may come."""
+
+    def __init__(self, wire: Wire, frames: LargeFrames) -> None:
+        self._wire = wire
+        self._frames = frames
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Called by asyncio: where to read to."""
+        del sizehint
+        return self._frames.room()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Called by asyncio: so much was read."""
+        self._wire.seen()
+        self._frames.came(nbytes, self._wire.bytes_received, self._wire.large_received)
+
+    def eof_received(self) -> None:
+        """Called by asyncio."""
+        self._wire.eof_received()
+
+    def pause_writing(self) -> None:
+        """Called by asyncio."""
+        self._wire.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Called by asyncio."""
+        self._wire.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by asyncio."""
+        self._wire.connection_lost(exc)
