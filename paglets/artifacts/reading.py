@@ -17,20 +17,31 @@ if TYPE_CHECKING:
     from paglets.persistence.artifact_records import ArtifactRecord
     from paglets.persistence.store import Store
 
-_AT_ONCE = 4
 
+def content(store: Store, record: ArtifactRecord) -> Iterator[bytes]:
+    """The content, in pieces of at most 1 MiB; for one thread at a time.
 
-def content(store: Store, record: ArtifactRecord, offset: int = 0) -> Iterator[bytes]:
-    """The content from an offset on, in pieces of at most 1 MiB; for one thread at a time.
-
-    Raises ``BlobMissingError`` when the artifact is deleted meanwhile. Read from the start, bytes that are not
-    what was stored end in ``BlobDamagedError``.
+    Raises ``BlobMissingError`` when the artifact is deleted meanwhile. Bytes that are not what was stored end in
+    ``BlobDamagedError``.
     """
-    if record.compression:
-        return _from(unpacked(record.compression, _whole(store, record)), offset)
-    if offset:
-        return _from(_chunks(store, record, offset // CHUNK_BYTES), offset % CHUNK_BYTES)
-    return _whole(store, record)
+    return unpacked(record.compression, _whole(store, record))
+
+
+def content_to_check(store: Store, record: ArtifactRecord, offset: int) -> Iterator[bytes]:
+    """The content from an offset on, for somebody who compares the whole with its digest: hashed once, by him.
+
+    ``BlobDamagedError`` when a part of it is gone, or it is known to be damaged. What else is wrong with it
+    ``check`` finds out.
+    """
+    if record.compression:  # the digest is the content's, so what is unpacked has to be sound
+        return _from(content(store, record), offset)
+    return _from(_chunks(store, record, offset // CHUNK_BYTES), offset % CHUNK_BYTES)
+
+
+def check(store: Store, record: ArtifactRecord) -> None:
+    """Read what is kept of an artifact, and compare; ``BlobDamagedError``, which the store notes."""
+    for _ in _whole(store, record):
+        pass
 
 
 def _whole(store: Store, record: ArtifactRecord) -> Iterator[bytes]:
@@ -40,15 +51,15 @@ def _whole(store: Store, record: ArtifactRecord) -> Iterator[bytes]:
 
 
 def _chunks(store: Store, record: ArtifactRecord, first: int) -> Iterator[bytes]:
-    while parts := store.read_sync(lambda tx, at=first: tx.blob_chunks(record.blob, at, _AT_ONCE)):
-        first += len(parts)
+    reader = store.unchecked_blob_reader(record.blob, first)
+    while parts := reader.next():
         yield from parts
 
 
 def _from(parts: Iterator[bytes], offset: int) -> Iterator[bytes]:
     for part in parts:
         if offset < len(part):
-            yield part[offset:]
+            yield part[offset:] if offset else part
         offset = max(0, offset - len(part))
 
 

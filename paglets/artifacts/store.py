@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from paglets.artifacts.errors import ArtifactNotFoundError
 from paglets.artifacts.intake import ArtifactTerms, Intake, is_owner
 from paglets.artifacts.quota import Quota
-from paglets.artifacts.reading import content, open_content
+from paglets.artifacts.reading import check, content, content_to_check, open_content
 from paglets.artifacts.refs import ArtifactRef
 from paglets.artifacts.shared_stores import open_shared
 from paglets.artifacts.spool import Spool
@@ -218,9 +218,17 @@ class ArtifactStore:
             file.complete()
         return self.ref_of(record)
 
-    def content(self, record: ArtifactRecord, offset: int = 0) -> Iterator[bytes]:
-        """The content from an offset on, piece by piece; see ``reading.content``."""
-        return content(self._store, record, offset)
+    def content(self, record: ArtifactRecord) -> Iterator[bytes]:
+        """The content, piece by piece; see ``reading.content``."""
+        return content(self._store, record)
+
+    def content_to_check(self, record: ArtifactRecord, offset: int) -> Iterator[bytes]:
+        """The content from an offset on, for somebody who checks the whole; see ``reading.content_to_check``."""
+        return content_to_check(self._store, record, offset)
+
+    def check(self, record: ArtifactRecord) -> None:
+        """Read all that is kept of it; ``BlobDamagedError`` when that is not what was stored."""
+        check(self._store, record)
 
     def record(self, artifact_id: str) -> ArtifactRecord:
         """What the store holds of an artifact; ``ArtifactNotFoundError``."""

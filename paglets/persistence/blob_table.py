@@ -66,7 +66,7 @@ class BlobTable:
     def adopt_small(self, ref: BlobRef, upload: int, data: bytes) -> None:
         """Write a blob that came in memory, unless there is one of that content that is sound."""
         manifest = self.manifest(ref.digest)
-        if manifest is None or self._is_damaged(ref):
+        if manifest is None or self.is_damaged(ref):
             if data:
                 self._txn.put(chunk_key(upload, 0), data, db=self._tables.chunks)
             self._place(ref, BlobManifest(ref.size, upload, 1 if data else 0), manifest)
@@ -76,7 +76,7 @@ class BlobTable:
         if self._tables.uploads.get(self._txn, _upload_key(upload)) is None:
             raise BlobMissingError(f"the staged blob {ref.digest.hex()[:12]} was dropped; stage it again")
         manifest = self.manifest(ref.digest)
-        if manifest is None or self._is_damaged(ref):
+        if manifest is None or self.is_damaged(ref):
             self._tables.uploads.delete(self._txn, _upload_key(upload))
             self._place(ref, BlobManifest(ref.size, upload, chunks), manifest)
         else:
@@ -116,6 +116,10 @@ class BlobTable:
         self._tables.uploads.delete(self._txn, key)
         return False
 
+    def is_damaged(self, ref: BlobRef) -> bool:
+        """Whether its bytes are known not to have its digest."""
+        return self._tables.damage.blocks(BLOB_CONTENT, ref.digest)
+
     def orphans(self) -> list[int]:
         """Uploads that no manifest names."""
         return [int.from_bytes(key, "big") for key in self._tables.uploads.keys(self._txn)]
@@ -125,9 +129,6 @@ class BlobTable:
         with self._txn.cursor(self._tables.chunks) as cursor:
             last = int.from_bytes(cursor.key()[:8], "big") if cursor.last() else 0
         return max(last, *self.orphans(), 0) + 1
-
-    def _is_damaged(self, ref: BlobRef) -> bool:
-        return self._tables.damage.blocks(BLOB_CONTENT, ref.digest)
 
     def _place(self, ref: BlobRef, manifest: BlobManifest, damaged: BlobManifest | None) -> None:
         """A blob whose bytes are here now; they also take the place of damaged ones of that digest."""

@@ -165,6 +165,10 @@ class ReadTransaction:
         """Consecutive chunks of a blob, empty beyond its end; ``BlobMissingError``, ``BlobDamagedError``."""
         return self._blobs.chunks(ref, first, limit)
 
+    def blob_is_damaged(self, ref: BlobRef) -> bool:
+        """Whether its bytes are known not to have its digest."""
+        return self._blobs.is_damaged(ref)
+
     def blob_count(self) -> int:
         """How many blobs there are."""
         return self._tables.blobs.count(self._txn)

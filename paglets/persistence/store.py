@@ -10,7 +10,7 @@ from concurrent.futures import wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
-from paglets.persistence.blob_reader import BlobReader
+from paglets.persistence.blob_reader import BlobReader, UncheckedBlobReader
 from paglets.persistence.blobs import StagedBlob
 from paglets.persistence.environment import open_store
 from paglets.persistence.errors import StoreError, StoreTimeoutError
@@ -167,6 +167,10 @@ class Store:
     def blob_reader(self, ref: BlobRef) -> BlobReader:
         """The bytes of a blob in slices, for a thread."""
         return BlobReader(self._readers, ref)
+
+    def unchecked_blob_reader(self, ref: BlobRef, first: int) -> UncheckedBlobReader:
+        """The same from chunk ``first`` on, for a thread that hands them to somebody who checks the whole."""
+        return UncheckedBlobReader(self._readers, ref, first)
 
     async def read_blob(self, ref: BlobRef) -> AsyncGenerator[bytes]:
         """The bytes of a blob in slices; nothing is to be believed before the last one has come.

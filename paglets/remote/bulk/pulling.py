@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +25,14 @@ if TYPE_CHECKING:
     from paglets.remote.wire.bulk_stream import BulkStream
     from paglets.remote.wire.pool import LinkPool
 
+logger = logging.getLogger(__name__)
+
 _PAUSES = (0.05, 0.25, 1.0, 2.0)
 _SYNCED_AT_ONCE = 16 * BLOCK
 """What is written before it is synced, while more comes; at most twice that is not on the disk."""
 RECEIVED = b'{"received":true}'
+NOT_RECEIVED = b'{"received":false}'
+"""What came is not what was announced: the host looks at what it keeps, and refuses if that is damaged."""
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -94,9 +99,22 @@ async def _fetch(
             "fetched"
         )
     trailer = await take(stream, ref, sink, progress)
-    _verify(stream, signed, trailer, ref, sink)
+    try:
+        _verify(stream, signed, trailer, ref, sink)
+    except TransferError:
+        await _complain(stream)
+        raise
     await stream.send_text(RECEIVED)
     return ref
+
+
+async def _complain(stream: BulkStream) -> None:
+    """Have the host look; raises what it says of itself, and nothing when it finds its bytes to be sound."""
+    try:
+        await stream.send_text(NOT_RECEIVED)
+        await stream.next_text()
+    except RemoteHostError as error:
+        logger.warning("a host does not say why its artifact came wrong", extra={"error": str(error)})
 
 
 async def take(

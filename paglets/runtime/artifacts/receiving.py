@@ -24,6 +24,7 @@ from paglets.remote.bulk.frames import (
     verify_bulk_header,
 )
 from paglets.remote.bulk.overlap import ahead
+from paglets.remote.bulk.pulling import NOT_RECEIVED
 from paglets.remote.trust.errors import PayloadMismatchError
 from paglets.remote.trust.signers import Signer
 from paglets.remote.wire.peer import PeerKind
@@ -154,7 +155,7 @@ class BulkStreams:
             raise TransferError(f"artifact {header.artifact_id} has {record.size} bytes, not {header.offset}")
         stream.expect(0)
         await stream.say(msgspec.json.encode({"artifact": self._artifacts.ref_of(record).to_wire()}))
-        parts = self._artifacts.content(record, header.offset)
+        parts = self._artifacts.content_to_check(record, header.offset)
         sent = header.offset
         async with aclosing(ahead(lambda: self._workers.run(_some_of, parts))) as blocks:
             async for block in blocks:
@@ -164,6 +165,9 @@ class BulkStreams:
         await stream.say(sign_bulk_trailer(self._signer, signed.digest, size=sent, digest=record.digest))
         async for _ in stream:
             pass  # the receiver's word ends it
+        if stream.trailer == NOT_RECEIVED:
+            logger.warning("an artifact did not arrive as it is kept", extra={"id": header.artifact_id})
+            await self._workers.run(self._artifacts.check, record)
         return b'{"done":true}'
 
 
