@@ -222,7 +222,7 @@ class HostCore:
         except PagletError:
             record = await self.ground.store.read(lambda tx: tx.paglet(agent_id))
             if record is not None:
-                self.population.wakeups.mail_waits(record)
+                self.population.wakeups.start_failed(record)
 
     def _store_is_sound(self) -> None:
         """What could not be brought back while the store took no writes is brought back now."""

@@ -37,6 +37,8 @@ class _Sleeper(NamedTuple):
     """How often it could not be woken since its time came."""
     mail: bool = False
     """Not for its time, but for the messages in its queue."""
+    at_start: bool = False
+    """Not for its time, but because its host has started."""
 
     @property
     def life(self) -> tuple[str, Incarnation]:
@@ -74,6 +76,11 @@ class Wakeups:
             _Sleeper(time.time() + _FIRST_RETRY, record.agent_id, record.incarnation, failures=1, mail=True)
         )
 
+    def start_failed(self, record: PagletRecord) -> None:
+        """A parked paglet that the start of its host was to wake could not be woken: try again, later."""
+        at = time.time() + _FIRST_RETRY
+        self._put(_Sleeper(at, record.agent_id, record.incarnation, failures=1, at_start=True))
+
     def _put(self, sleeper: _Sleeper) -> None:
         if sleeper.mail:
             if sleeper.life in self._with_mail:
@@ -110,7 +117,7 @@ class Wakeups:
                 return
             if record.phase is Phase.PREPARED:
                 self._put(sleeper._replace(at=time.time() + _ON_ITS_WAY))
-            elif (_is_asleep(record) and waiting) if sleeper.mail else wake_time(record) is not None:
+            elif _is_due(sleeper, record, waiting):
                 await self._wake(sleeper.agent_id)
         except PagletError as error:
             logger.warning(
@@ -135,6 +142,12 @@ class Wakeups:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _is_due(sleeper: _Sleeper, record: PagletRecord, waiting: int) -> bool:
+    if sleeper.at_start or sleeper.mail:
+        return _is_asleep(record) and (sleeper.at_start or waiting > 0)
+    return wake_time(record) is not None
 
 
 def wake_time(record: PagletRecord) -> float | None:

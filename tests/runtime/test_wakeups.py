@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import importlib
+import sys
 from typing import TYPE_CHECKING
 
 from paglets.core.deactivation import DeactivationPolicy
@@ -77,3 +79,24 @@ def test_a_queued_message_whose_wake_up_fails_wakes_its_paglet_later(
     there = seen_from(b, proxy)
     paglets_mesh.wait_until(there.is_active)
     assert items(there) == ["wake"]
+
+
+def test_one_that_the_start_of_its_host_could_not_wake_is_tried_again(
+    paglets_mesh: LocalMesh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "code" / "not_yet_there.py"
+    source.parent.mkdir()
+    source.write_text("from tests.outbox.agents import Lister\n\n\nclass Early(Lister):\n    pass\n")
+    monkeypatch.setattr(sys, "path", [str(source.parent), *sys.path])
+    early = importlib.import_module("not_yet_there").Early
+    a = paglets_mesh.start("a")
+    created = a.create(early)
+    created.deactivate(policy=DeactivationPolicy(activate_on_startup=True))
+    paglets_mesh.stop("a")
+    away = source.rename(source.with_suffix(".away"))
+    a = paglets_mesh.start("a")
+    paglets_mesh.wait_until(lambda: a.status()["ready"])
+    proxy = seen_from(a, created)
+    assert not proxy.is_active(), "its class is missing"
+    away.rename(source)
+    paglets_mesh.wait_until(proxy.is_active)
