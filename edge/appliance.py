@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from edge import start_note
 from edge.compiled import keep_compiled
-from edge.footprint import keep_connections_small, share_with_forks
+from edge.footprint import keep_connections_small, keep_one_heap, shared_with_forks
 from edge.launching import own_launch_config
 from edge.notify import Notifier
 from edge.signals import StopSignals
 from paglets.core.errors import PagletError
 from paglets.runtime.launchers.zygote import fork_zygote
+from paglets.runtime.launchers.zygote_process import prepare_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +38,10 @@ _OPEN_FILES = 65_536
 _LOOK_AGAIN = 0.02
 
 
-def run(settings: ApplianceSettings) -> int:
+def run(settings: ApplianceSettings, *, prepared: bool = False) -> int:
     """Run a host with these settings until SIGTERM or SIGINT; the exit code.
+
+    ``prepared``: the code that children run has been prepared in this process (``zygote_process.prepare_code``).
 
     0: stopped cleanly, its active paglets parked until the next start. 1: it could not start, or a write to its
     store failed half-way and only a new start tells what the disk holds; why is logged.
@@ -46,8 +49,13 @@ def run(settings: ApplianceSettings) -> int:
     notifier = Notifier.from_environment()
     if getattr(sys, "frozen", False):
         keep_compiled(settings.data_dir)
-    share_with_forks()
-    zygote = fork_zygote()
+    if not prepared:
+        prepare_code()
+    with shared_with_forks():
+        return _run(settings, notifier, fork_zygote(prepared=True))
+
+
+def _run(settings: ApplianceSettings, notifier: Notifier, zygote: Zygote) -> int:
     with StopSignals() as signals:
         try:
             host = _start(settings, zygote)
@@ -119,6 +127,7 @@ def _start(settings: ApplianceSettings, zygote: Zygote) -> Host:
 
     _raise_file_limit()
     keep_connections_small()
+    keep_one_heap()
     launch = launches(settings.launch_config or own_launch_config(settings.data_dir))
 
     def on_network_change() -> None:

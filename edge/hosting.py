@@ -8,7 +8,6 @@ moment's use. So a forked process reads the command line, hands the settings ove
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 import os
@@ -57,10 +56,11 @@ def _read_apart(arguments: Sequence[str]) -> ApplianceSettings | int:
         _hand_over(arguments, writable)
     os.close(writable)
     # Meanwhile: what the zygote needs, which is forked next and shares it with the host.
-    importlib.import_module("paglets.runtime.launchers.zygote_process")
     from edge.settings import ApplianceSettings
+    from paglets.runtime.launchers.zygote_process import prepare_code
     from paglets.serialization.codec import dataclass_from_wire
 
+    prepare_code()
     with os.fdopen(readable, encoding="ascii") as pipe:
         told = pipe.read()
     code = os.waitstatus_to_exitcode(os.waitpid(reader, 0)[1])
@@ -100,7 +100,7 @@ def _run(settings: ApplianceSettings) -> int:
 
     logs.configure()
     try:
-        return run(settings)
+        return run(settings, prepared=True)
     except (PagletError, OSError) as error:
         from edge.cli.failures import FAILED, sentence
         from edge.cli.output import warn

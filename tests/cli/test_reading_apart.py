@@ -19,7 +19,7 @@ _TELL = """
 import json, sys
 from edge import appliance, hosting
 
-def run(settings):
+def run(settings, *, prepared=False):
     print(json.dumps({
         "name": settings.name, "data_dir": str(settings.data_dir), "paths": [str(each) for each in settings.code_paths],
         "properties": settings.properties, "json": settings.as_json, "peers": settings.peers, "port": settings.port,

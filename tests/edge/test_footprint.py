@@ -11,16 +11,16 @@ from edge.footprint import TLS_BUFFER
 
 _FORK = """
 import gc, os, re, sys
-from edge.footprint import share_with_forks
+from contextlib import nullcontext
+from edge.footprint import shared_with_forks
 held = [[] for _ in range(200_000)]  # some 14 MiB
-if sys.argv[1] == "shared":
-    share_with_forks()
-if not os.fork():
-    gc.collect()
-    with open("/proc/self/smaps_rollup") as file:
-        print(re.search(r"Private_Dirty: +(\\d+) kB", file.read())[1], flush=True)
-    os._exit(0)
-os.wait()
+with shared_with_forks() if sys.argv[1] == "shared" else nullcontext():
+    if not os.fork():
+        gc.collect()
+        with open("/proc/self/smaps_rollup") as file:
+            print(re.search(r"Private_Dirty: +(\\d+) kB", file.read())[1], flush=True)
+        os._exit(0)
+    os.wait()
 """
 
 _CONNECT = """

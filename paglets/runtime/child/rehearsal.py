@@ -19,7 +19,7 @@ from paglets.persistence.records import HookKind
 from paglets.remote.proxy import PagletProxy
 from paglets.runtime.child.link import ChildLink
 from paglets.runtime.child.main import admitted
-from paglets.runtime.child_specs import AdmitSpec, Departure, DepartureKind, Message
+from paglets.runtime.child_specs import AdmitSpec, Departure, DepartureKind, Limits, Message
 from paglets.runtime.frames import Admit, Deliver, Depart, PayloadHead, RunHook, encode_frame
 from paglets.serialization.state_pickle import dump_state
 
@@ -83,6 +83,8 @@ def _admit() -> Admit:
         host_address="",
         work_dir="",
         storage_dir="",
+        # A process that others are forked from must not be killed because it was stopped for a while in here.
+        limits=Limits(decode_seconds=0.0),
     )
     state = BytesIO()
     dump_state({"count": 1}, state)

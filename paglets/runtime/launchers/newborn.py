@@ -27,6 +27,7 @@ LINK = 3
 OOM_SCORE_ABOVE_HOST = 400
 """Tenths of a percent of the machine's memory that a child counts for beyond what it uses, when one has to go."""
 _MAX_OOM_SCORE_ADJ = 1000
+_NUMBER = 32
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 _HIGHEST_DESCRIPTOR = 1 << 20
@@ -135,10 +136,14 @@ def go_first_when_memory_runs_out() -> None:
     Linux only (``oom_score_adj``, proc(5)); a process may always offer more of itself. What it starts inherits it.
     """
     if sys.platform == "linux":
-        with suppress(OSError), open("/proc/self/oom_score_adj", "r+", encoding="ascii") as file:  # noqa: PTH123
-            mine = int(file.read())
-            file.seek(0)
-            file.write(str(min(_MAX_OOM_SCORE_ADJ, mine + OOM_SCORE_ABOVE_HOST)))
+        # Descriptors, and not files: these take a child two dozen pages less.
+        with suppress(OSError):
+            file = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
+            try:
+                mine = int(os.read(file, _NUMBER))
+                os.pwrite(file, b"%d" % min(_MAX_OOM_SCORE_ADJ, mine + OOM_SCORE_ABOVE_HOST), 0)
+            finally:
+                os.close(file)
 
 
 def default_signals() -> None:

@@ -14,6 +14,8 @@ import sys
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING
 
+from paglets.runtime.launchers.holes import fill_holes
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
@@ -29,7 +31,10 @@ def lay_together(work: Callable[[], None]) -> None:
     """
     work()  # what is done only the first time
     gc.collect()
-    _relay(_codes_of(work))
+    codes = _codes_of(work)
+    filling = fill_holes()  # so that the copies lie together, and not in between
+    _relay(codes)
+    filling.clear()
     gc.collect()
     gc.freeze()
     for _ in range(_RUNS):

@@ -70,8 +70,11 @@ def _reap(pid: int) -> None:
             time.sleep(0.001)
 
 
-def fork_zygote() -> Zygote:
+def fork_zygote(*, prepared: bool = False) -> Zygote:
     """Fork a zygote off this process, with the library that it has imported so far.
+
+    ``prepared``: this process has called ``zygote_process.prepare_code`` and ``holes.fill_holes``, which the zygote
+    does for itself otherwise. The two of them share what they have loaded and do not write to.
 
     From the main thread, before there is any other thread or event loop (a fork copies one thread, and every
     lock as it is); ``HostError`` otherwise.
@@ -87,7 +90,7 @@ def fork_zygote() -> Zygote:
         ours.close()
         from paglets.runtime.launchers.zygote_process import run_zygote
 
-        run_zygote(theirs, program)
+        run_zygote(theirs, program, prepared=prepared)
     theirs.close()
     return Zygote(pid, ours)
 

@@ -30,6 +30,7 @@ from paglets.runtime.launchers.control import (
     read_request,
     receive,
 )
+from paglets.runtime.launchers.holes import fill_holes
 from paglets.runtime.launchers.launcher import ExitStatus, LaunchRequest
 from paglets.runtime.launchers.newborn import (
     become_child,
@@ -45,24 +46,34 @@ SPARE_SECONDS = 30.0
 """How long after a launch there is a spare child for the next one; it takes 4 MiB while it waits."""
 
 
-def run_zygote(root: socket.socket, program: int) -> NoReturn:
-    """Serve until the program (a process id) ends or closes its end of ``root``; never returns."""
+def run_zygote(root: socket.socket, program: int, *, prepared: bool = False) -> NoReturn:
+    """Serve until the program (a process id) ends or closes its end of ``root``; never returns.
+
+    ``prepared``: what this process was forked from has prepared its code and filled its holes.
+    """
     try:
         with suppress(PermissionError):  # it leads a session already
             os.setsid()
         prepare_children()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program ends its zygote, nobody else
-        _prepare_code()
+        if not prepared:
+            prepare_code()
         gc.collect()
+        filling = [] if prepared else fill_holes()
         gc.freeze()  # a collection in a child must not touch, and so copy, the pages shared with the others
         _Zygote(root, program).serve()
+        filling.clear()  # not before
     except BaseException:  # noqa: BLE001 - the last frame of the process: whatever it is, it is shown
         traceback.print_exc()
     finally:
         os._exit(0)
 
 
-def _prepare_code() -> None:
+def prepare_code() -> None:
+    """Have the code that children run first ready, in this process, before any of them is forked from it.
+
+    That is the zygote, or the process that it is forked from, as long as that has one thread: both share the result.
+    """
     try:
         lay_together(rehearse_and_forget)
     except Exception:  # whatever is wrong will be said again when it is in earnest, to whom it concerns
@@ -261,7 +272,9 @@ class _Zygote:
             os.kill(pid, signal.SIGKILL)
 
     def _kill_all(self) -> None:
-        signal.set_wakeup_fd(-1)  # nobody reads there any more, and it is closed before the last of them has ended
+        signal.set_wakeup_fd(
+            -1
+        )  # nobody reads there any more, and it is closed before the last of them has ended
         self._drop_spare()
         for pid in self._owners:
             with suppress(ProcessLookupError, PermissionError):
