@@ -25,7 +25,7 @@ def is_service_id(text: str) -> bool:
 
 def check_agent_id(text: str) -> str:
     """The same text, if it may be an id; ``InvalidAgentError`` otherwise."""
-    if not is_agent_id(text):
+    if _AGENT_ID.fullmatch(text) is None:
         raise InvalidAgentError(
             f"{text[:200]!r} is no paglet id: use up to 128 letters, digits and the marks . _ : -"
         )

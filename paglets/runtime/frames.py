@@ -248,20 +248,18 @@ _host_frames = msgspec.msgpack.Decoder(HostFrame)
 _child_frames = msgspec.msgpack.Decoder(ChildFrame)
 
 
-def encode_frame(frame: HostFrame | ChildFrame) -> bytearray:
+def encode_frame(frame: HostFrame | ChildFrame) -> bytes:
     """Length and body; ``FrameError`` when it is longer than a frame may be, or holds what is no text."""
-    buffer = bytearray(HEADER)
     try:
-        _encoder.encode_into(frame, buffer, HEADER)
+        body = _encoder.encode(frame)
     except UnicodeEncodeError as error:  # half of a surrogate pair
         raise FrameError(f"{type(frame).__name__} with characters that are none: {error}") from None
-    size = len(buffer) - HEADER
+    size = len(body)
     if size > MAX_FRAME:
         raise FrameError(
             f"{type(frame).__name__} of {size} bytes is longer than the {MAX_FRAME} a frame may have"
         )
-    buffer[:HEADER] = size.to_bytes(HEADER, "big")
-    return buffer
+    return size.to_bytes(HEADER, "big") + body
 
 
 def decode_host_frame(body: bytes) -> HostFrame:

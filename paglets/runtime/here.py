@@ -17,4 +17,6 @@ class Here:
 
     def is_me(self, target: str) -> bool:
         """Whether a host name, URL or id means this host."""
-        return target.rstrip("/") in {self.name, self.address, self.host_id} or not target
+        if not target or target == self.address:  # nearly always
+            return True
+        return target.rstrip("/") in {self.name, self.address, self.host_id}

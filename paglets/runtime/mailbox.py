@@ -44,7 +44,7 @@ class Letter:
     ``reply`` resolves to the raw JSON reply, or to the handler's error; None when nobody waits.
     """
 
-    __slots__ = ("answered", "durable", "params", "reply", "size", "turn")
+    __slots__ = ("answered", "durable", "params", "place", "reply", "sender", "size")
 
     def __init__(self, params: MessageParams, reply: Pending[bytes] | None, *, durable: bool = False) -> None:
         self.params = params
@@ -53,8 +53,10 @@ class Letter:
         """It waits in the journal too, to be taken off there when it has been handled."""
         self.answered = False
         """The paglet is done with it; what it has changed may not be durable yet."""
-        self.turn = 0
-        """Its number in the mailbox, by arrival."""
+        self.sender = params.sender or ""
+        """Whose share of the mailbox it takes; empty: that of programs."""
+        self.place: tuple[int, int] = (0, 0)
+        """Where it stands among others: by priority, then arrival; smaller goes first. Told by the mailbox."""
         self.size = len(params.body) + len(params.kind) + _LETTER_BYTES
         """Bytes that it holds in memory, about."""
 
@@ -71,12 +73,6 @@ class Letter:
         """Give the error, unless the one who waited has left."""
         if self.reply is not None and not self.reply.done():
             self.reply.set_exception(error)
-
-    @property
-    def place(self) -> tuple[int, int]:
-        """Where it stands among others: by priority, then arrival; smaller goes first."""
-        priority = self.params.priority
-        return -(_FIRST if priority == UNQUEUED_PRIORITY else priority), self.turn
 
     @property
     def bulky(self) -> bool:
@@ -140,7 +136,10 @@ class Mailbox:
     @property
     def in_progress(self) -> Letter | None:
         """The letter that is being handled, or will be at once."""
-        return next((letter for letter in self._handed if not letter.answered), None)
+        for letter in self._handed:
+            if not letter.answered:
+                return letter
+        return None
 
     @property
     def unsettled(self) -> bool:
@@ -175,7 +174,7 @@ class Mailbox:
             raise HostError(f"{reason}; send more slowly, or wait for replies")
 
     def _too_full(self, letter: Letter) -> str:
-        sender, agent_id = letter.params.sender or "", letter.params.agent_id
+        sender, agent_id = letter.sender, letter.params.agent_id
         if not self._letters.fits(sender):
             return (
                 f"the mailbox of {agent_id} is full: {self._letters.used} messages wait, "
@@ -215,13 +214,15 @@ class Mailbox:
     def keep(self, letter: Letter) -> bool:
         """As ``put`` for a letter that was accepted before: there is always room for it."""
         self._sequence += 1
-        letter.turn = self._sequence
-        sender = letter.params.sender or ""
-        self._letters.add(sender)
-        self._bytes.add(sender, letter.size)
+        priority = letter.params.priority
+        letter.place = (-(_FIRST if priority == UNQUEUED_PRIORITY else priority), self._sequence)
+        self._letters.add(letter.sender)
+        self._bytes.add(letter.sender, letter.size)
         self._room.add(self._owner, letter.size)
         self._push(letter)
-        return any(letter.place < each.place for each in islice(self._handed, 1, None))
+        return len(self._handed) > 1 and any(
+            letter.place < each.place for each in islice(self._handed, 1, None)
+        )
 
     def take(self) -> Letter | None:
         """The next letter, handed over from now on; None when enough are, or nothing may be, or is there.
@@ -256,6 +257,11 @@ class Mailbox:
         """Whether nothing is handed over."""
         return not self._handed
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether there is anything that is not handed over yet."""
+        return bool(self._heap)
+
     def holds_letter_of(self, sender: str) -> bool:
         """Whether a message of that paglet waits."""
         waiting = [*(letter for _, _, letter in self._heap), *islice(self._handed, 1, None)]
@@ -276,7 +282,6 @@ class Mailbox:
         return heapq.heappop(self._heap)[2]
 
     def _leave(self, letter: Letter) -> None:
-        sender = letter.params.sender or ""
-        self._letters.give_back(sender)
-        self._bytes.give_back(sender, letter.size)
+        self._letters.give_back(letter.sender)
+        self._bytes.give_back(letter.sender, letter.size)
         self._room.give_back(self._owner, letter.size)

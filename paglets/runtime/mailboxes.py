@@ -83,15 +83,21 @@ class Mailboxes:
 
     def pump(self, resident: Resident) -> None:
         """Hand the next letters to the paglet, if it is free to take any."""
-        child = resident.child
+        child, mailbox = resident.child, resident.mailbox
         if child is None or resident.crashed or child.outcome is not None:
             return
-        while child.takes_messages:
-            letter = resident.mailbox.take()
+        while mailbox.has_waiting:
+            if not child.takes_messages:
+                self._hold_up(resident, child)
+                return
+            letter = mailbox.take()
             if letter is None:
                 return
             resident.idle.clear()
             child.hand(_message(letter.params), partial(self._told, resident, letter, child))
+
+    def _hold_up(self, resident: Resident, child: Child) -> None:
+        """The paglet's process takes no messages just now: hand on what waits as soon as it does."""
         if resident not in self._held_up:
             self._held_up.add(resident)
             self._own(self._pump_later(resident, child))

@@ -116,7 +116,8 @@ class Operations:
     def _bring(self, entry: Entry, caller: Caller, call: Call, params: MessageParams) -> Pending[bytes]:
         url, asker = call.host_url, caller.share_key
         if self._here.is_me(url):
-            here = entry.handler(caller, _checked(params))
+            check_agent_id(params.agent_id)
+            here = entry.handler(caller, params)
             if not isinstance(here, Pending):
                 raise TypeError(f"{call.method} takes a message, and is not answered at once")
             return here

@@ -342,5 +342,4 @@ def _arguments(params: api.MessageParams) -> dict[str, Any]:
 
 def _is_object(body: msgspec.Raw) -> bool:
     """Whether one JSON value is an object."""
-    start = bytes(memoryview(body)[:16])
-    return (start if start.strip(_BLANK) else bytes(body)).lstrip(_BLANK).startswith(b"{")
+    return bytes(memoryview(body)[:1]) == b"{" or bytes(body).lstrip(_BLANK).startswith(b"{")

@@ -29,7 +29,12 @@ MAX_DEPTH = 200
 
 _JSON_TYPES = frozenset({str, int, float, bool, type(None), dict, list})
 _KEY_TYPES = frozenset({str})
-_MARKS = (BINARY_KEY.encode(), b"\\u")  # an escape may hide the key
+_SCALARS = frozenset({str, int, bool, type(None)})
+_SMALL = 400
+"""Bytes of JSON up to which a value is looked through part by part: then that is less work than all at once."""
+_KEY_MARK = BINARY_KEY.encode()
+_ESCAPE = b"\\u"
+"""It may hide the key."""
 
 
 def to_json(value: Any, *, for_people: bool = False, limit: int = MAX_JSON_BYTES) -> bytes:
@@ -41,7 +46,11 @@ def to_json(value: Any, *, for_people: bool = False, limit: int = MAX_JSON_BYTES
     """
     try:
         raw = _encoded(value)
-        if raw is None or _MARKS[0] in raw or not _is_json(value):
+        if (
+            raw is None
+            or _KEY_MARK in raw
+            or not (_is_plain(value) if len(raw) < _SMALL else _is_json(value))
+        ):
             raw = msgspec.json.encode(_json_ready(to_plain(value), 0, for_people=for_people))
     except MismatchError as mismatch:
         raise mismatch.as_error("value") from None
@@ -64,7 +73,7 @@ def from_json(raw: bytes | bytearray | memoryview | str, *, limit: int = MAX_JSO
         data = raw.encode() if isinstance(raw, str) else raw
         value = msgspec.json.decode(data)
         text = bytes(data) if isinstance(data, memoryview) else data
-        return _binary_again(value) if any(mark in text for mark in _MARKS) else value
+        return _binary_again(value) if _KEY_MARK in text or _ESCAPE in text else value
     except RecursionError:
         raise SerializationError("this JSON is nested too deeply") from None
     except MismatchError as mismatch:
@@ -79,6 +88,20 @@ def _encoded(value: Any) -> bytes | None:
         return msgspec.json.encode(value)
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def _is_plain(value: object) -> bool:
+    """As ``_is_json``, for a value of which the JSON is short, so that it cannot be deep."""
+    kind = type(value)
+    if kind in _SCALARS:
+        return True
+    if kind is dict:
+        return all(
+            type(key) is str and _is_plain(part) for key, part in cast("dict[object, object]", value).items()
+        )
+    if kind is list:
+        return all(map(_is_plain, cast("list[object]", value)))
+    return kind is float and math.isfinite(value)
 
 
 def _is_json(value: Any) -> bool:

@@ -82,7 +82,7 @@ def test_the_best_that_waits_is_always_begun_with_next(steps: list[int | str]) -
             behind,
             key=lambda each: (
                 -(1 << 40 if each.params.priority == UNQUEUED_PRIORITY else each.params.priority),
-                each.turn,
+                each.place[1],
             ),
         )
         assert paglet.handed[1:] == best[: len(paglet.handed) - 1] or not paglet.handed

@@ -113,7 +113,8 @@ def one_json_value(raw: bytes | msgspec.Raw) -> bytes:
     """The same bytes, once it is sure that they are exactly one JSON value; ``ValueError`` otherwise."""
     data = bytes(raw)
     try:
-        require_utf8(data)
+        if not data.isascii():
+            require_utf8(data)
         _raw_decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"this is not one JSON value: {error}") from None

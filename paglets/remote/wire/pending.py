@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _NOTHING: Any = object()
+_FAILED = "one who waited for a result failed over it"
 
 
 class Pending(Generic[T]):
@@ -53,13 +54,15 @@ class Pending(Generic[T]):
 
     def set_result(self, result: T) -> None:
         """Settle it; ``asyncio.InvalidStateError`` when it is settled."""
-        self._require_open()
+        if self._listeners is None:
+            raise _settled_already()
         self._result = result
         self._settle()
 
     def set_exception(self, error: Exception) -> None:
         """Settle it with an error; ``asyncio.InvalidStateError`` when it is settled."""
-        self._require_open()
+        if self._listeners is None:
+            raise _settled_already()
         self._error = error
         self._settle()
 
@@ -79,10 +82,13 @@ class Pending(Generic[T]):
 
     def add_done_callback(self, listener: Callable[[Pending[T]], object]) -> None:
         """Call ``listener(self)`` when it is settled: now, when it is."""
-        if self._listeners is None:
-            _call(listener, self)
-        else:
+        if self._listeners is not None:
             self._listeners.append(listener)
+            return
+        try:
+            listener(self)
+        except Exception:
+            logger.exception(_FAILED)
 
     def follow(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Be settled by what that work ends with, which is cancelled when this is settled otherwise.
@@ -116,14 +122,13 @@ class Pending(Generic[T]):
         else:
             self.set_result(task.result())
 
-    def _require_open(self) -> None:
-        if self._listeners is None:
-            raise asyncio.InvalidStateError("this is settled already")
-
     def _settle(self) -> None:
         listeners, self._listeners = self._listeners, None
         for listener in listeners or ():
-            _call(listener, self)
+            try:
+                listener(self)
+            except Exception:
+                logger.exception(_FAILED)
 
 
 def settled(result: T) -> Pending[T]:
@@ -133,8 +138,5 @@ def settled(result: T) -> Pending[T]:
     return pending
 
 
-def _call(listener: Callable[[Pending[T]], object], pending: Pending[T]) -> None:
-    try:
-        listener(pending)
-    except Exception:
-        logger.exception("one who waited for a result failed over it")
+def _settled_already() -> asyncio.InvalidStateError:
+    return asyncio.InvalidStateError("this is settled already")

@@ -52,7 +52,7 @@ class ChildLink:
 
         ``payload`` or ``descriptor``: what the frame speaks of; it stays the caller's.
         """
-        data = memoryview(encode_frame(frame))
+        data = encode_frame(frame)
         if payload is not None and payload.data is None:
             descriptor = payload.fileno()
         with self._sending:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from paglets.core.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable
+    from queue import SimpleQueue
 
     from paglets.runtime.child.link import ChildLink
     from paglets.runtime.frames import HostFrame
@@ -50,13 +50,10 @@ class Reading:
     def next_of(self, inbox: SimpleQueue[T]) -> T:
         """The next thing in that queue, into which ``take`` puts it, on whatever thread; reads meanwhile."""
         while True:
-            try:
-                return inbox.get_nowait()
-            except Empty:
-                pass
-            self._without.append(
-                inbox
-            )  # first: a reader that leaves sees it, or has left the role to this thread
+            if not inbox.empty():
+                return inbox.get()  # nobody else takes from it
+            # First: a reader that leaves sees it, or has left the role to this thread.
+            self._without.append(inbox)
             if not self._role.take():
                 try:
                     return inbox.get()
@@ -112,4 +109,6 @@ class Reading:
 
     def _is_needed(self) -> bool:
         """Whether somebody waits for a frame who cannot read it."""
-        return bool(self._expected) or any(inbox.empty() for inbox in tuple(self._without))
+        if self._expected:
+            return True
+        return bool(self._without) and any(inbox.empty() for inbox in tuple(self._without))

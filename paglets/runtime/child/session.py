@@ -22,6 +22,7 @@ from paglets.core.error_reports import report
 from paglets.core.errors import HostError, LifecycleError, NotHandledError, SerializationError
 from paglets.core.messages import Message
 from paglets.core.policies import CheckpointMode
+from paglets.core.wire_fields import checked
 from paglets.remote.proxy import PagletProxy
 from paglets.runtime.child.calls import Calls
 from paglets.runtime.child.context_host import ChildContextHost
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _STATE_TRIES = 20
+_BODY = {"args": dict, "reply_to": (str, type(None))}
+"""What a message says beside its ``arg``, which may be anything."""
 
 
 class Session:
@@ -253,18 +256,16 @@ def _opened(sent: specs.Message) -> Message:
     if not isinstance(body, dict):
         raise SerializationError("the body of a message is a JSON object")
     fields = cast("dict[str, Any]", body)
-    return Message.from_wire(
-        {
-            "kind": sent.kind,
-            "args": fields.get("args") or {},
-            "arg": fields.get("arg"),
-            "reply_to": fields.get("reply_to"),
-            "sender": sent.sender,
-            "priority": sent.priority,
-            "message_type": sent.message_type,
-            "timestamp": sent.timestamp,
-            "message_id": sent.message_id,
-        }
+    own: dict[str, Any] = {"args": fields.get("args") or {}, "reply_to": fields.get("reply_to")}
+    return Message(
+        **checked("Message", own, _BODY),
+        kind=sent.kind,
+        arg=fields.get("arg"),
+        sender=sent.sender,
+        priority=sent.priority,
+        message_type=sent.message_type,
+        timestamp=sent.timestamp,
+        message_id=sent.message_id,
     )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import logging
 import signal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from paglets.core.error_reports import from_report
@@ -98,7 +99,7 @@ class Child:
         self._process = process
         self._owner = owner
         self._requests = Requests()
-        self._calls = OpenCalls(agent_id, lambda call: owner.on_call(self, call), room or calls_room())
+        self._calls = OpenCalls(agent_id, partial(owner.on_call, self), room or calls_room())
         self._output = OutputReader(process.output, agent_id, lambda lines: owner.on_output(self, lines))
         self._states = itertools.count(1)  # that the child has given, for their order
         self._link_ended = asyncio.Event()

@@ -12,6 +12,6 @@ def check_json(text: bytes, what: str, *, is_object: bool = False) -> bytes:
         one_json_value(text)
     except ValueError as error:
         raise FrameError(f"{what} that is not one JSON value: {error}") from error
-    if is_object and not text.lstrip(b" \t\r\n").startswith(b"{"):
+    if is_object and not text.startswith(b"{") and not text.lstrip(b" \t\r\n").startswith(b"{"):
         raise FrameError(f"{what} that is no JSON object")
     return text

@@ -63,15 +63,17 @@ class HostLink:
 
         The descriptors stay the caller's. ``FrameError`` when the frame is too long.
         """
-        data = memoryview(encode_frame(frame))
+        encoded = encode_frame(frame)
         if self._closed:
             return
+        sent = 0
         if not self._unsent:
-            sent = self._push(data, descriptors)
-            if sent == len(data) or self._closed:
+            sent = self._push(encoded, descriptors)
+            if sent == len(encoded) or self._closed:
                 return
-            data, descriptors = data[sent:], () if sent else descriptors
+            descriptors = () if sent else descriptors
             self._loop.add_writer(self._socket, self._writable)
+        data = memoryview(encoded)[sent:]
         self._unsent.append((data, [os.dup(descriptor) for descriptor in descriptors]))
         self._unsent_bytes += len(data)
         if self._unsent_bytes > _HIGH_WATER:
@@ -171,7 +173,7 @@ class HostLink:
         self.close()
         self._on_closed(violation)
 
-    def _push(self, data: memoryview, descriptors: Sequence[int]) -> int:
+    def _push(self, data: bytes | memoryview, descriptors: Sequence[int]) -> int:
         """Send what fits; how many bytes that was."""
         try:
             if not descriptors:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from paglets.core.error_reports import report
@@ -53,12 +54,14 @@ class OpenCalls:
 
     def begin(self, link: HostLink, frame: MakeCall) -> None:
         """Start on a call; ``FrameError`` for what is none."""
-        descriptor = link.take_descriptor() if frame.with_descriptor else None
+        if not frame.with_descriptor:
+            self._begin(link, frame, None)
+            return
+        descriptor = link.take_descriptor()
         try:
             self._begin(link, frame, descriptor)
         except BaseException:
-            if descriptor is not None:
-                os.close(descriptor)
+            os.close(descriptor)
             raise
 
     def _begin(self, link: HostLink, frame: MakeCall, descriptor: int | None) -> None:
@@ -85,7 +88,7 @@ class OpenCalls:
         self._room.add(self._agent_id, size)
         answer = self._begun(call)
         self._open[frame.id] = answer
-        answer.add_done_callback(lambda done: self._ended(link, call, done, size))
+        answer.add_done_callback(partial(self._ended, link, call, size))
 
     def _begun(self, call: Call) -> _Answer:
         try:
@@ -96,7 +99,7 @@ class OpenCalls:
             return refused
         return answer if isinstance(answer, Pending) else asyncio.ensure_future(answer)
 
-    def _ended(self, link: HostLink, call: Call, done: _Answer, size: int) -> None:
+    def _ended(self, link: HostLink, call: Call, size: int, done: _Answer) -> None:
         # Before the answer leaves: with it the child may use the number again.
         del self._open[call.id]
         self._room.give_back(self._agent_id, size)
@@ -134,7 +137,7 @@ class OpenCalls:
                     exc_info=error,
                 )
             answer = CallResult(call.id, error=report(error))
-        if link.unsent > MAX_UNSENT or link.unsent + len(answer.result) > MAX_UNSENT:
+        if link.unsent + len(answer.result) > MAX_UNSENT:
             dropped = HostError(
                 f"the answer to {call.method} was dropped: {link.unsent} bytes wait for this paglet to read them"
             )
