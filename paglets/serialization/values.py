@@ -101,7 +101,7 @@ def _is_plain(value: object) -> bool:
         )
     if kind is list:
         return all(map(_is_plain, cast("list[object]", value)))
-    return kind is float and math.isfinite(value)
+    return kind is float and math.isfinite(cast("float", value))
 
 
 def _is_json(value: Any) -> bool:
