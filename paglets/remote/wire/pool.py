@@ -82,10 +82,11 @@ class LinkPool:
 
         Sent now, when the link is open and nobody waits for it. May raise what ``call`` raises.
         """
-        link, key = self._find(address), _key(address)
-        if link is not None and self.is_ready(address):
-            return link.call_soon(method, params, timeout)
+        answer = self.begin_now(address, method, params, timeout)
+        if answer is not None:
+            return answer
         self._require_open(address)
+        key = _key(address)
         self._queued[key] = self._queued.get(key, 0) + 1
         return self._tasks.outcome_of(self._call_later(address, method, params, timeout))
 
@@ -105,10 +106,14 @@ class LinkPool:
                 del self._queued[key]
         return await answer
 
-    def is_ready(self, address: HostAddress) -> bool:
-        """Whether a call to a host can be sent now, behind all that came before."""
+    def begin_now(
+        self, address: HostAddress, method: str, params: bytes, timeout: float | None = None
+    ) -> Pending[bytes] | None:
+        """As ``begin``, if a call can be sent now, behind all that came before; else None, and nothing was done."""
         link = self._find(address)
-        return link is not None and link.is_ready and _key(address) not in self._queued
+        if link is None or not link.is_ready or (self._queued and _key(address) in self._queued):
+            return None
+        return link.call_soon(method, params, timeout)
 
     def discard_links(self) -> None:
         """Cut every link: what it was doing was interrupted. Calls that wait fail; the next ones dial anew."""

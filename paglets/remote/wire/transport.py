@@ -177,15 +177,12 @@ class PoolTransport:
 
     def _begin_at_once(self, call: _Call) -> bool:
         """On the calling thread, while nobody runs the loop: send it, if nothing has to be waited for."""
-        if self._submitted or not self._pool.is_ready(call.address):
-            return False
-        self._begin(call)
-        return True
+        return not self._submitted and self._begin(call, self._pool.begin_now)
 
     def _begin_submitted(self) -> None:
         self._woken = False  # first: who submits from here on wakes the loop anew
         while self._submitted:
-            self._begin(self._submitted.popleft())
+            self._begin(self._submitted.popleft(), self._pool.begin)
 
     def give_up(self) -> None:
         """Cancel what was submitted and will not be begun any more: the loop ends."""
@@ -195,16 +192,21 @@ class PoolTransport:
             answer.cancel()
             answer.set_running_or_notify_cancel()
 
-    def _begin(self, call: _Call) -> None:
-        """On the loop."""
+    def _begin(
+        self, call: _Call, begin: Callable[[HostAddress, str, bytes, float | None], Pending[bytes] | None]
+    ) -> bool:
+        """On the loop; whether ``begin`` took it."""
         address, method, params, timeout, answer = call
         try:
-            work = self._pool.begin(address, method, params, timeout)
+            work = begin(address, method, params, timeout)
         except PagletError as error:  # the link is full, or was lost just now
             answer.set_exception(error)
-            return
+            return True
+        if work is None:
+            return False
         answer.add_done_callback(lambda _: self._given_up(answer, work))
         work.add_done_callback(lambda _: _pass_on(work, answer))
+        return True
 
     def _given_up(self, answer: concurrent.futures.Future[bytes], work: Pending[bytes]) -> None:
         if answer.cancelled() and not self._loop.is_closed():
