@@ -87,7 +87,8 @@ def test_whoever_is_told_of_an_answer_cannot_wait_for_another(host: Background, 
             told.append(error)
         done.set()
 
-    client.submit(host.url, "echo", echo("first")).add_done_callback(ask_again)
+    client.submit(host.url, "wait", NOTHING).add_done_callback(ask_again)
+    host.on_loop(host.rig.release.set)  # not before: what has come already is told on the thread that asks
     assert done.wait(BOUND)
     assert "would wait for itself" in str(told[0])
 

@@ -32,6 +32,32 @@ json_values = st.recursive(
 )
 
 
+odd_values = st.recursive(
+    leaves
+    | st.floats()
+    | st.sampled_from([dt.date(2026, 1, 2), PurePosixPath("a/b"), *Colour])
+    | st.sets(st.integers(), max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text(max_size=5) | st.integers() | st.none(), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(json_values | odd_values)
+def test_a_short_value_is_written_as_within_a_long_one(value: Any):
+    padding = "x" * 1000
+    try:
+        within = to_json([value, padding])
+    except SerializationError:
+        with pytest.raises(SerializationError):
+            to_json(value)
+    else:
+        assert within == b'[%b,"%b"]' % (to_json(value), padding.encode())
+
+
 @given(json_values)
 def test_values_come_back_the_same(value: Any):
     raw = to_json(value)
