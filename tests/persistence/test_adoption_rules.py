@@ -110,7 +110,6 @@ def test_fenced_ends_an_abandoned_transfer_and_arrived_leaves_a_notice_owed() ->
     refuses(held, lambda tx: meeting.settle_abandoned(tx, "p", TRANSFER, Outcome.ARRIVED, SECOND))
     held = prepared()
     held.commit(adopt)
-    refuses(held, lambda tx: meeting.settle_abandoned(tx, "p", TRANSFER, Outcome.ARRIVED, THIRD))
     owed = Notice("p", HERE, THERE, "https://there", "There", Whereabouts(ADOPTED, HERE))
     assert settle(held, Outcome.ARRIVED) == owed
     assert held.snapshot().notices == (owed,)
@@ -119,6 +118,16 @@ def test_fenced_ends_an_abandoned_transfer_and_arrived_leaves_a_notice_owed() ->
     assert held.snapshot().notices == (owed,), "only what was acknowledged is forgotten"
     held.commit(lambda tx: meeting.notice_acknowledged(tx, owed))
     assert held.snapshot().notices == ()
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FENCED, Outcome.ARRIVED])
+def test_a_verdict_on_another_life_settles_nothing_so_the_target_is_owed_the_notice(outcome: Outcome) -> None:
+    held = prepared()
+    held.commit(adopt)
+    owed = held.commit(lambda tx: meeting.settle_abandoned(tx, "p", TRANSFER, outcome, THIRD))
+    assert owed == Notice("p", HERE, THERE, "https://there", "There", Whereabouts(ADOPTED, HERE))
+    assert held.snapshot().abandoned == ()
+    assert held.snapshot().notices == (owed,)
 
 
 @pytest.mark.parametrize(
