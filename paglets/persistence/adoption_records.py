@@ -41,6 +41,10 @@ class Notice(msgspec.Struct, frozen=True):
     target_url: str
     target_name: str
     higher: Whereabouts
+    everywhere: bool = False
+    """One of those that every host is owed, as one was told that could not tell where the paglet went from there."""
+    number: int = 0
+    """So many were owed before, in the place of which this one is: what is said to those does not settle it."""
 
 
 class QuarantinedCopy(msgspec.Struct, frozen=True):

@@ -13,12 +13,12 @@ from msgspec.structs import replace
 from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
 from paglets.persistence.adoption_records import Notice, Whereabouts
 from paglets.persistence.journal.conflict import expect
-from paglets.persistence.journal.meeting import last_known, make_way, owe
+from paglets.persistence.journal.meeting import last_known, make_way, owe, owe_anew, whereabouts
 from paglets.persistence.journal.peers import EVERYTHING, note_restored
 from paglets.persistence.records import Forward, Outcome, PagletRecord, PeerRecord, Phase, VerdictRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from paglets.core.incarnation import Incarnation, TransferId
     from paglets.persistence.transaction import JournalTransaction
@@ -106,6 +106,23 @@ def give_way(
     return departed
 
 
+def tell_lower(
+    tx: JournalTransaction, own_id: str, agent_id: str, birth: str, places: Iterable[Whereabouts]
+) -> None:
+    """Owe every host where the paglet was found in a lower lineage news of the highest that is known.
+
+    The lost life of this host may have owed that to one of them. ``places``: where others tell that it is.
+    """
+    known = list(places)
+    record = tx.paglet(agent_id)
+    if record is not None and record.birth == birth:
+        known.append(whereabouts(record, own_id))
+    highest = max(known, key=lambda there: there.incarnation)
+    for there in known:
+        if there.incarnation.lineage < highest.incarnation.lineage and there.host_id != own_id:
+            owe(tx, Notice(agent_id, birth, there.host_id, there.url, there.name, highest))
+
+
 def outlive(tx: JournalTransaction, agent_id: str, known: Incarnation, *, at: float) -> PagletRecord | None:
     """INACTIVE, and it goes on here: in a life after all that others know of; None when it is in one already.
 
@@ -187,7 +204,9 @@ def accept(tx: JournalTransaction, own_id: str, asked: Mapping[str, int], *, com
     for each in list(tx.abandoned()):
         to = each.outgoing
         tx.drop_abandoned(each.agent_id, to.transfer_id)
-        owe(tx, Notice(each.agent_id, each.birth, to.target_id, to.target_url, to.target_name, each.higher))
+        owe_anew(
+            tx, Notice(each.agent_id, each.birth, to.target_id, to.target_url, to.target_name, each.higher)
+        )
     known = tx.peer(own_id) or PeerRecord(own_id, "", 0)
     tx.put_peer(replace(known, store_id="", commit=0, unsure_below=None if complete else EVERYTHING))
     for source, counter in asked.items():

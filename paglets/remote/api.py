@@ -445,7 +445,7 @@ VERDICT_ASK = "verdict.ask"
 TRANSFERS_OPEN = "transfers.open"
 """``OpenTransfersParams`` -> ``OpenTransfersPage``: what the answering host holds open to the one that asks."""
 ADOPTION_NOTICE = "adoption.notice"
-"""``NoticeParams`` -> ``{}``: the receiver has done what follows from it, durably."""
+"""``NoticeParams`` -> ``NoticeTaken``: the receiver has done what follows from it, durably."""
 MESH_PING = "mesh.ping"
 """Membership traffic: an opaque bounded JSON payload -> the same, see ``paglets.remote.membership``."""
 MESH_PROBE = "mesh.probe"
@@ -532,6 +532,15 @@ class NoticeParams(Params, frozen=True):
     """Of the host where it is, or was, in that life."""
     url: Text = ""
     name: Text = ""
+    everywhere: bool = False
+    """The sender tells every host: who has sent the paglet on need not see to more than that the next one hears."""
+
+
+class NoticeTaken(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The receiver's acknowledgement of a notice."""
+
+    lost_track: bool = False
+    """If a lower copy was ever there, that host does not know where it went, and tells nobody."""
 
 
 class GoodbyeParams(Params, frozen=True):

@@ -82,7 +82,9 @@ class Population:
         self.mover = _mover(ground, neighbours, self)
         self.duties = Duties(
             store=ground.store,
+            mesh=neighbours.mesh,
             peers=neighbours.peers,
+            is_revoked=neighbours.revoked.is_revoked,
             asker=self.asker,
             open_transfers=ground.open_transfers,
             events=ground.events,

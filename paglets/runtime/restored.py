@@ -135,6 +135,7 @@ class Restored:
             given_up, doubled = await self._compare(surveyed.found)
             await self._outlive(surveyed.lost)
             await self._settle_lost(surveyed)
+            await self._tell_lower(surveyed.found)
             await self._store.commit(lambda tx: self._accepted(tx, surveyed))
             self._gate.held = ""
             await self._park_no_more()
@@ -197,6 +198,21 @@ class Restored:
                 for lost in some:
                     place = surveyed.found.of_transfer(lost)
                     restoring.settle_lost(tx, lost, place.forward() if place else None, at=time.time())
+
+            await self._store.commit(rule)
+
+    async def _tell_lower(self, found: Found[Elsewhere]) -> None:
+        """Owe hosts news of adoptions: who owed it to them may have been the lost life."""
+        ids = sorted(found)
+        for start in range(0, len(ids), _AT_ONCE):
+            page = ids[start : start + _AT_ONCE]
+
+            def rule(tx: Any, some: list[str] = page) -> None:
+                for agent_id in some:
+                    latest = found.latest(agent_id)
+                    if latest is not None and latest.birth:  # hosts of earlier versions do not tell it
+                        places = [place.whereabouts() for place in found.lineages(agent_id)]
+                        restoring.tell_lower(tx, self._here.host_id, agent_id, latest.birth, places)
 
             await self._store.commit(rule)
 

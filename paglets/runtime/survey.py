@@ -10,6 +10,7 @@ import msgspec
 
 from paglets.core.errors import HostError, PagletError
 from paglets.core.incarnation import Incarnation, Lineage, TransferId
+from paglets.persistence.adoption_records import Whereabouts
 from paglets.persistence.records import Forward
 from paglets.persistence.restoring import OpenTransfer
 from paglets.remote import api
@@ -38,6 +39,7 @@ class _Listed(msgspec.Struct, frozen=True):
     lineage: api.Count
     adopter: api.Text
     epoch: api.Count
+    birth: api.Text = ""
     resident: bool = False
     forward: _Further | None = None
     """Of a paglet that has moved on; its incarnation is the one that it moved on as."""
@@ -56,10 +58,15 @@ class Elsewhere(NamedTuple):
     url: str
     name: str
     incarnation: Incarnation
+    birth: str = ""
 
     def forward(self) -> Forward:
         """What leads there."""
         return Forward(self.host_id, self.url, self.name, self.incarnation, time.time())
+
+    def whereabouts(self) -> Whereabouts:
+        """The same, for a notice."""
+        return Whereabouts(self.incarnation, self.host_id, self.url, self.name)
 
 
 class Surveyed(NamedTuple):
@@ -144,7 +151,7 @@ def _place(seen: SeenHost, listed: _Listed) -> Elsewhere:
     """Where a paglet is that a host tells of."""
     life = Incarnation(Lineage(listed.lineage, listed.adopter), listed.epoch)
     there = listed.forward or _Further(seen.facts.host_id, seen.url, seen.facts.name)
-    return Elsewhere(listed.agent_id, there.host_id, there.url, there.name, life)
+    return Elsewhere(listed.agent_id, there.host_id, there.url, there.name, life, listed.birth)
 
 
 def _open_transfer(source: str, view: api.OpenTransferView) -> OpenTransfer:

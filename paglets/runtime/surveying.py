@@ -56,6 +56,10 @@ class Found(Generic[PlaceT]):
         lineages = self._places.get(agent_id)
         return max(lineages.values(), key=_life) if lineages else None
 
+    def lineages(self, agent_id: str) -> list[PlaceT]:
+        """Where a paglet is in the latest life of each of its lineages; at most one of these is the one that counts."""
+        return list(self._places.get(agent_id, {}).values())
+
     def of_transfer(self, lost: OpenTransfer) -> PlaceT | None:
         """Where a paglet is in the life that the transfer was to bring, or in a later one; None: nowhere.
 

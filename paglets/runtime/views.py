@@ -60,6 +60,7 @@ class Views:
         lineage = incarnation.lineage
         view: dict[str, Any] = {
             "agent_id": record.agent_id,
+            "birth": record.birth,
             "class_name": record.class_name,
             "state_class_name": record.state_class_name,
             "host_name": self._here.name,

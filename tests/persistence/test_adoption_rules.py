@@ -164,18 +164,65 @@ def test_news_is_passed_on_to_where_the_copy_went() -> None:
 
 
 @pytest.mark.parametrize(
-    "standing",
+    ("standing", "lost_track"),
     [
-        paglet(birth="elsewhere"),
-        paglet(host_scoped=True),
-        paglet(incarnation=Incarnation(HIGHER.incarnation.lineage, 1)),
+        ([], True),
+        ([paglet(birth="elsewhere")], True),
+        ([paglet(host_scoped=True)], False),
+        ([paglet(incarnation=Incarnation(HIGHER.incarnation.lineage, 1))], True),
     ],
 )
-def test_news_of_another_paglet_or_of_what_is_known_changes_nothing(standing: Any) -> None:
-    held = holding(standing)
+def test_news_of_another_paglet_or_of_what_is_known_changes_nothing(standing: Any, lost_track: bool) -> None:
+    held = holding(*standing)
     before = held.snapshot()
-    assert noticed(held) == meeting.Noticed()
+    assert noticed(held) == meeting.Noticed(lost_track=lost_track)
     assert held.snapshot() == before
+
+
+def test_when_a_host_has_lost_track_everybody_is_owed_the_notice_once() -> None:
+    held = holding()
+    notice = Notice("p", HERE, THERE, "https://there", "There", HIGHER)
+    third = meeting.Addressee("third", "https://third", "Third")
+    hosts = [meeting.Addressee(HERE), meeting.Addressee(THERE), third, meeting.Addressee("fourth")]
+
+    def lost_track(of: Notice) -> list[Notice]:
+        return held.commit(lambda tx: meeting.tell_everyone(tx, HERE, of, hosts))
+
+    assert lost_track(notice) == [], "it is not owed any more"
+    held.commit(lambda tx: meeting.owe(tx, notice))
+    fourth = Notice("p", HERE, "fourth", "", "", HIGHER, everywhere=True)
+    owed = [fourth, Notice("p", HERE, *third, HIGHER, everywhere=True)]
+    assert lost_track(notice) == owed
+    for each in owed:
+        assert lost_track(each) == []
+    assert held.snapshot().notices == ()
+
+
+def test_one_of_many_notices_does_not_stand_for_one_of_which_more_follows() -> None:
+    held = holding()
+    notice = Notice("p", HERE, THERE, "", "", HIGHER)
+    everywhere = Notice("p", HERE, THERE, "", "", HIGHER, everywhere=True)
+    for owed, expected in ((everywhere, everywhere), (notice, notice), (everywhere, notice)):
+        assert held.commit(lambda tx, owed=owed: meeting.owe(tx, owed)) == expected
+        assert held.snapshot().notices == (expected,)
+
+
+def test_what_a_host_has_answered_before_a_transfer_does_not_settle_what_it_is_owed_because_of_that() -> None:
+    held = holding()
+    notice = Notice("p", HERE, THERE, "", "", HIGHER)
+    held.commit(lambda tx: meeting.owe(tx, notice))
+    anew = held.commit(lambda tx: meeting.owe_anew(tx, notice))
+    held.commit(lambda tx: meeting.notice_acknowledged(tx, notice))
+    assert held.snapshot().notices == (anew,)
+    held.commit(lambda tx: meeting.notice_acknowledged(tx, anew))
+    assert held.snapshot().notices == ()
+
+
+def test_who_is_told_like_everybody_sees_to_the_next_host_only() -> None:
+    forward = Forward("third", "u", "n", SECOND, 0.0)
+    held = holding(paglet(Phase.DEPARTED, forward=forward))
+    held.commit(lambda tx: meeting.take_notice(tx, HERE, "p", HERE, HIGHER, at=0.0, everywhere=True))
+    assert held.snapshot().notices == (Notice("p", HERE, "third", "u", "n", HIGHER, everywhere=True),)
 
 
 def test_nobody_can_have_a_host_forward_to_itself() -> None:
@@ -194,8 +241,10 @@ def test_who_knows_of_a_higher_lineage_says_so() -> None:
     refused = arrive(held, paglet(incarnation=HIGHER.incarnation))
     assert outcome_of(refused) is Outcome.FENCED
     assert isinstance(refused, Decided)
-    assert refused.notice == Notice("p", HERE, THERE, "", "", Whereabouts(here, HERE))
-    assert len(held.snapshot().notices) == 1, "it is owed once"
+    assert refused.notice == Notice(
+        "p", HERE, THERE, "https://there", "There", Whereabouts(here, HERE), number=1
+    )
+    assert held.snapshot().notices == (refused.notice,), "it is owed once"
 
 
 def test_a_copy_gives_way_to_a_higher_lineage_that_arrives() -> None:

@@ -78,6 +78,26 @@ def adopted_when_closed() -> Scope:
     )
 
 
+def told_the_lost_life() -> Scope:
+    """A has told B, which was still to tell C, that p was adopted; B was put back from a backup before all that."""
+    begins = (
+        *move("A", 1, "B", 1)[:3],
+        "A sees the deadline of A/1 pass",
+        "A's operator adopts p of A/1",
+        "A syncs WriteAdopted A/1",
+        "B is backed up",
+        "B decides on A/1: arrived",
+        *move("B", 1, "C", 2),
+        "A hears arrived on A/1",
+        "A tells B of p 1@A:2",
+        "B is told of p 1@A:2",
+        "A hears that B has been told of p",
+        PUT_BACK,
+    )
+    budget = Budget(moves=2, deadlines=1, adoptions=1, backups=1, restores=1)
+    return replace(ONWARD, budget=budget, copied="B", begins=begins)
+
+
 def taken_in_and_sent_on() -> Scope:
     """All histories in which that can happen, and those in which it does not."""
     return replace(ONWARD, copied="B")

@@ -98,6 +98,29 @@ class HigherLineageNotAnswered(Rules):
     take_notice = leaving_out(meeting.take_notice, "put_notice")
 
 
+class LostTrackUnsaid(Rules):
+    """A host that does not know where the lower copy went acknowledges the notice like one that knows."""
+
+    @staticmethod
+    def take_notice(*args: Any, **kwargs: Any) -> meeting.Noticed:
+        return meeting.take_notice(*args, **kwargs)._replace(lost_track=False)
+
+
+class SameLineageIsEnough(Rules):
+    """A host that has the paglet in the lineage of a notice is taken for one that has told the next one."""
+
+    @staticmethod
+    def take_notice(tx: JournalTransaction, own_id: str, agent_id: str, *args: Any, **kwargs: Any) -> Any:
+        noticed = meeting.take_notice(tx, own_id, agent_id, *args, **kwargs)
+        return noticed._replace(lost_track=noticed.lost_track and tx.paglet(agent_id) is None)
+
+
+class NobodyElseTold(Rules):
+    """When a host has lost track, that is the end of it."""
+
+    tell_everyone = leaving_out(meeting.tell_everyone, "put_notice")
+
+
 class LowerLineageLetIn(Rules):
     """Lives are compared by their epochs, whatever their lineage."""
 
@@ -154,6 +177,10 @@ class CopyLeftInQuarantine(Rules):
 ONE = Scope(Budget(moves=1, crashes=1, adoptions=1))
 RING = Scope(Budget(moves=2, deadlines=1, adoptions=1), hosts="A B C", route=frozenset({"AB", "BC", "CA"}))
 
+FORGOTTEN = replace(
+    RING, budget=Budget(moves=2, deadlines=1, adoptions=1, forgets=1), route=frozenset({"AB", "BC"})
+)
+
 CONTROLS: dict[type[Rules], tuple[str, Scope]] = {
     TransferForgotten: ("I3", ONE),
     ArrivedForgotten: ("I3", ONE),
@@ -163,6 +190,9 @@ CONTROLS: dict[type[Rules], tuple[str, Scope]] = {
     DutyNotHandedOn: ("I3", replace(RING, budget=Budget(moves=2, deadlines=2, adoptions=1))),
     NextHostNotTold: ("I3", RING),
     HigherLineageNotAnswered: ("I3", replace(RING, budget=Budget(moves=2, deadlines=2, adoptions=2))),
+    LostTrackUnsaid: ("I3", FORGOTTEN),
+    SameLineageIsEnough: ("I3", replace(FORGOTTEN, budget=Budget(3, deadlines=1, adoptions=1, forgets=1))),
+    NobodyElseTold: ("I3", FORGOTTEN),
     LowerLineageLetIn: ("I", Scope(Budget(moves=3, deadlines=1, adoptions=1))),
     SameLineage: ("I1", ONE),
     LineageWithoutAdopter: ("I1", replace(RING, budget=Budget(moves=2, deadlines=2, adoptions=2))),

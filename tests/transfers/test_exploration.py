@@ -17,9 +17,11 @@ from tests.transfers.restored_worlds import (
     adopted_when_closed,
     known_in_a_later_life,
     sent_on_by_the_lost_life,
+    told_the_lost_life,
 )
 
 RING = Scope(Budget(), hosts="A B C", route=frozenset({"AB", "BC", "CA"}))
+ONWARD = replace(RING, route=frozenset({"AB", "BC"}))
 
 FAST = {
     "two moves": Scope(Budget(moves=2, crashes=1, refusals=1)),
@@ -61,6 +63,12 @@ FAST = {
     "two adoptions": Scope(Budget(moves=2, crashes=1, adoptions=2)),
     "copies adopted and dropped": Scope(Budget(moves=1, deadlines=1, adoptions=2, discards=1)),
     "an adoption in a ring": replace(RING, budget=Budget(moves=2, deadlines=2, adoptions=1)),
+    "an adoption, and the way onward forgotten": replace(
+        ONWARD, budget=Budget(moves=2, deadlines=1, adoptions=1, forgets=1)
+    ),
+    "an adoption, forgotten, and moved": replace(
+        ONWARD, budget=Budget(moves=3, deadlines=1, adoptions=1, forgets=1)
+    ),
     "two adoptions in a ring": replace(RING, budget=Budget(moves=2, crashes=1, adoptions=2)),
 }
 
@@ -156,6 +164,8 @@ SMALL = [
     ),
     known_in_a_later_life(),
     adopted_when_closed(),
+    FAST["an adoption, and the way onward forgotten"],
+    told_the_lost_life(),
 ]
 
 

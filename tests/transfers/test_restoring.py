@@ -22,6 +22,7 @@ from tests.transfers.restored_worlds import (
     known_in_a_later_life,
     sent_on_by_the_lost_life,
     taken_in_and_sent_on,
+    told_the_lost_life,
     with_an_old_forward,
 )
 from tests.transfers.test_adoption_controls import leaving_out
@@ -54,8 +55,10 @@ LARGER = {
     ),
     "an adoption, and sent again": ADOPTED_AND_SENT,
     "an adoption of what was taken in": replace(ADOPTED_AND_SENT, copied="B"),
-    # Nobody tells a host of an adoption to which only the lost life had sent the paglet: see docs/reliability.md.
-    "an adoption, and onward": replace(ONWARD, settles=False, budget=MOVES_AND_ADOPTION, copied="B"),
+    "an adoption, and onward": replace(ONWARD, budget=MOVES_AND_ADOPTION, copied="B"),
+    "an adoption, and to another host": replace(
+        ONWARD, budget=MOVES_AND_ADOPTION, copied="A", route=frozenset({"AB", "AC"})
+    ),
     "one that waits, and a move": replace(ONE, budget=Budget(queues=1, moves=1, backups=1, restores=1)),
     "one that waits, refused": replace(
         ONE, budget=Budget(queues=1, refusals=1, crashes=1, backups=1, restores=1)
@@ -187,6 +190,14 @@ class AbandonedHeldOpen(Rules):
     closes_abandoned = False
 
 
+class AdoptionsLeftToOthers(Rules):
+    """Who has put its store back does not see to it that a lower copy, which it was told of, hears of an adoption."""
+
+    @staticmethod
+    def tell_lower(tx: Any, own_id: str, agent_id: str, birth: str, places: Any) -> None:
+        pass
+
+
 class WhatHasLeftNotTold(Rules):
     """A host says only what it has, not what has moved on from it."""
 
@@ -231,6 +242,15 @@ def test_a_target_that_calls_an_abandoned_transfer_closed_is_told_of_the_adoptio
     findings = explore(adopted_when_closed())
     assert not findings.violation, str(findings)
     findings = explore(replace(adopted_when_closed(), rules=ClosedLeftOpen))
+    assert findings.violation.startswith("I3"), str(findings)
+
+
+def test_who_was_still_to_be_told_of_an_adoption_by_the_lost_life_is_told() -> None:
+    scope = told_the_lost_life()
+    findings = explore(scope)
+    assert not findings.violation, str(findings)
+    assert "tell_lower" in scope.exercised
+    findings = explore(replace(told_the_lost_life(), rules=AdoptionsLeftToOthers))
     assert findings.violation.startswith("I3"), str(findings)
 
 

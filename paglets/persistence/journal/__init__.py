@@ -13,7 +13,7 @@ written, whatever message asked for the step. The whole protocol is drawn in ``d
 ``arrivals``   the target of a transfer: arrive, fence, answer_query, keep_receipt
 ``adoption``   adopt, adopt_copy, discard_copy: an operator says that a copy counts
 ``meeting``    what follows where copies meet: take_notice, notice_acknowledged,
-               settle_abandoned
+               tell_everyone, settle_abandoned, close_abandoned
 ``counters``   reserve_counters; the floor a source tells
 ``peers``      note_floor, note_peer_store, note_own_store
 ``queues``     enqueue, take_message, hand_on; following forwards

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from paglets.core.agent_ids import is_service_id
 from paglets.persistence.adoption_records import Notice, Whereabouts
 from paglets.persistence.journal.conflict import expect
-from paglets.persistence.journal.meeting import GaveWay, last_known, make_way, owe, whereabouts
+from paglets.persistence.journal.meeting import GaveWay, last_known, make_way, owe_anew, whereabouts
 from paglets.persistence.journal.peers import is_restored, unsure_below
 from paglets.persistence.journal.queues import take_message
 from paglets.persistence.records import Outcome, Phase, VerdictRecord
@@ -114,11 +114,8 @@ def _tell_source(
     """Owe the source news of a higher lineage, if that is what its paglet was refused for."""
     if standing is None or not is_outdone(standing, arriving):
         return None
-    notice = Notice(
-        arriving.agent_id, arriving.birth, transfer_id.source, "", "", whereabouts(standing, own_id)
-    )
-    owe(tx, notice)
-    return notice
+    there = whereabouts(standing, own_id)
+    return owe_anew(tx, Notice(arriving.agent_id, arriving.birth, transfer_id.source, "", "", there))
 
 
 def is_outdone(standing: PagletRecord | None, arriving: PagletRecord) -> bool:

@@ -11,6 +11,8 @@ from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.records import Forward, Outcome, Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from paglets.core.incarnation import Incarnation, TransferId
     from paglets.persistence.records import PagletRecord, QueuedRecord
     from paglets.persistence.transaction import JournalTransaction
@@ -46,11 +48,13 @@ class GaveWay(NamedTuple):
     """What waited here for it: to follow the forward, if there is one now."""
 
 
-def make_way(tx: JournalTransaction, record: PagletRecord, higher: Whereabouts, *, at: float) -> GaveWay:
+def make_way(
+    tx: JournalTransaction, record: PagletRecord, higher: Whereabouts, *, at: float, everywhere: bool = False
+) -> GaveWay:
     """Keep a lower copy aside and hand its duties on; the caller replaces the record in the same commit.
 
     ACTIVE, INACTIVE, PREPARED: the copy goes into quarantine, under its incarnation. PREPARED: its transfer is
-    abandoned. DEPARTED: the host where it went is owed a notice.
+    abandoned. DEPARTED: the host where it went is owed a notice. ``everywhere``: somebody tells every host.
     """
     copy = abandoned = notice = None
     if record.phase in {Phase.ACTIVE, Phase.INACTIVE, Phase.PREPARED}:
@@ -61,46 +65,80 @@ def make_way(tx: JournalTransaction, record: PagletRecord, higher: Whereabouts, 
         tx.put_abandoned(abandoned)
     if record.forward is not None:
         to = record.forward
-        notice = Notice(record.agent_id, record.birth, to.host_id, to.url, to.name, higher)
-        owe(tx, notice)
+        notice = owe_anew(
+            tx, Notice(record.agent_id, record.birth, to.host_id, to.url, to.name, higher, everywhere)
+        )
     return GaveWay(record, higher, copy, abandoned, notice)
 
 
-def owe(tx: JournalTransaction, notice: Notice) -> None:
-    """Owe a host a notice, unless it is owed one of as high a lineage already."""
-    for owed in tx.notices(notice.agent_id):
-        if owed.target_id == notice.target_id and _lineage(owed.higher) >= _lineage(notice.higher):
-            return
-    tx.put_notice(notice)
+def owe(tx: JournalTransaction, notice: Notice) -> Notice:
+    """Owe a host a notice, and return what it is owed now: one that stands for what it was owed before, too."""
+    owed = _owed(tx, notice)
+    if owed is not None:
+        higher = max(owed.higher, notice.higher, key=_lineage)
+        url, name = notice.target_url or owed.target_url, notice.target_name or owed.target_name
+        everywhere = owed.everywhere and notice.everywhere
+        notice = replace(owed, target_url=url, target_name=name, higher=higher, everywhere=everywhere)
+    if notice != owed:
+        tx.put_notice(notice)
+    return notice
+
+
+def owe_anew(tx: JournalTransaction, notice: Notice) -> Notice:
+    """The same for what a transfer has brought about: it is told after that, whatever it is owed already.
+
+    The host may just have answered another notice, before there was a reason for this one.
+    """
+    owed = _owed(tx, notice)
+    now = owe(tx, notice)
+    if owed is not None:
+        now = replace(now, number=owed.number + 1)
+        tx.put_notice(now)
+    return now
+
+
+def _owed(tx: JournalTransaction, notice: Notice) -> Notice | None:
+    """What the host that it is for is owed already of that paglet."""
+    return next((each for each in tx.notices(notice.agent_id) if each.target_id == notice.target_id), None)
 
 
 class Noticed(NamedTuple):
-    """What came of a notice: acknowledge it when this is synced. At most one of the two is set."""
+    """What came of a notice: acknowledge it when this is synced. At most one of the three is set."""
 
     gave_way: GaveWay | None = None
     counter: Notice | None = None
     """This host knows of a higher lineage still, and owes that news to the host which the notice named."""
+    lost_track: bool = False
+    """If a lower copy was ever here, it is not known where it went: nobody is told by this host."""
 
 
 def take_notice(
-    tx: JournalTransaction, own_id: str, agent_id: str, birth: str, higher: Whereabouts, *, at: float
+    tx: JournalTransaction,
+    own_id: str,
+    agent_id: str,
+    birth: str,
+    higher: Whereabouts,
+    *,
+    at: float,
+    everywhere: bool = False,
 ) -> Noticed:
     """Another host says that the paglet is ``higher``: a record of a lower lineage here becomes a forward there.
 
-    Nothing happens where there is no record, another paglet of that id, or one of that lineage; nor when the
-    notice would have this host forward to itself.
+    Nothing happens where there is no record, another paglet of that id, or one of that lineage: it may have been
+    here, and gone on, before that was forgotten. Nor when the notice would have this host forward to itself.
     """
     record = tx.paglet(agent_id)
-    if record is None or record.birth != birth or record.host_scoped or higher.host_id == own_id:
-        return Noticed()
+    if record is None or record.birth != birth:
+        return Noticed(lost_track=True)
     known = whereabouts(record, own_id)
+    if _lineage(known) == _lineage(higher):
+        return Noticed(lost_track=True)
+    if record.host_scoped or higher.host_id == own_id:
+        return Noticed()
     if _lineage(known) > _lineage(higher):
         counter = Notice(agent_id, birth, higher.host_id, higher.url, higher.name, known)
-        owe(tx, counter)
-        return Noticed(counter=counter)
-    if _lineage(known) == _lineage(higher):
-        return Noticed()
-    gave_way = make_way(tx, record, higher, at=at)
+        return Noticed(counter=owe(tx, counter))
+    gave_way = make_way(tx, record, higher, at=at, everywhere=everywhere)
     tx.put_paglet(_forwarding(record, higher, at))
     return Noticed(gave_way._replace(messages=tuple(tx.queued(agent_id))))
 
@@ -109,6 +147,35 @@ def notice_acknowledged(tx: JournalTransaction, notice: Notice) -> None:
     """Its target has acknowledged that very notice; a newer one stays owed."""
     if notice in tx.notices(notice.agent_id):
         tx.drop_notice(notice.agent_id, notice.target_id)
+
+
+class Addressee(NamedTuple):
+    """A host of the mesh."""
+
+    host_id: str
+    url: str = ""
+    name: str = ""
+    """Hints, like the URL."""
+
+
+def tell_everyone(
+    tx: JournalTransaction, own_id: str, notice: Notice, hosts: Iterable[Addressee]
+) -> list[Notice]:
+    """Its target has lost track: every host has to be told instead, as a lower copy may be anywhere.
+
+    ``hosts``: all that this host ever heard of. Returns what is owed now. Nothing more comes of a notice that is one
+    of those itself, nor of one that is not owed any more.
+    """
+    if notice not in tx.notices(notice.agent_id):
+        return []
+    tx.drop_notice(notice.agent_id, notice.target_id)
+    if notice.everywhere:
+        return []
+    for host in hosts:
+        if host.host_id not in {own_id, notice.target_id}:
+            to = (host.host_id, host.url, host.name)
+            owe(tx, Notice(notice.agent_id, notice.birth, *to, notice.higher, everywhere=True))
+    return tx.notices(notice.agent_id)
 
 
 def settle_abandoned(
@@ -147,11 +214,8 @@ def _expect_abandoned(tx: JournalTransaction, agent_id: str, transfer_id: Transf
 def _owe_instead(tx: JournalTransaction, abandoned: AbandonedTransfer) -> Notice:
     to = abandoned.outgoing
     tx.drop_abandoned(abandoned.agent_id, to.transfer_id)
-    notice = Notice(
-        abandoned.agent_id, abandoned.birth, to.target_id, to.target_url, to.target_name, abandoned.higher
-    )
-    owe(tx, notice)
-    return notice
+    target = (to.target_id, to.target_url, to.target_name)
+    return owe_anew(tx, Notice(abandoned.agent_id, abandoned.birth, *target, abandoned.higher))
 
 
 def _lineage(there: Whereabouts) -> tuple[int, str]:

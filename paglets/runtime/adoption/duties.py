@@ -6,6 +6,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from paglets.core.errors import PagletError
 from paglets.persistence.journal import meeting
 from paglets.persistence.journal.conflict import JournalConflict
@@ -15,10 +17,12 @@ from paglets.runtime.transfers import events as on
 from paglets.runtime.transfers.source import ask_delay
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from paglets.persistence.adoption_records import AbandonedTransfer, Notice
+    from paglets.persistence.records import PeerRecord
     from paglets.persistence.store import Store
+    from paglets.remote.mesh_service import MeshService
     from paglets.runtime.events import Events
     from paglets.runtime.here import Here
     from paglets.runtime.peers import Peers
@@ -40,14 +44,18 @@ class Duties:
         self,
         *,
         store: Store,
+        mesh: MeshService,
         peers: Peers,
+        is_revoked: Callable[[str], bool],
         asker: Asker,
         open_transfers: OpenTransfers,
         events: Events,
         here: Here,
     ) -> None:
         self._store = store
+        self._mesh = mesh
         self._peers = peers
+        self._is_revoked = is_revoked
         self._asker = asker
         self._open_transfers = open_transfers
         self._events = events
@@ -184,15 +192,8 @@ class Duties:
         while True:
             news = self._news
             try:
-                await self._peers.call(
-                    notice.target_id,
-                    notice.target_url,
-                    api.ADOPTION_NOTICE,
-                    self._params(notice),
-                    timeout=NOTICE_TIMEOUT,
-                )
-                await self._store.commit(lambda tx: meeting.notice_acknowledged(tx, notice))
-            except (PagletError, ValueError) as error:
+                owed = await self._say(notice)
+            except (PagletError, ValueError, msgspec.MsgspecError) as error:
                 logger.info(
                     "a notice could not be delivered yet",
                     extra={"agent_id": notice.agent_id, "peer": notice.target_id, "error": str(error)},
@@ -200,7 +201,35 @@ class Duties:
                 failed = await self._pause(failed, news)
             else:
                 self._notices.pop(key, None)
+                for each in owed:
+                    self.tell(each)
                 return
+
+    async def _say(self, notice: Notice) -> list[Notice]:
+        """Tell the host, and note that it was told; what is owed because it has lost track."""
+        if notice.everywhere and self._is_revoked(notice.target_id):  # nobody takes anything from it any more
+            await self._store.commit(lambda tx: meeting.notice_acknowledged(tx, notice))
+            return []
+        where, params = (notice.target_id, notice.target_url), self._params(notice)
+        raw = await self._peers.call(*where, api.ADOPTION_NOTICE, params, timeout=NOTICE_TIMEOUT)
+        if not msgspec.json.decode(raw, type=api.NoticeTaken).lost_track:
+            await self._store.commit(lambda tx: meeting.notice_acknowledged(tx, notice))
+            return []
+        everyone = await self._everyone()
+        return await self._store.commit(
+            lambda tx: meeting.tell_everyone(tx, self._here.host_id, notice, everyone)
+        )
+
+    async def _everyone(self) -> list[meeting.Addressee]:
+        """All hosts ever heard of: the mesh forgets those that are away for long, the journal does not."""
+        known = {record.host_id: meeting.Addressee(record.host_id) for record in await self._recalled()}
+        for seen in self._mesh.view.others:
+            if seen.facts.host_id:
+                known[seen.facts.host_id] = meeting.Addressee(seen.facts.host_id, seen.url, seen.facts.name)
+        return [each for each in known.values() if not self._is_revoked(each.host_id)]
+
+    async def _recalled(self) -> list[PeerRecord]:
+        return await self._store.read(lambda tx: tx.peers())
 
     def _params(self, notice: Notice) -> api.NoticeParams:
         higher, here = notice.higher, self._here
@@ -212,6 +241,7 @@ class Duties:
             host_id=higher.host_id,
             url=here.address if is_here else higher.url,
             name=here.name if is_here else higher.name,
+            everywhere=notice.everywhere,
         )
 
     # --- tasks

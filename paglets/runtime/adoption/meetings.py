@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from paglets.core.errors import ForbiddenError, LifecycleError
 from paglets.persistence.adoption_records import Whereabouts
 from paglets.persistence.journal import meeting
+from paglets.remote.api import NoticeTaken
 from paglets.remote.wire.peer import PeerKind
 from paglets.runtime.residents import OPERATION_TIMEOUT
 
@@ -71,10 +72,10 @@ class Meetings:
         self._gate.check_held()
         _check(params.incarnation)
         higher = Whereabouts(params.incarnation, params.host_id, params.url, params.name)
-        agent_id = params.agent_id
+        agent_id, birth, everywhere = params.agent_id, params.birth, params.everywhere
         noticed = await self._store.commit(
             lambda tx: meeting.take_notice(
-                tx, self._here.host_id, agent_id, params.birth, higher, at=time.time()
+                tx, self._here.host_id, agent_id, birth, higher, at=time.time(), everywhere=everywhere
             )
         )
         if noticed.gave_way is not None:
@@ -83,7 +84,7 @@ class Meetings:
                 self._mover.follow_on(agent_id)
         if noticed.counter is not None:
             self._duties.tell(noticed.counter)
-        return {}
+        return NoticeTaken(noticed.lost_track)
 
     def decided(self, decided: Decided, source: str) -> None:
         """An envelope was decided on: a copy may have given way to it, or its source may have to be told."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from paglets.persistence.journal import meeting
 from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.records import MoveKind, Phase
 from paglets.runtime.transfers import events as on
@@ -42,7 +43,9 @@ def of_adoptions(maker: Maker, name: str, host: HostState) -> Iterator[Choice]:
         if not maker.is_sent(question):
             yield duty(ask, name, question)
     for owed in held.notices():
-        news = News(name, owed.target_id, owed.agent_id, owed.birth, owed.higher)
+        news = News(
+            name, owed.target_id, owed.agent_id, owed.birth, owed.higher, owed.everywhere, owed.number
+        )
         if not maker.is_sent(news):
             yield duty(tell, news, owed)
     for agent_id, incarnation in sorted(held.kept):
@@ -96,11 +99,17 @@ def of_news(maker: Maker, news: News) -> Iterator[Choice]:
 def take_news(draft: Draft, news: News) -> str:
     """It is carried out, and then acknowledged."""
     name = news.target
-    noticed = draft.commit(name, "take_notice", name, news.agent_id, news.birth, news.higher, at=0.0)
+    said = (news.agent_id, news.birth, news.higher)
+    noticed = draft.commit(name, "take_notice", name, *said, at=0.0, everywhere=news.everywhere)
     if noticed.gave_way is not None:
         draft.met(name, noticed.gave_way)
-    draft.send(NewsTaken(news))
+    draft.send(NewsTaken(news, noticed.lost_track))
     return f"{name} is told of {news.agent_id} {news.higher.incarnation}"
+
+
+def as_told(notice: Notice | News) -> tuple[Any, ...]:
+    """What differs between the notices of one paglet to one host."""
+    return notice.higher, notice.everywhere, notice.number
 
 
 def of_news_taken(_: Maker, taken: NewsTaken) -> Iterator[Choice]:
@@ -113,10 +122,14 @@ def acknowledge(draft: Draft, taken: NewsTaken) -> str:
     owed = [
         each
         for each in tables(draft.host(news.owed_by).store).notices(news.agent_id)
-        if (each.target_id, each.higher) == (news.target, news.higher)
+        if (each.target_id, *as_told(each)) == (news.target, *as_told(news))
     ]
     if not owed:
         raise NotNowError
+    if taken.lost_track:
+        everyone = [meeting.Addressee(name) for name in draft.scope.host_ids]
+        draft.commit(news.owed_by, "tell_everyone", news.owed_by, owed[0], everyone)
+        return f"{news.owed_by} hears that {news.target} does not know where {news.agent_id} went"
     draft.commit(news.owed_by, "notice_acknowledged", owed[0])
     return f"{news.owed_by} hears that {news.target} has been told of {news.agent_id}"
 

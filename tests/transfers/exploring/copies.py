@@ -15,6 +15,7 @@ class Elsewhere(NamedTuple):
     agent_id: str
     host_id: str
     incarnation: Incarnation
+    birth: str
 
 
 class Survey(NamedTuple):

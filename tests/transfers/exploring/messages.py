@@ -62,12 +62,15 @@ class News(NamedTuple):
     agent_id: str
     birth: str
     higher: Whereabouts
+    everywhere: bool
+    number: int
 
 
 class NewsTaken(NamedTuple):
     """Its acknowledgement."""
 
     news: News
+    lost_track: bool
 
 
 class Letter(NamedTuple):

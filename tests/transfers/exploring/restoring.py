@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from paglets.persistence.adoption_records import Whereabouts
 from paglets.persistence.records import Forward, PagletRecord, Phase
 from paglets.runtime.surveying import Found, open_to
 from tests.transfers.exploring.choices import duty, will
@@ -155,6 +156,11 @@ def _compare(draft: Draft, name: str) -> None:
     for lost in sorted(survey.open):
         place = found.of_transfer(lost)
         draft.commit(name, "settle_lost", lost, _forward(place) if place is not None else None, at=0.0)
+    for agent_id in sorted(found):
+        places = found.lineages(agent_id)
+        birth = max(places, key=lambda place: place.incarnation).birth
+        told = [Whereabouts(place.incarnation, place.host_id) for place in places]
+        draft.commit(name, "tell_lower", name, agent_id, birth, told)
 
 
 def _forward(place: Elsewhere) -> Forward:

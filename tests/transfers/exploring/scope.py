@@ -83,7 +83,9 @@ def told(record: PagletRecord, host_id: str) -> Elsewhere | None:
     if not is_shown(record, "known"):
         return None
     forward = record.forward
-    return Elsewhere(record.agent_id, forward.host_id if forward else host_id, last_known(record))
+    return Elsewhere(
+        record.agent_id, forward.host_id if forward else host_id, last_known(record), record.birth
+    )
 
 
 class Rules:
@@ -123,6 +125,7 @@ class Rules:
     park = staticmethod(restoring.park)
     give_way = staticmethod(restoring.give_way)
     outlive = staticmethod(restoring.outlive)
+    tell_lower = staticmethod(restoring.tell_lower)
     settle_lost = staticmethod(restoring.settle_lost)
     accept = staticmethod(restoring.accept)
     adopt = staticmethod(adoption.adopt)
@@ -130,6 +133,7 @@ class Rules:
     discard_copy = staticmethod(adoption.discard_copy)
     take_notice = staticmethod(meeting.take_notice)
     notice_acknowledged = staticmethod(meeting.notice_acknowledged)
+    tell_everyone = staticmethod(meeting.tell_everyone)
     close_abandoned = staticmethod(meeting.close_abandoned)
     settle_abandoned = staticmethod(meeting.settle_abandoned)
     queue_dispatch = staticmethod(queued_dispatch.queue_dispatch)
