@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -122,6 +123,6 @@ def _mark(unpacked: Path, manifest: Manifest, source: Path) -> None:
         commit = store.commit_number
 
         def rule(tx: Any) -> None:
-            mark_restored(tx, key.host_id, store.store_id, commit)
+            mark_restored(tx, key.host_id, store.store_id, commit, at=time.time())
 
         store.commit_sync(rule)

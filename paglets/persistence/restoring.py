@@ -39,14 +39,27 @@ class OpenTransfer(NamedTuple):
     state_class_name: str
 
 
-def mark_restored(tx: JournalTransaction, own_id: str, store_id: str, commit: int) -> None:
+_A_SECOND = 2**20
+"""More transfers, and more commits, than a host makes in a second."""
+
+
+def numbered_anew(number: int, at: float) -> int:
+    """Where a restored store counts on from, at that wall clock, so that no other life of it comes by there.
+
+    The clock tells apart those that were put back from the same backup. Where it stands still or goes back, as
+    on a machine without one, they are not told apart.
+    """
+    return max(number + SKIPPED, int(at * _A_SECOND))
+
+
+def mark_restored(tx: JournalTransaction, own_id: str, store_id: str, commit: int, *, at: float) -> None:
     """Note in a store that was just unpacked that it is a copy; no host runs on it yet.
 
-    Transfer ids that its lost life may have handed out are never handed out again: their targets have
-    verdicts on them.
+    Transfer ids that its lost life may have handed out, or one that was put back from the same backup before, are
+    never handed out again: their targets have verdicts on them.
     """
     note_restored(tx, own_id, store_id, commit)
-    tx.put_counter(tx.counter() + SKIPPED)
+    tx.put_counter(numbered_anew(tx.counter(), at))
 
 
 def park(tx: JournalTransaction, agent_id: str, *, at: float) -> PagletRecord | None:

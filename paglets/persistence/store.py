@@ -90,9 +90,9 @@ class Store:
         """Of the last synced commit; grows by one with each, and says how current a store is."""
         return self._writer.commit_number
 
-    def skip_commit_numbers(self, count: int) -> None:
-        """Within a rule: count on from so much further, so that nobody has seen this store as far before."""
-        self._writer.commit_number += count
+    def skip_commit_numbers(self, to: int) -> None:
+        """Within a rule: count on from there, so that nobody has seen this store as far before."""
+        self._writer.commit_number = max(self._writer.commit_number, to)
 
     async def commit(
         self,

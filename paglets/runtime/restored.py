@@ -149,7 +149,7 @@ class Restored:
     def _accepted(self, tx: Any, surveyed: Surveyed) -> None:
         complete = not surveyed.silent
         restoring.accept(tx, self._here.host_id, surveyed.counters, complete=complete)
-        self._store.skip_commit_numbers(restoring.SKIPPED)
+        self._store.skip_commit_numbers(restoring.numbered_anew(self._store.commit_number, time.time()))
 
     async def _compare(self, found: Found[Elsewhere]) -> tuple[list[str], list[str]]:
         """Give up what is elsewhere in a later life; also the ids of those that both have, ours in the later one."""

@@ -87,7 +87,7 @@ def test_the_copy_says_of_itself_that_it_is_one_and_counts_beyond(
         assert after.commit_sync(lambda tx: is_restored(tx, own_id))
         assert not before.commit_sync(lambda tx: is_restored(tx, own_id))
         counters = [store.read_sync(lambda tx: tx.counter()) for store in (before, after)]
-        assert counters[1] == counters[0] + SKIPPED
+        assert counters[1] > counters[0] + SKIPPED
         assert after.read_sync(lambda tx: tx.paglet("one")) == before.read_sync(lambda tx: tx.paglet("one"))
         assert after.read_sync(lambda tx: tx.verdicts()) == before.read_sync(lambda tx: tx.verdicts())
 

@@ -205,3 +205,22 @@ def test_what_goes_on_may_go_where_a_later_life_of_it_is_known(
     paglets_mesh.wait_until(lambda: status_of(b, agent_id) == "active")
     b.dispatch(agent_id, "a")  # it was refused as no newer than the life in which a had sent it to b
     assert paglets_mesh.places(agent_id) == ["a"]
+
+
+def test_the_same_backup_can_be_put_back_twice(paglets_mesh: LocalMesh, tmp_path: Path) -> None:
+    """Its second life numbered its moves as the first one had, and others did not take those."""
+    a, _ = paglets_mesh.start("a"), paglets_mesh.start("b")
+    agent_id = a.create(Counter).agent_id
+    archive = back_up(a, tmp_path / "a.backup")
+    for _ in range(2):
+        a = put_back(paglets_mesh, "a", archive)
+        accept(a)
+        for _ in range(3):
+            a.dispatch(a.create(Counter).agent_id, "b")
+        paglets_mesh.wait_until(lambda host=a: status_of(host, agent_id) == "active")
+        assert a.status()["restored"] == ""
+    paglets_mesh.restart("b")
+    a = paglets_mesh.restart("a")
+    assert a.status()["restored"] == ""
+    a.dispatch(agent_id, "b")
+    assert paglets_mesh.places(agent_id) == ["b"]

@@ -68,7 +68,7 @@ def restore(draft: Draft, name: str) -> str:
         answered=answered,
         letters_put_aside=(frozenset(), frozenset()),
     )
-    draft.commit(name, "mark_restored", name, *STORE)
+    draft.commit(name, "mark_restored", name, *STORE, at=0.0)
     for record in list(records(draft.host(name).store).values()):
         if record.phase is Phase.ACTIVE and draft.rules.parks_copies:
             draft.commit(name, "park", record.agent_id, at=0.0)
