@@ -127,7 +127,7 @@ def at_rest(
             waits = agent_id in blocked
             if (record.phase is not Phase.PREPARED) if waits else not _is_settled(host, record, scope):
                 return False
-            if record.phase in LIVE or (waits and not _is_clone(record)):
+            if record.phase in LIVE or (waits and not is_clone(record)):
                 if agent_id in where:
                     return False
                 where[agent_id] = name
@@ -148,7 +148,8 @@ def _has_something_open(name: str, host: HostState, blocked: int) -> bool:
     return bool(under_way or held.abandoned_transfers or held.owed or is_held(host.store, name))
 
 
-def _is_clone(record: PagletRecord) -> bool:
+def is_clone(record: PagletRecord) -> bool:
+    """Whether it is not a paglet yet, but a clone of one on its way."""
     return record.outgoing is not None and record.outgoing.kind is MoveKind.CLONE
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from paglets.core.incarnation import Lineage
 from paglets.persistence.records import Phase
-from tests.transfers.exploring.invariants import LIVE
+from tests.transfers.exploring.invariants import LIVE, is_clone
 from tests.transfers.exploring.stores import records
 
 if TYPE_CHECKING:
@@ -54,12 +54,15 @@ class Census:
         return lineage is not None and lineage >= self._adopted.get(agent_id, Lineage())
 
     def at(self, hosts: Sequence[HostState]) -> set[str]:
-        """Those that have to be somewhere when nothing is open: the doubtful ones where they are."""
+        """Those that have to be somewhere when nothing is open: the doubtful ones where they are.
+
+        Not a clone on its way that nobody will settle: at its source it is none yet, only where it arrived.
+        """
         here = {
             agent_id
             for host in hosts
             for agent_id, record in records(host.store).items()
-            if record.phase in LIVE or record.phase is Phase.PREPARED
+            if record.phase in LIVE or (record.phase is Phase.PREPARED and not is_clone(record))
         }
         return (self._alive - self._doubtful) | (self._doubtful & here)
 
