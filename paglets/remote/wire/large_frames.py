@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LARGE = 16 * 1024
 """Payloads from this size on take the short way."""
 
-_FIN, _MASKED, _OPCODE, _RESERVED = 0x80, 0x80, 0x0F, 0x70
+_FIN, _MASKED, _OPCODE = 0x80, 0x80, 0x0F
 _LENGTH, _TWO_BYTES, _EIGHT_BYTES = 0x7F, 126, 127
 _LONGEST_HEADER = 14
 _READ_AT_ONCE = 272 * 1024

@@ -135,9 +135,8 @@ class Departures:
     def _depart(self, seq: int, departure: Departure) -> None:
         kind = departure.kind
         if kind is DepartureKind.CHECKPOINT:
-            self._take(
-                seq, departure, {}
-            )  # on a thread of its own, perhaps: that keeps it from leaving no more
+            # On a thread of its own, perhaps: that keeps it from leaving no more.
+            self._take(seq, departure, {})
             return
         if self.away or not self._packing.acquire(blocking=False):
             raise self._leaving_already()

@@ -272,9 +272,8 @@ class _Zygote:
             os.kill(pid, signal.SIGKILL)
 
     def _kill_all(self) -> None:
-        signal.set_wakeup_fd(
-            -1
-        )  # nobody reads there any more, and it is closed before the last of them has ended
+        # Nobody reads there any more, and it is closed before the last of them has ended.
+        signal.set_wakeup_fd(-1)
         self._drop_spare()
         for pid in self._owners:
             with suppress(ProcessLookupError, PermissionError):
