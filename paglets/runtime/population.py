@@ -206,6 +206,7 @@ def _leaving_files(ground: Ground, neighbours: Neighbours) -> LeavingFiles:
 def _arriving_files(ground: Ground) -> ArrivingFiles:
     return ArrivingFiles(
         ground.files,
+        ground.store,
         ground.workers,
         max_file_bytes=ground.settings.artifact_max_bytes,
         max_transfer_bytes=ground.settings.artifact_quota_bytes,

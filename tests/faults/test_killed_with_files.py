@@ -106,6 +106,21 @@ def test_killed(site: Site, tmp_path: Path, kind: str, at: str, name: str, point
     site.only_their_processes()
 
 
+def test_a_file_that_is_taken_in_after_its_move_was_settled_is_not_kept(site: Site, tmp_path: Path) -> None:
+    """Its source was killed, is back, and has told that it sends nothing of that move any more."""
+    site["b"].hold("file-due")
+    removal = set_out(site, "parked", tmp_path)
+    removal.comes_by("b", "file-due")
+    site["a"].kill()
+    site["a"].start()
+    assert site.settled_as("inactive", removal.agent_id).host == "a"
+    other = site.create("a")  # whose move brings b the floor of a
+    site.proxy("a", other).dispatch(site["b"].url)
+    site.proxy("b", other).dispose()
+    site["b"].let_go("file-due")
+    assert removal.finish() == "a"
+
+
 def test_a_source_that_was_changed_before_it_could_be_deleted_is_kept(site: Site, tmp_path: Path) -> None:
     """The paglet has arrived, its host dies before it deletes the file, and somebody writes a new one."""
     site["a"].hold("tidying")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from paglets.core.incarnation import TransferId
+    from paglets.persistence.read_transaction import ReadTransaction
+    from paglets.persistence.store import Store
     from paglets.remote.bulk.frames import BulkTrailer, FileHeader, SignedBulkHeader
     from paglets.remote.envelopes.header import EnvelopeHeader
     from paglets.remote.wire.peer import Peer
@@ -105,9 +107,16 @@ class ArrivingFiles:
     """Takes files of paglets that are on their way here."""
 
     def __init__(
-        self, places: FilePlaces, workers: Workers, *, max_file_bytes: int, max_transfer_bytes: int
+        self,
+        places: FilePlaces,
+        store: Store,
+        workers: Workers,
+        *,
+        max_file_bytes: int,
+        max_transfer_bytes: int,
     ) -> None:
         self._places = places
+        self._store = store
         self._workers = workers
         self._max_file_bytes = max_file_bytes
         self._max_transfer_bytes = max_transfer_bytes
@@ -130,9 +139,13 @@ class ArrivingFiles:
             raise TransferError(str(error)) from None
         self.settled_below(peer.host_id, header.floor)
         with self._at_work(self._announced(peer, signed)) as luggage:
+            # Announced first: what is decided from now on is seen below, and what was before stands in the store.
+            if await self._store.read(lambda tx: _is_settled(tx, header.transfer_id)):
+                self.decided(header.transfer_id)
+                raise _settled(header.name)
             verdict = await self._take(stream, signed, luggage)
             if luggage.decided:
-                raise TransferError(f"the move that file {header.name!r} belongs to is settled already")
+                raise _settled(header.name)
             return verdict
 
     def _announced(self, peer: Peer, signed: SignedBulkHeader[FileHeader]) -> _Luggage:
@@ -286,6 +299,15 @@ class ArrivingFiles:
             self._spool.abandon(luggage.peer, upload_id)
         self._places.let_go(luggage.place)
         self._places.tidy()
+
+
+def _is_settled(tx: ReadTransaction, transfer_id: TransferId) -> bool:
+    """Whether no envelope of that transfer will be taken in: its source has said so, or there is a verdict on it."""
+    return transfer_id.counter < tx.floor(transfer_id.source) or tx.verdict(transfer_id) is not None
+
+
+def _settled(name: str) -> TransferError:
+    return TransferError(f"the move that file {name!r} belongs to is settled already")
 
 
 def _missing(name: str) -> TransferError:
