@@ -94,9 +94,14 @@ def simulate(moves: int, seed: int, *, processes: int = 1) -> Tally:
             tally.add(walk(number))
         return tally
     # Not by fork: whoever calls this may have threads.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+    try:
         for walked in pool.map(walk, range(seed, seed + walks), chunksize=4):
             tally.add(walked)
+    finally:
+        pool.shutdown(
+            cancel_futures=True
+        )  # whoever is timed out does not wait for the walks that were yet to come
     return tally
 
 

@@ -64,8 +64,10 @@ REST_AFTER = 100
 """Moves after which the world is left to itself until it comes to rest."""
 FORGET_AFTER = 3
 """Times of rest after which things are forgotten."""
+STILL = 1000
+"""Steps without a move after which it is left to itself, too: there may be no paglet any more that could move."""
 PATIENCE = 20_000
-"""Steps that it may need for that."""
+"""Steps that it may need to come to rest, or until something moves again."""
 KEPT_HISTORY = 400
 
 SCOPE = Scope(
@@ -96,25 +98,35 @@ class Walk:
         self._rests = 0
         self._told = told
         self._chance = random.Random(seed)
-        self._world = WalkedWorld(first_hosts(self.scope), self._chance)
-        self._census = Census(scope.agents)
+        self._populate()
         self._wills = budget(**dict.fromkeys(WILLS, MUCH))
         self._faults = budget(**dict.fromkeys([*FAULTS, *COPIES], MUCH))
         self._duties = budget(adoptions=MUCH)
 
+    def _populate(self) -> None:
+        self._world = WalkedWorld(first_hosts(self.scope), self._chance)
+        self._census = Census(self.scope.agents)
+
     def go(self, moves: int) -> None:
         """Walk on until that many moves have begun, and then to rest; `BrokenPromiseError` when one is broken."""
-        rest_at = self.moves
+        rest_at, still = self.moves, 0
         try:
             while self.moves < moves:
-                if self.moves >= rest_at:
+                if self.moves >= rest_at or still == STILL:
                     self._rest()
                     rest_at = self.moves + REST_AFTER
+                begun = self.moves
                 self._step()
+                still = 0 if self.moves > begun else still + 1
+                if still > PATIENCE:
+                    raise BrokenPromiseError("I3 nothing moves any more")
             self._rest()
         finally:
-            self.faults["lost messages"] = self._world.net.lost
-            self.faults["doubled messages"] = self._world.net.doubled
+            self._count_messages()
+
+    def _count_messages(self) -> None:
+        self.faults["lost messages"] += self._world.net.lost
+        self.faults["doubled messages"] += self._world.net.doubled
 
     def _hosts(self) -> Iterator[tuple[str, HostState]]:
         return zip(self.scope.host_ids, self._world.hosts, strict=True)
@@ -205,7 +217,10 @@ class Walk:
             self._world.begin_afresh(alive)
         no_message_lost(self._world.hosts, self._world.facts, alive)
         self._rests += 1
-        if self._rests % FORGET_AFTER == 0:
+        if not alive:  # the disk that held the last of them is lost, or each was disposed of
+            self._count_messages()
+            self._populate()
+        elif self._rests % FORGET_AFTER == 0:
             self._forget()
 
     def _forget(self) -> None:

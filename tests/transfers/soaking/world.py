@@ -104,6 +104,7 @@ class WalkedWorld:
         """At rest, after a store was put back: nothing is under way any more from before, and all is promised again.
 
         What is known of transfers is over with them. What waits has not been handled, what lives was not disposed of.
+        If the only disk that knew of a disposal was lost, any backup may bring back what was disposed of.
         """
         self.net.clear()
         waiting = {
@@ -113,10 +114,11 @@ class WalkedWorld:
             for each in queue
         }
         over = OF_TRANSFERS | {"restored", "back", "gone"}
+        not_disposed = alive | {fact[1] for fact in self.facts if fact[0] == "back"}
         self.facts = {
             fact
             for fact in self.facts - waiting
-            if fact[0] not in over and not (fact[0] == "disposed" and fact[1] in alive)
+            if fact[0] not in over and not (fact[0] == "disposed" and fact[1] in not_disposed)
         }
 
     def lose_backups(self) -> None:
