@@ -64,6 +64,7 @@ class Duties:
         self._notices: dict[tuple[str, str], Notice] = {}
         self._tasks: dict[object, asyncio.Task[None]] = {}
         self._news = asyncio.Event()
+        self._closed = False
 
     def hold_open(self, abandoned: Sequence[AbandonedTransfer]) -> None:
         """What the journal holds open: before the host tells anybody a floor."""
@@ -192,7 +193,7 @@ class Duties:
         while True:
             news = self._news
             try:
-                owed = await self._say(notice)
+                await self._say(key, notice)
             except (PagletError, ValueError, msgspec.MsgspecError) as error:
                 logger.info(
                     "a notice could not be delivered yet",
@@ -200,25 +201,37 @@ class Duties:
                 )
                 failed = await self._pause(failed, news)
             else:
-                self._notices.pop(key, None)
-                for each in owed:
-                    self.tell(each)
                 return
 
-    async def _say(self, notice: Notice) -> list[Notice]:
-        """Tell the host, and note that it was told; what is owed because it has lost track."""
+    async def _say(self, key: tuple[str, str], notice: Notice) -> None:
+        """Tell the host, and note that it was told, with what is owed to others because it has lost track."""
         if notice.everywhere and self._is_revoked(notice.target_id):  # nobody takes anything from it any more
-            await self._store.commit(lambda tx: meeting.notice_acknowledged(tx, notice))
-            return []
+            await self._acknowledged(key, notice)
+            return
         where, params = (notice.target_id, notice.target_url), self._params(notice)
         raw = await self._peers.call(*where, api.ADOPTION_NOTICE, params, timeout=NOTICE_TIMEOUT)
         if not msgspec.json.decode(raw, type=api.NoticeTaken).lost_track:
-            await self._store.commit(lambda tx: meeting.notice_acknowledged(tx, notice))
-            return []
+            await self._acknowledged(key, notice)
+            return
         everyone = await self._everyone()
-        return await self._store.commit(
-            lambda tx: meeting.tell_everyone(tx, self._here.host_id, notice, everyone)
+        await self._store.commit(
+            lambda tx: meeting.tell_everyone(tx, self._here.host_id, notice, everyone),
+            then=lambda owed: self._is_told(key, notice, owed),
         )
+
+    async def _acknowledged(self, key: tuple[str, str], notice: Notice) -> None:
+        await self._store.commit(
+            lambda tx: meeting.notice_acknowledged(tx, notice),
+            then=lambda _: self._is_told(key, notice, []),
+        )
+
+    def _is_told(self, key: tuple[str, str], notice: Notice, owed: list[Notice]) -> None:
+        """That is durable; a newer notice may have taken the place of this one since, and its task is cancelled."""
+        if self._notices.get(key) == notice:
+            del self._notices[key]
+        if not self._closed:
+            for each in owed:
+                self.tell(each)
 
     async def _everyone(self) -> list[meeting.Addressee]:
         """All hosts ever heard of: the mesh forgets those that are away for long, the journal does not."""
@@ -267,6 +280,7 @@ class Duties:
 
     async def aclose(self) -> None:
         """Stop; what is left stays in the journal."""
+        self._closed = True
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
