@@ -16,6 +16,7 @@ from paglets.runtime.caller import PROGRAM, Caller
 from paglets.runtime.child_specs import Departure, DepartureKind
 from paglets.runtime.patience import within
 from paglets.runtime.residents import OPERATION_TIMEOUT
+from paglets.runtime.transfers.movable import message_it_leaves_in
 from paglets.runtime.undivided import Undivided, undivided
 
 if TYPE_CHECKING:
@@ -121,7 +122,10 @@ class Endings:
                 snapshot = await child.begin_departure(departure)
             await self._mailboxes.settle(resident)
             try:
-                await self._park(resident, snapshot.state, snapshot.policy, request, resume=resume)
+                left_in = message_it_leaves_in(resident, caller)
+                await self._park(
+                    resident, snapshot.state, snapshot.policy, request, resume=resume, left_in=left_in
+                )
             except BaseException:
                 await asyncio.shield(child.resume(None))
                 raise
@@ -145,6 +149,7 @@ class Endings:
         request: DeactivationRequest,
         *,
         resume: bool,
+        left_in: str,
     ) -> None:
         if payload is None:
             raise HostError(f"paglet {resident.agent_id} gave no state")
@@ -160,6 +165,7 @@ class Endings:
                 request=request.to_wire(),
                 at=time.time(),
                 resume=resume,
+                left_in=left_in,
             ),
             blobs=[staged],
         )

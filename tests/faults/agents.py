@@ -76,6 +76,16 @@ class Traveller(Paglet[Notes]):
                 return {"count": self.state.count, "log": self.state.log, "pid": os.getpid()}
             case "go":
                 return self._go(message)
+            case "park":
+                self.state.count += 1000
+                self.deactivate()
+                here().at("parked")
+                return "parked"
+            case "queue":
+                self.state.count += 1000
+                self.dispatch(TransferTicket(message.get_arg("to"), queue=True))
+                here().at("queued")
+                return "queued"
             case "helper":
                 return subprocess.Popen(["sleep", "60"]).pid
             case "wait":

@@ -83,12 +83,17 @@ def deactivate(
     request: dict[str, Any],
     at: float,
     resume: bool = False,
+    left_in: str = "",
 ) -> PagletRecord:
     """Park it: ACTIVE -> INACTIVE in the same incarnation. ``state`` None keeps the last checkpoint.
 
     ``resume``: parked only because its host shuts down; a pending hook is kept, to run when it comes back.
+    ``left_in``: the queued message in whose handler it parks itself, which is off the queue then: the state holds what
+    that has changed, and the next life may begin before the handler has returned.
     """
     record = expect(tx, agent_id, incarnation, Phase.ACTIVE, step="deactivate")
+    if left_in:
+        take_message(tx, agent_id, left_in)
     record = replace(
         record,
         phase=Phase.INACTIVE,

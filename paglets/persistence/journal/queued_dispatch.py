@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from paglets.persistence.journal.conflict import JournalConflict, expect, expect_queued
+from paglets.persistence.journal.queues import take_message
 from paglets.persistence.journal.starting import Started, restart
 from paglets.persistence.records import Phase
 
@@ -25,18 +26,22 @@ def queue_dispatch(
     at: float,
     state: BlobRef | None = None,
     files: tuple[FileRecord, ...] | None = None,
+    left_in: str = "",
 ) -> PagletRecord:
     """Park a paglet until its target is back: ACTIVE or INACTIVE -> INACTIVE in the same incarnation, ``queued``.
 
     From ACTIVE with the state that its leaving hook has left; a hook that asked for the dispatch is not run
     again, because the state was taken inside it. One that waits already waits for the new target instead, and
-    still is to be at work afterwards if it was before (``queued.was`` is written so).
+    still is to be at work afterwards if it was before (``queued.was`` is written so). ``left_in``: the queued message
+    in whose handler it asks for this, which is off the queue then, as the state holds what that has changed.
     """
     record = expect(tx, agent_id, incarnation, Phase.ACTIVE, Phase.INACTIVE, step="queue a dispatch of")
     if record.host_scoped:
         raise JournalConflict(agent_id, "a resident service is never moved", record)
     if record.failed:
         raise JournalConflict(agent_id, "it has failed; start it again before it is moved", record)
+    if left_in:
+        take_message(tx, agent_id, left_in)
     was = record.queued.was if record.queued is not None else record.phase
     record = replace(
         record,

@@ -13,6 +13,7 @@ from paglets.persistence.errors import StoreFailedError
 from paglets.persistence.journal.queued_dispatch import queue_dispatch
 from paglets.persistence.records import PagletRecord, QueuedDispatch
 from paglets.runtime.child_specs import Departure, DepartureKind
+from paglets.runtime.transfers.movable import message_it_leaves_in
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -120,7 +121,11 @@ class Queueing:
         return await self._presence.absent(queued.target_id, queued.target_url)
 
     async def _write(
-        self, record: PagletRecord, entry: QueuedDispatch, payload: Payload | None = None
+        self,
+        record: PagletRecord,
+        entry: QueuedDispatch,
+        payload: Payload | None = None,
+        left_in: str = "",
     ) -> PagletRecord:
         staged: list[StagedBlob] = []
         files: tuple[FileRecord, ...] | None = None
@@ -133,7 +138,14 @@ class Queueing:
 
             def rule(tx: Any) -> PagletRecord:
                 return queue_dispatch(
-                    tx, record.agent_id, record.incarnation, entry, at=time.time(), state=state, files=files
+                    tx,
+                    record.agent_id,
+                    record.incarnation,
+                    entry,
+                    at=time.time(),
+                    state=state,
+                    files=files,
+                    left_in=left_in,
                 )
 
             return await self._store.commit(rule, blobs=staged)
@@ -160,7 +172,8 @@ class Queueing:
             if snapshot.state is None:
                 raise HostError(f"paglet {resident.agent_id} gave no state")
             with snapshot.state:
-                record = await self._write(resident.record, entry, snapshot.state)
+                left_in = message_it_leaves_in(resident, caller)
+                record = await self._write(resident.record, entry, snapshot.state, left_in)
         except BaseException as error:
             await asyncio.shield(self._packing.stay(child, event))
             if isinstance(error, PagletError) and not isinstance(error, StoreFailedError):
