@@ -139,6 +139,10 @@ class MemoryTransaction:
         """Messages waiting for a paglet, oldest first."""
         return self.queues.get(agent_id, ())
 
+    def queued_message(self, agent_id: str, message_id: str) -> QueuedRecord | None:
+        """The message of that id that waits for a paglet, if one does."""
+        return next((each for each in self.queued(agent_id) if each.message_id == message_id), None)
+
     def append_queued(self, agent_id: str, message: QueuedRecord) -> bool:
         """Queue a message; False when one with that id waits already."""
         waiting = self.queues.get(agent_id, ())

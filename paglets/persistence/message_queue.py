@@ -28,6 +28,14 @@ class MessageQueue:
         prefix = id_key(agent_id) + b"\0"
         return [record for _, record in self._tables.queue.scan(self._txn, prefix=prefix)]
 
+    def get(self, agent_id: str, message_id: str) -> QueuedRecord | None:
+        """The message of that id that waits for a paglet, if one does."""
+        agent = id_key(agent_id)
+        number = self._tables.queue_index.get(self._txn, _index_key(agent, message_id))
+        return (
+            None if number is None else self._tables.queue.get(self._txn, agent + b"\0" + number_key(number))
+        )
+
     def state(self, agent_id: str) -> QueueState:
         """How much waits for a paglet."""
         return self._tables.queue_states.get(self._txn, id_key(agent_id)) or QueueState()

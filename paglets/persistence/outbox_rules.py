@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
+from paglets.persistence.journal import queues
 from paglets.persistence.outbox_records import DeadLetter, OutboxEntry, SeenRecord, SourceRecord
 from paglets.persistence.transaction import JournalTransaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from paglets.core.incarnation import Incarnation
     from paglets.persistence.records import PagletRecord, QueuedRecord
 
 MAX_CRASHES = 3
@@ -182,8 +184,11 @@ def receive(
     agent_id: str,
     message: QueuedRecord,
     judge: Callable[[PagletRecord | None], tuple[Answer, str]],
+    followed: Callable[[QueuedRecord], Incarnation | None],
 ) -> Received:
     """Answer a message of another host's outbox, once and for all; accepted, it is in the paglet's queue.
+
+    ``followed``: of a message, see ``queues.append``.
 
     Below the source's floor nothing is accepted: such a message is a late copy of one that was settled, or
     the source was restored from a copy. The same goes for a number that was used for another message.
@@ -203,7 +208,7 @@ def receive(
     tx.outbox.put_seen(source, number, SeenRecord(message.message_id, reason))
     if answer is not Answer.ACCEPTED:
         return Received(answer, reason)
-    tx.append_queued(agent_id, message)
+    queues.append(tx, agent_id, message, followed)
     return Received(answer, record=record)
 
 
@@ -217,15 +222,14 @@ def crashed(
 
     It is off the queue then, so that the paglet's next life does not meet it again.
     """
-    for message in tx.queued(agent_id):
-        if message.message_id != message_id:
-            continue
-        if message.crashes + 1 < limit:
-            tx.replace_queued(agent_id, replace(message, crashes=message.crashes + 1))
-            return None
-        tx.drop_queued(agent_id, message_id)
-        return tx.outbox.add_dead(dead)
-    return None
+    message = tx.queued_message(agent_id, message_id)
+    if message is None:
+        return None
+    if message.crashes + 1 < limit:
+        tx.replace_queued(agent_id, replace(message, crashes=message.crashes + 1))
+        return None
+    tx.drop_queued(agent_id, message_id)
+    return tx.outbox.add_dead(dead)
 
 
 def revive(tx: OutboxTransaction, number: int, *, at: float, lifetime: float) -> OutboxEntry | None:

@@ -109,6 +109,10 @@ class ReadTransaction:
         """Messages waiting for a paglet, in the order they were accepted."""
         return self._queue.list(agent_id)
 
+    def queued_message(self, agent_id: str, message_id: str) -> QueuedRecord | None:
+        """The message of that id that waits for a paglet, if one does."""
+        return self._queue.get(agent_id, message_id)
+
     def queue_state(self, agent_id: str) -> QueueState:
         """How many messages, and bytes of them, wait for a paglet."""
         return self._queue.state(agent_id)

@@ -64,6 +64,10 @@ class JournalTransaction(Protocol):
         """Messages waiting for a paglet, in the order they were accepted."""
         ...
 
+    def queued_message(self, agent_id: str, message_id: str) -> QueuedRecord | None:
+        """The message of that id that waits for a paglet, if one does."""
+        ...
+
     def append_queued(self, agent_id: str, message: QueuedRecord) -> bool:
         """Queue a message; False, and nothing written, when one with that message id already waits."""
         ...

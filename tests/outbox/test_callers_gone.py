@@ -18,7 +18,7 @@ from paglets.persistence.records import Forward, PagletRecord, Phase, QueuedReco
 from paglets.persistence.store import Store
 from paglets.remote.api import MessageParams
 from paglets.remote.transfer import ArrivalMode, TransferTicket
-from paglets.runtime.outbox.judging import judge, plain, queued_record
+from paglets.runtime.outbox.judging import followed, judge, plain, queued_record
 from paglets.runtime.transfers.onward import Onward
 from paglets.serialization.values import to_json
 from tests.outbox.agents import Lister
@@ -55,7 +55,7 @@ def take_and_hang_up(host: Host, params: MessageParams) -> None:
             loop.call_soon_threadsafe(asking.cancel)  # and what is written is told behind that
             return outbox_rules.receive(
                 tx, "elsewhere", 1, 0, params.agent_id, queued_record(params),
-                lambda record: judge(record, params.agent_id, no_delay=False, wakes=True),
+                lambda record: judge(record, params.agent_id, no_delay=False, wakes=True), followed,
             )  # fmt: skip
 
         asking = asyncio.create_task(life.core.population.delivery.take_durably(params, rule))

@@ -19,6 +19,7 @@ from tests.outbox.exploring.world import Budget, Rules, T
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from paglets.core.incarnation import Incarnation
     from paglets.persistence.outbox_records import DeadLetter, OutboxEntry
     from paglets.persistence.outbox_rules import OutboxTransaction
     from paglets.persistence.records import PagletRecord, QueuedRecord
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from paglets.runtime.outbox.machine import Event, Lane, Step
 
     Judge = Callable[[PagletRecord | None], tuple[Answer, str]]
+    Followed = Callable[[QueuedRecord], Incarnation | None]
 
 
 class NothingRemembered(Rules):
@@ -40,6 +42,7 @@ class NothingRemembered(Rules):
         agent_id: str,
         message: QueuedRecord,
         judge: Judge,
+        followed: Followed,
     ) -> Received:
         answer, reason = judge(tx.paglet(agent_id))
         if answer is Answer.ACCEPTED:
@@ -59,9 +62,10 @@ class FloorNotHeeded(Rules):
         agent_id: str,
         message: QueuedRecord,
         judge: Judge,
+        followed: Followed,
     ) -> Received:
         if number >= max(floor, tx.outbox.source(source).floor):
-            return outbox_rules.receive(tx, source, number, floor, agent_id, message, judge)
+            return outbox_rules.receive(tx, source, number, floor, agent_id, message, judge, followed)
         tx.outbox.raise_floor(source, floor)
         tx.append_queued(agent_id, message)
         return Received(Answer.ACCEPTED)
@@ -87,11 +91,12 @@ class RefusalNotStored(Rules):
         agent_id: str,
         message: QueuedRecord,
         judge: Judge,
+        followed: Followed,
     ) -> Received:
         answer, reason = judge(tx.paglet(agent_id))
         if answer is Answer.REFUSED and tx.outbox.seen(source, number) is None:
             return Received(answer, reason)
-        return outbox_rules.receive(tx, source, number, floor, agent_id, message, judge)
+        return outbox_rules.receive(tx, source, number, floor, agent_id, message, judge, followed)
 
 
 class AnswerBeforeCommit(Rules):
@@ -163,6 +168,7 @@ class AnyMessageOfThatNumber(Rules):
         agent_id: str,
         message: QueuedRecord,
         judge: Judge,
+        followed: Followed,
     ) -> Received:
         seen = tx.outbox.seen(source, number)
         if seen is not None:

@@ -219,8 +219,10 @@ def test_arrived_leaves_a_forward_and_the_messages_that_have_to_follow() -> None
     assert gone.record.forward == Forward(THERE, "https://there", "There", SECOND, 7.0)
     assert gone.record.state is None
     assert gone.messages == (MESSAGE,)
-    refuses(held, lambda tx: queues.hand_on(tx, "p", THIRD, "m"))
-    held.commit(lambda tx: queues.hand_on(tx, "p", SECOND, "m"))
+    refuses(held, lambda tx: queues.hand_on(tx, "p", THIRD, MESSAGE))
+    other = replace(MESSAGE, message=b"the same one, which has come back")
+    assert held.commit(lambda tx: queues.hand_on(tx, "p", SECOND, other)) is False
+    assert held.commit(lambda tx: queues.hand_on(tx, "p", SECOND, MESSAGE)) is True
     assert not held.commit(lambda tx: list(tx.queued("p")))
 
 
@@ -305,7 +307,7 @@ def test_coming_home_before_the_receipt_closes_the_transfer_and_takes_the_messag
     assert word.came_home.transfer_id == TRANSFER
     assert word.messages == (MESSAGE,)
     refuses(held, lambda tx: moves.settle_arrived(tx, "p", TRANSFER, SECOND, at=0.0))
-    refuses(held, lambda tx: queues.hand_on(tx, "p", SECOND, "m"))
+    refuses(held, lambda tx: queues.hand_on(tx, "p", SECOND, MESSAGE))
 
 
 def test_below_the_floor_no_verdict_is_kept_or_given() -> None:
@@ -369,6 +371,16 @@ def test_a_forward_is_followed_only_to_a_later_life() -> None:
     assert queues.follow(gone, SECOND) is None
     assert queues.follow(paglet(), None) is None
     assert queues.follow(None, None) is None
+
+
+def test_a_message_that_comes_back_takes_the_place_of_what_waited_before_it_was_sent_on() -> None:
+    """In a store that was put back from a backup; the earlier one would be led to where it has been, and dropped."""
+    held = journal(paglet())
+    lives = {b"": None, b"1": FIRST, b"2": SECOND}
+    for message, waiting in ((b"", b""), (b"2", b"2"), (b"1", b"2"), (b"", b"2"), (b"2", b"2")):
+        came = replace(MESSAGE, message=message)
+        held.commit(lambda tx, came=came: queues.append(tx, "p", came, lambda queued: lives[queued.message]))
+        assert held.commit(lambda tx: [each.message for each in tx.queued("p")]) == [waiting]
 
 
 def test_forwards_and_tombstones_are_forgotten_after_their_lifetime() -> None:

@@ -21,7 +21,7 @@ from tests.transfers.exploring.scope import Budget, Rules, Scope
 
 if TYPE_CHECKING:
     from paglets.core.incarnation import Incarnation, TransferId
-    from paglets.persistence.records import BlobRef, Outgoing, PagletRecord
+    from paglets.persistence.records import BlobRef, Outgoing, PagletRecord, QueuedRecord
     from paglets.persistence.transaction import JournalTransaction
 
 changed = msgspec.structs.replace
@@ -188,8 +188,10 @@ class HandOnWhereverItIs(Rules):
     """A message is handed on although the paglet is back, and has been given what waits in the queue."""
 
     @staticmethod
-    def hand_on(tx: JournalTransaction, agent_id: str, forwarded_to: Incarnation, message_id: str) -> bool:
-        tx.drop_queued(agent_id, message_id)
+    def hand_on(
+        tx: JournalTransaction, agent_id: str, forwarded_to: Incarnation, message: QueuedRecord
+    ) -> bool:
+        tx.drop_queued(agent_id, message.message_id)
         return True
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.records import MoveKind, Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from paglets.core.incarnation import Incarnation
     from paglets.persistence.records import Forward, PagletRecord, QueuedRecord
     from paglets.persistence.transaction import JournalTransaction
@@ -27,13 +31,36 @@ def enqueue(tx: JournalTransaction, agent_id: str, message: QueuedRecord) -> boo
     return tx.append_queued(agent_id, message)
 
 
+def append(
+    tx: JournalTransaction,
+    agent_id: str,
+    message: QueuedRecord,
+    followed: Callable[[QueuedRecord], Incarnation | None],
+) -> None:
+    """Queue a message that another host sent on; once, by its id.
+
+    ``followed`` is the life that the last forward named by which a message came, None when it came by none. In a
+    restored store a message may wait as it did before it was sent on from there: when it comes back, having followed
+    further forwards, it takes the place of that. The earlier one would only be led to where it has been.
+    """
+    if tx.append_queued(agent_id, message):
+        return
+    waiting, came_by = tx.queued_message(agent_id, message.message_id), followed(message)
+    if waiting is None or came_by is None:
+        return
+    earlier = followed(waiting)
+    if earlier is None or earlier < came_by:
+        tx.drop_queued(agent_id, waiting.message_id)
+        tx.append_queued(agent_id, replace(message, crashes=waiting.crashes))
+
+
 def take_message(tx: JournalTransaction, agent_id: str, message_id: str) -> None:
     """Take a message off the queue: the paglet has handled it, here."""
     tx.drop_queued(agent_id, message_id)
 
 
-def hand_on(tx: JournalTransaction, agent_id: str, forwarded_to: Incarnation, message_id: str) -> bool:
-    """Take a message off the queue, to go along the forward to ``forwarded_to``; whether it was there.
+def hand_on(tx: JournalTransaction, agent_id: str, forwarded_to: Incarnation, message: QueuedRecord) -> bool:
+    """Take a message off the queue, to go along the forward to ``forwarded_to``; whether that very one was there.
 
     Only while that forward stands (`JournalConflict`): a paglet that has come back meanwhile has been given what
     waits in the queue, and would handle it once more when it came back along the forwards. In the same commit it
@@ -42,7 +69,10 @@ def hand_on(tx: JournalTransaction, agent_id: str, forwarded_to: Incarnation, me
     record = tx.paglet(agent_id)
     if record is None or record.forward is None or record.forward.incarnation != forwarded_to:
         raise JournalConflict(agent_id, f"it is no longer away as life {forwarded_to}", record)
-    return tx.drop_queued(agent_id, message_id)
+    waiting = tx.queued_message(agent_id, message.message_id)
+    if waiting is None or waiting.message != message.message:
+        return False
+    return tx.drop_queued(agent_id, message.message_id)
 
 
 def follow(record: PagletRecord | None, followed: Incarnation | None) -> Forward | None:

@@ -11,10 +11,11 @@ from paglets.core.deactivation import DeactivationPolicy
 from paglets.core.messages import ONEWAY
 from paglets.persistence.outbox_rules import Answer
 from paglets.persistence.records import Phase, QueuedRecord
+from paglets.remote.api import MessageParams
 
 if TYPE_CHECKING:
+    from paglets.core.incarnation import Incarnation
     from paglets.persistence.records import PagletRecord
-    from paglets.remote.api import MessageParams
 
 
 def judge(record: PagletRecord | None, agent_id: str, *, no_delay: bool, wakes: bool) -> tuple[Answer, str]:
@@ -43,6 +44,11 @@ def wakes_parked(record: PagletRecord, message: MessageParams) -> bool:
 def queued_record(message: MessageParams) -> QueuedRecord:
     """A one-way message as it waits durably for its paglet."""
     return QueuedRecord(message.message_id, msgspec.json.encode(message), oneway=True, queued_at=time.time())
+
+
+def followed(queued: QueuedRecord) -> Incarnation | None:
+    """The life that the last forward named by which a message came that waits."""
+    return msgspec.json.decode(queued.message, type=MessageParams).followed
 
 
 def plain(message: MessageParams) -> MessageParams:

@@ -10,7 +10,7 @@ from paglets.persistence.outbox_records import SeenRecord
 from paglets.persistence.outbox_rules import Answer, Received
 from paglets.remote.outbox_api import OutboxAnswer, OutboxDeliverParams
 from paglets.remote.wire.peer import PeerKind
-from paglets.runtime.outbox.judging import judge, plain, queued_record
+from paglets.runtime.outbox.judging import followed, judge, plain, queued_record
 
 if TYPE_CHECKING:
     from paglets.persistence.lmdb_transaction import LmdbTransaction
@@ -44,6 +44,7 @@ class OutboxReceiver:
                 lambda record: judge(
                     record, message.agent_id, no_delay=message.no_delay, wakes=message.activate_if_inactive
                 ),
+                followed,
             )
 
         try:

@@ -98,7 +98,7 @@ class Onward:
         entry = self.carrier.entry(forward.host_id, forward.url, params)
 
         def rule(tx: LmdbTransaction) -> OutboxEntry | None:
-            there = queues.hand_on(tx, agent_id, forward.incarnation, queued.message_id)
+            there = queues.hand_on(tx, agent_id, forward.incarnation, queued)
             return outbox_rules.keep(tx, entry) if there else None
 
         kept = await self._store.commit(rule)

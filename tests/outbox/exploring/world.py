@@ -284,7 +284,7 @@ def receive(world: World, rules: Rules, delivery: Delivery, judge: Judge) -> tup
     """The receiver's one durable step."""
     tables = Tables(SenderJournal(), world.receiver, present=world.present, at_receiver=True)
     queued = QueuedRecord(delivery.message_id, b"", oneway=True, queued_at=0.0)
-    received = rules.receive(tables, S, delivery.number, delivery.floor, AGENT, queued, judge)
+    received = rules.receive(tables, S, delivery.number, delivery.floor, AGENT, queued, judge, lambda _: None)
     return received, tables.receiver()
 
 

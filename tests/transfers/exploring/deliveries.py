@@ -25,7 +25,7 @@ from tests.transfers.exploring.messages import (
     Recall,
 )
 from tests.transfers.exploring.stores import is_held
-from tests.transfers.exploring.waiting import as_queued, hand_on
+from tests.transfers.exploring.waiting import as_queued, followed, hand_on
 from tests.transfers.exploring.world import BrokenPromiseError, Life
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def receive(draft: Draft, sent: Letter) -> str:
         if answer is outbox_rules.Answer.LATER:
             raise NotNowError
         if answer is outbox_rules.Answer.ACCEPTED:
-            draft.commit(name, "append", agent_id, as_queued(message_id, sent.followed))
+            draft.commit(name, "append", agent_id, as_queued(message_id, sent.followed), followed)
         else:
             draft.note("handled", agent_id, message_id)  # it is a dead letter
         draft.put(name, answered=draft.host(name).answered | {sent})
@@ -224,7 +224,7 @@ def receive(draft: Draft, sent: Letter) -> str:
 
 
 def _hand_over(_: Maker, begun: HandOver) -> Iterator[Choice]:
-    yield duty(hand_on, begun.letter)
+    yield duty(hand_on, begun)
 
 
 def _accepted(_: Maker, said: Accepted) -> Iterator[Choice]:

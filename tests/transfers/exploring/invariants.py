@@ -171,8 +171,10 @@ def _queues_are_handed_on(host: HostState, alive: set[str], scope: Scope) -> boo
     known = records(host.store)
     for agent_id, messages in tables(host.store).queues.items():
         record = known.get(agent_id)
-        if scope.budget.restores and agent_id not in alive:
-            # It was lost with a disk; where forwards lead to what was on that disk, messages wait on.
+        leads_on = record is not None and record.phase is Phase.DEPARTED
+        if scope.budget.restores and (agent_id not in alive or leads_on):
+            # It was lost with a disk, or is back in an earlier life: where forwards led to what was on that disk,
+            # messages wait on.
             if any(scope.rules.follow(record, followed(each)) for each in messages):
                 return False
         elif record is None or record.phase is not Phase.INACTIVE:

@@ -90,6 +90,8 @@ class HandOver(NamedTuple):
     at: str
     letter: Letter
     """Not alone, or this would be equal to the answer: messages are compared as tuples."""
+    seen: bytes
+    """The message as it waited in the queue."""
 
 
 class Accepted(NamedTuple):

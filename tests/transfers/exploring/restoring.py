@@ -75,8 +75,9 @@ def restore(draft: Draft, name: str) -> str:
     draft.note("restored", name)
     found = records(draft.host(name).store)
     for agent_id, record in records(lost).items():
-        if record.phase is Phase.TOMBSTONE:
-            draft.note("back", agent_id)  # that it was disposed of may have been on that disk only
+        if record.phase is Phase.TOMBSTONE or record.incarnation.lineage.adopter == name:
+            # That it was disposed of may have been on that disk only; adopted here, it took the place of the tombstone.
+            draft.note("back", agent_id)
         if record.phase in HERE and (
             agent_id not in found or found[agent_id].incarnation != record.incarnation
         ):

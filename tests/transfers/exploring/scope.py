@@ -20,7 +20,6 @@ from paglets.persistence.journal import (
     queues,
 )
 from paglets.persistence.journal.meeting import last_known
-from paglets.persistence.memory import MemoryTransaction
 from paglets.persistence.records import HookKind
 from paglets.runtime import surveying
 from paglets.runtime.transfers import source
@@ -117,7 +116,7 @@ class Rules:
     enqueue = staticmethod(queues.enqueue)
     take_message = staticmethod(queues.take_message)
     hand_on = staticmethod(queues.hand_on)
-    append = staticmethod(MemoryTransaction.append_queued)
+    append = staticmethod(queues.append)
     """What ``outbox_rules.receive`` does with the queue; the rest of it is explored in ``tests/outbox``."""
     forget = staticmethod(forgetting.forget)
     follow = staticmethod(queues.follow)

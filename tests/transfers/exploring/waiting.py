@@ -34,8 +34,9 @@ def of_what_waits(maker: Maker, name: str, host: HostState, record: PagletRecord
         forward = maker.scope.rules.follow(record, followed(message))
         if forward is not None:
             letter = Letter(name, forward.host_id, agent_id, message.message_id, forward.incarnation)
-            if not maker.is_sent(HandOver(name, letter)):
-                yield duty(set_about, letter)
+            begun = HandOver(name, letter, message.message)
+            if not maker.is_sent(begun):
+                yield duty(set_about, begun)
     if record.phase in {Phase.DEPARTED, Phase.TOMBSTONE} and maker.may("forgets"):
         yield will(forget, name, record, spend="forgets")
 
@@ -74,16 +75,18 @@ def handle(draft: Draft, name: str, agent_id: str, message_id: str) -> str:
     return f"{name}: {agent_id} handles {message_id}"
 
 
-def set_about(draft: Draft, letter: Letter) -> str:
-    draft.send(HandOver(letter.waits_at, letter))
+def set_about(draft: Draft, begun: HandOver) -> str:
+    draft.send(begun)
+    letter = begun.letter
     return f"{letter.waits_at} sees that {letter.message_id} leads on to {letter.target}"
 
 
-def hand_on(draft: Draft, letter: Letter) -> str:
+def hand_on(draft: Draft, begun: HandOver) -> str:
     """Off the queue and into the outbox, in one commit."""
-    name = letter.waits_at
+    name, letter = begun.at, begun.letter
+    seen = QueuedRecord(letter.message_id, begun.seen, oneway=True, queued_at=0.0)
     try:
-        there = draft.commit(name, "hand_on", letter.agent_id, letter.followed, letter.message_id)
+        there = draft.commit(name, "hand_on", letter.agent_id, letter.followed, seen)
     except JournalConflict:
         raise NotNowError from None
     if there:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from paglets.core.incarnation import Lineage
+from paglets.persistence.journal.meeting import last_known
 from paglets.persistence.records import Phase
 from tests.transfers.exploring.invariants import LIVE, is_clone
 from tests.transfers.exploring.stores import records
@@ -24,6 +25,8 @@ class Census:
         """Its one copy may have been on a disk that was lost: where it is found at rest, it lives on."""
         self._adopted: dict[str, Lineage] = {}
         self._disposed: dict[str, Lineage] = {}
+        self._known: dict[str, Lineage] = {}
+        """The highest that any host knew of at the last rest: whatever is lower gives way to it one day."""
 
     def __len__(self) -> int:
         return len(self._alive)
@@ -40,6 +43,8 @@ class Census:
             case ("adopted", agent_id, lineage):
                 self._alive.add(agent_id)
                 self._adopted[agent_id] = max(self._adopted.get(agent_id, lineage), lineage)
+                if lineage < self._known.get(agent_id, lineage):
+                    self._doubtful.add(agent_id)
             case ("disposed", agent_id, lineage):
                 self._disposed[agent_id] = max(self._disposed.get(agent_id, lineage), lineage)
             case ("gone", agent_id) | ("back", agent_id):
@@ -67,13 +72,17 @@ class Census:
         return (self._alive - self._doubtful) | (self._doubtful & here)
 
     def take(self, hosts: Sequence[HostState]) -> None:
-        """At rest: what is there lives, and nothing is doubtful any more."""
+        """At rest: what is there lives, and is doubtful only if a higher lineage is known of somewhere."""
         self._alive = self.at(hosts)
-        self._doubtful.clear()
         self._disposed.clear()
-        self._adopted = {
-            agent_id: record.incarnation.lineage
-            for host in hosts
-            for agent_id, record in records(host.store).items()
-            if record.phase in LIVE
+        self._adopted.clear()
+        self._known.clear()
+        for host in hosts:
+            for agent_id, record in records(host.store).items():
+                lineage = last_known(record).lineage
+                self._known[agent_id] = max(self._known.get(agent_id, lineage), lineage)
+                if record.phase in LIVE:
+                    self._adopted[agent_id] = lineage
+        self._doubtful = {
+            agent_id for agent_id, lineage in self._adopted.items() if lineage < self._known[agent_id]
         }
