@@ -108,21 +108,27 @@ class Lifecycle:
 
     async def _raise_up(self, agent_id: str, waiting: Sequence[str]) -> tuple[Resident, Started | None]:
         async with self._residents.claim(agent_id, OPERATION_TIMEOUT):
-            resident = self._residents.get(agent_id)
-            if resident is not None and resident.doubt is not None:
-                raise LifecycleError(str(resident.doubt))
-            if resident is None or resident.crashed or _is_down(resident):
+            while True:
+                resident = self._residents.get(agent_id)
+                if resident is not None and resident.doubt is not None:
+                    raise LifecycleError(str(resident.doubt))
+                if not (resident is None or resident.crashed or _is_down(resident)):
+                    return resident, None
                 started = await self._raise(agent_id, resident)
-                started[0].waiting = waiting
-                return started
-        return resident, None
+                if started is not None:
+                    started[0].waiting = waiting
+                    return started
 
-    async def _raise(self, agent_id: str, down: Resident | None) -> tuple[Resident, Started]:
+    async def _raise(self, agent_id: str, down: Resident | None) -> tuple[Resident, Started] | None:
+        """None: look again, it has just arrived."""
         if down is not None:
             self._supervision.asked(down)
             await self._settle(down)
         try:
             record = await self.record(agent_id)
+            if not self._residents.is_still(agent_id, down):
+                await self._residents.landed(agent_id)
+                return None
             reason = "activate" if record.phase is Phase.INACTIVE else "recovered"
             return await self.revive(record, reason=reason)
         except PagletError as error:
@@ -239,9 +245,14 @@ class Lifecycle:
         async with self._residents.claim(agent_id, OPERATION_TIMEOUT):
             if replacing is not None:
                 await self._settle(replacing)
-            record = await self.record(agent_id)
-            if record.phase is not Phase.ACTIVE or self._residents.get(agent_id) not in {None, replacing}:
-                return  # somebody was faster: a message that came for it
+            while True:
+                record = await self.record(agent_id)
+                there = self._residents.get(agent_id)
+                if record.phase is not Phase.ACTIVE or there not in {None, replacing}:
+                    return  # somebody was faster: a message that came for it
+                if self._residents.is_still(agent_id, there):
+                    break
+                await self._residents.landed(agent_id)
             event = {"reason": "recovered"}
             started = await self._store.commit(
                 lambda tx: lifecycle.recover(tx, agent_id, record.incarnation, event=event, at=time.time())
@@ -373,6 +384,18 @@ class Lifecycle:
             )
             raise InvalidAgentError(f"there is no paglet {agent_id} on host {self._here.name}{where}")
         return record
+
+    async def record_at_rest(self, agent_id: str) -> PagletRecord:
+        """The same of one that has no process; ``LifecycleError`` when it has just arrived, and is given one."""
+        while True:
+            record = await self.record(agent_id)
+            if self._residents.is_still(agent_id, None):
+                return record
+            if self._residents.get(agent_id) is not None:
+                raise LifecycleError(
+                    f"paglet {agent_id} has just arrived on host {self._here.name}; try again"
+                )
+            await self._residents.landed(agent_id)
 
     async def read_state(self, agent_id: str) -> tuple[bool, bytes]:
         """Whether it is active, and its state as JSON text."""

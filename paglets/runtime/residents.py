@@ -100,6 +100,7 @@ class Residents:
     def __init__(self, limit: int, mailbox_limit: int, waiting_bytes: int = 256 * 1024**2) -> None:
         self._residents: dict[str, Resident] = {}
         self._turns = Turns()
+        self._landing: dict[str, tuple[int, asyncio.Event]] = {}
         self._limit = limit
         self._beginning = 0
         self.refused = 0
@@ -165,6 +166,32 @@ class Residents:
             yield
         finally:
             self._beginning -= 1
+
+    @contextlib.contextmanager
+    def landing(self, agent_id: str) -> Generator[None]:
+        """A paglet may be about to arrive: its record can be read before it is on the table.
+
+        An arrival takes no claim: the paglet may come home while its departure still has that.
+        """
+        count, landed = self._landing.get(agent_id) or (0, asyncio.Event())
+        self._landing[agent_id] = (count + 1, landed)
+        try:
+            yield
+        finally:
+            count, landed = self._landing.pop(agent_id)
+            if count > 1:
+                self._landing[agent_id] = (count - 1, landed)
+            else:
+                landed.set()
+
+    async def landed(self, agent_id: str) -> None:
+        """Until no arrival of that paglet is being decided; a moment."""
+        while (landing := self._landing.get(agent_id)) is not None:
+            await landing[1].wait()
+
+    def is_still(self, agent_id: str, resident: Resident | None) -> bool:
+        """Whether what was read of a paglet since ``resident`` was looked up is no newer than the table."""
+        return agent_id not in self._landing and self._residents.get(agent_id) is resident
 
     def add(self, record: PagletRecord, *, begins: PendingHook | None = None) -> Resident:
         """A new resident for the record, its mailbox held until its first hook has returned.

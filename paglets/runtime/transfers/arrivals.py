@@ -275,15 +275,16 @@ class Arrivals:
                     return arrivals.fence(tx, self._here.host_id, crossing(header), why, at=at)
                 return arrivals.arrive(tx, self._here.host_id, header.transfer_id, record, at=at)
 
-            decided = await self._store.commit(rule, blobs=[staged, passport])
+            with self._residents.landing(header.agent_id):
+                decided = await self._store.commit(rule, blobs=[staged, passport])
+                if isinstance(decided, arrivals.Decided) and decided.fresh:
+                    self._meetings.decided(decided, header.source_name or header.source)
+                    if decided.verdict.outcome is Outcome.ARRIVED:
+                        arrived, child = child, None
+                        self._arrived(record, begins, decided, arrived)
         except BaseException:
             self._drop(child)
             raise
-        if isinstance(decided, arrivals.Decided) and decided.fresh:
-            self._meetings.decided(decided, header.source_name or header.source)
-            if decided.verdict.outcome is Outcome.ARRIVED:
-                self._arrived(record, begins, decided, child)
-                return decided
         self._drop(child)
         return decided
 

@@ -117,7 +117,9 @@ class Departures:
         """
         deadline = asyncio.get_running_loop().time() + ticket.timeout
         async with self._claims.take(agent_id, caller, ticket.timeout) as resident:
-            record = resident.record if resident is not None else await self._lifecycle.record(agent_id)
+            record = (
+                resident.record if resident is not None else await self._lifecycle.record_at_rest(agent_id)
+            )
             check_movable(record, expected)
             self._gate.check_held()
             target = await self._move_or_queue(record, resident, ticket, caller, kind)
