@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from paglets.persistence.journal import queues
 from paglets.persistence.outbox_records import DeadLetter, OutboxEntry, SeenRecord, SourceRecord
+from paglets.persistence.records import Phase
 from paglets.persistence.transaction import JournalTransaction
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Received(NamedTuple):
     above: int = 0
     """With CLOSED: the numbers up to here are used up."""
     record: PagletRecord | None = None
-    """With a message that was accepted just now: the paglet's record at that moment."""
+    """With a message that was accepted just now, and that its paglet has to be brought: its record at that moment."""
 
 
 # --- the sender --------------------------------------------------------------------------------------------
@@ -208,8 +209,10 @@ def receive(
     tx.outbox.put_seen(source, number, SeenRecord(message.message_id, reason))
     if answer is not Answer.ACCEPTED:
         return Received(answer, reason)
-    queues.append(tx, agent_id, message, followed)
-    return Received(answer, record=record)
+    new = queues.append(tx, agent_id, message, followed)
+    # One at work has been given what waits already: it would handle a second one of that id, too.
+    at_work = record is not None and record.phase is Phase.ACTIVE
+    return Received(answer, record=record if new or not at_work else None)
 
 
 # --- dead letters ------------------------------------------------------------------------------------------

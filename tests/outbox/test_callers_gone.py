@@ -92,6 +92,42 @@ def test_a_message_is_brought_whose_sender_was_cut_off_when_it_was_durable(
     assert not outbox(a)
 
 
+def test_a_message_that_waits_already_for_a_paglet_at_work_is_not_brought_once_more(
+    paglets_mesh: LocalMesh,
+) -> None:
+    a = paglets_mesh.start("a")
+    proxy = a.create(Lister)
+    message = note("once")
+    params = plain(
+        MessageParams(
+            agent_id=proxy.agent_id,
+            kind=message.kind,
+            message_id=message.message_id,
+            body=msgspec.Raw(to_json({"args": message.args})),
+        )
+    )
+    life = life_of(a)
+
+    async def bring_twice() -> None:
+        mailbox = life.core.ground.residents.get(proxy.agent_id).mailbox
+        mailbox.hold()
+        for number in (1, 2):  # its sender has lost track of the first one
+
+            def rule(tx: LmdbTransaction, number: int = number) -> outbox_rules.Received:
+                return outbox_rules.receive(
+                    tx, "elsewhere", number, 0, params.agent_id, queued_record(params),
+                    lambda record: judge(record, params.agent_id, no_delay=False, wakes=True), followed,
+                )  # fmt: skip
+
+            await life.core.population.delivery.take_durably(params, rule)
+        mailbox.let_go()
+        life.core.population.mailboxes.pump(life.core.ground.residents.get(proxy.agent_id))
+
+    life.thread.run(bring_twice(), 30.0)
+    paglets_mesh.wait_until(lambda: not waiting_at(a, proxy.agent_id))
+    assert items(proxy) == ["once"]
+
+
 def test_a_message_that_was_sent_on_from_a_host_and_comes_back_with_its_paglet_is_not_taken_for_a_copy(
     paglets_mesh: LocalMesh,
 ) -> None:

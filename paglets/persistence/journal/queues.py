@@ -36,22 +36,23 @@ def append(
     agent_id: str,
     message: QueuedRecord,
     followed: Callable[[QueuedRecord], Incarnation | None],
-) -> None:
-    """Queue a message that another host sent on; once, by its id.
+) -> bool:
+    """Queue a message that another host sent on; once, by its id. Whether it is new: none of its id has waited.
 
     ``followed`` is the life that the last forward named by which a message came, None when it came by none. In a
     restored store a message may wait as it did before it was sent on from there: when it comes back, having followed
     further forwards, it takes the place of that. The earlier one would only be led to where it has been.
     """
     if tx.append_queued(agent_id, message):
-        return
+        return True
     waiting, came_by = tx.queued_message(agent_id, message.message_id), followed(message)
     if waiting is None or came_by is None:
-        return
+        return False
     earlier = followed(waiting)
     if earlier is None or earlier < came_by:
         tx.drop_queued(agent_id, waiting.message_id)
         tx.append_queued(agent_id, replace(message, crashes=waiting.crashes))
+    return False
 
 
 def take_message(tx: JournalTransaction, agent_id: str, message_id: str) -> None:
