@@ -109,6 +109,7 @@ class Population:
             mesh=neighbours.mesh,
             peers=neighbours.peers,
             here=ground.here,
+            is_revoked=neighbours.revoked.is_revoked,
             work_places=self.work_places,
             events=ground.events,
         )

@@ -56,6 +56,7 @@ class Restored:
         mesh: MeshService,
         peers: Peers,
         here: Here,
+        is_revoked: Callable[[str], bool],
         work_places: WorkPlaces,
         events: Events,
     ) -> None:
@@ -63,7 +64,7 @@ class Restored:
         self._gate = gate
         self._residents = residents
         self._endings = endings
-        self._survey = Survey(mesh=mesh, peers=peers, here=here)
+        self._survey = Survey(mesh=mesh, peers=peers, here=here, store=store, is_revoked=is_revoked)
         self._here = here
         self._work_places = work_places
         self._events = events
@@ -130,7 +131,7 @@ class Restored:
             if silent and not force:
                 raise HostError(
                     f"{', '.join(silent)} cannot be asked whether paglets of this host went there since the backup; "
-                    "wait until they are online, or, if they are lost, go on without them with --force"
+                    "wait until they are online; if they are lost, revoke them, or go on without them with --force"
                 )
             given_up, doubled = await self._compare(surveyed.found)
             await self._outlive(surveyed.lost)

@@ -17,6 +17,9 @@ from paglets.remote import api
 from paglets.runtime.surveying import Found
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paglets.persistence.store import Store
     from paglets.remote.mesh_service import MeshService
     from paglets.remote.mesh_view import SeenHost
     from paglets.runtime.here import Here
@@ -80,7 +83,7 @@ class Surveyed(NamedTuple):
     counters: dict[str, int]
     """The next transfer counter of each host that was asked, by its id."""
     silent: list[str]
-    """The names of those who did not say."""
+    """The names of those who did not say, or their ids, where the names are not known."""
 
 
 class Survey:
@@ -90,13 +93,27 @@ class Survey:
     them when it is asked about.
     """
 
-    def __init__(self, *, mesh: MeshService, peers: Peers, here: Here) -> None:
+    def __init__(
+        self,
+        *,
+        mesh: MeshService,
+        peers: Peers,
+        here: Here,
+        store: Store,
+        is_revoked: Callable[[str], bool],
+    ) -> None:
         self._mesh = mesh
         self._peers = peers
         self._here = here
+        self._store = store
+        self._is_revoked = is_revoked
 
     async def ask(self) -> Surveyed:
-        """Ask all hosts that this one knows of."""
+        """Ask all hosts that this one knows of.
+
+        The mesh tells of those that have been there since this host started; the store of all others that it ever
+        met. What was revoked is not asked.
+        """
         surveyed = Surveyed(Found(), Found(), [], {}, [])
         for seen in self._mesh.view.others:
             if not seen.facts.host_id:
@@ -113,7 +130,14 @@ class Survey:
                 surveyed.silent.append(seen.facts.name)
             else:
                 surveyed.counters[seen.facts.host_id] = counter
+        surveyed.silent.extend(await self._not_heard_of())
         return surveyed
+
+    async def _not_heard_of(self) -> list[str]:
+        """The ids of hosts that the store knows and the mesh does not: they are off, or gone for good."""
+        heard = {self._here.host_id, *(seen.facts.host_id for seen in self._mesh.view.others)}
+        met = {record.host_id for record in await self._store.read(lambda tx: tx.peers())}
+        return sorted(host_id for host_id in met - heard if not self._is_revoked(host_id))
 
     async def _call(self, seen: SeenHost, method: str, params: api.Params) -> bytes:
         return await self._peers.call(seen.facts.host_id, seen.url, method, params, timeout=_LIST_SECONDS)

@@ -112,6 +112,23 @@ def test_it_is_not_accepted_while_a_host_cannot_be_asked(paglets_mesh: LocalMesh
     paglets_mesh.wait_until(lambda: status_of(a, proxy.agent_id) == "active")
 
 
+def test_it_is_not_accepted_while_a_host_is_off_that_it_has_not_met_since_it_is_back(
+    paglets_mesh: LocalMesh, tmp_path: Path
+) -> None:
+    a, _ = paglets_mesh.start("a"), paglets_mesh.start("b")
+    gone = a.create(Counter)
+    archive = back_up(a, tmp_path / "a.backup")
+    a.dispatch(gone.agent_id, "b")
+    paglets_mesh.stop("b")
+    a = put_back(paglets_mesh, "a", archive)
+    with pytest.raises(HostError, match="cannot be asked"):
+        accept(a)
+    assert status_of(a, gone.agent_id) == "inactive"
+    paglets_mesh.start("b")
+    assert accept(a)["given_up"] == [gone.agent_id]
+    assert paglets_mesh.places(gone.agent_id) == ["b"]
+
+
 def test_peers_know_a_copy_whoever_put_it_there_until_it_is_accepted(
     paglets_mesh: LocalMesh, tmp_path: Path
 ) -> None:
