@@ -88,6 +88,8 @@ class Draining:
         here: Here,
     ) -> None:
         self._gate = gate
+        self._found = gate.order
+        """The order of the host's earlier life."""
         self._store = store
         self._departures = departures
         self._mesh = mesh
@@ -118,12 +120,14 @@ class Draining:
     def resume(self, *, patience: float = 0.0) -> None:
         """Start a round, unless one runs or the host is not to be drained.
 
-        ``patience``: seconds to wait for another host, where none is known yet.
+        ``patience``: seconds to wait for another host, where none is known yet; not for an order of this life.
         """
         if self._gate.order is None or self._gate.held or self._running:
             return
         self._failed = {}
         self._loads = Loads()
+        if self._gate.order is not self._found:
+            patience = 0.0  # it came while the host was still taking up what it had left
         self._task = asyncio.create_task(self._drain(patience), name="draining")
 
     async def undo(self) -> None:
