@@ -210,9 +210,13 @@ def receive(
     if answer is not Answer.ACCEPTED:
         return Received(answer, reason)
     new = queues.append(tx, agent_id, message, followed)
-    # One at work has been given what waits already: it would handle a second one of that id, too.
+    return Received(answer, record=_to_be_brought(record, new=new))
+
+
+def _to_be_brought(record: PagletRecord | None, *, new: bool) -> PagletRecord | None:
+    """One at work has been given what waits already: it would handle a second one of that id, too."""
     at_work = record is not None and record.phase is Phase.ACTIVE
-    return Received(answer, record=record if new or not at_work else None)
+    return record if new or not at_work else None
 
 
 # --- dead letters ------------------------------------------------------------------------------------------
@@ -276,8 +280,8 @@ def requeue(
     if answer is not Answer.ACCEPTED:
         return Received(answer, reason)
     tx.outbox.drop_dead(number)
-    tx.append_queued(letter.agent_id, message)
-    return Received(answer, record=record)
+    new = tx.append_queued(letter.agent_id, message)
+    return Received(answer, record=_to_be_brought(record, new=new))
 
 
 def discard(tx: OutboxTransaction, number: int) -> bool:

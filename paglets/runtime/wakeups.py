@@ -147,7 +147,8 @@ class Wakeups:
 def _is_due(sleeper: _Sleeper, record: PagletRecord, waiting: int) -> bool:
     if sleeper.at_start or sleeper.mail:
         return _is_asleep(record) and (sleeper.at_start or waiting > 0)
-    return wake_time(record) is not None
+    at = wake_time(record)
+    return at is not None and at <= max(sleeper.at, time.time())  # it may have been given a later one since
 
 
 def wake_time(record: PagletRecord) -> float | None:

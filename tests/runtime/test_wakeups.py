@@ -6,6 +6,7 @@ import asyncio
 import errno
 import importlib
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from paglets.core.deactivation import DeactivationPolicy
@@ -35,6 +36,31 @@ def test_a_wake_up_that_fails_is_tried_again(paglets_mesh: LocalMesh, tmp_path: 
     proxy.deactivate(policy=DeactivationPolicy.after(0.1))
     points.wait_reached("before:active")
     paglets_mesh.wait_until(proxy.is_active)
+
+
+async def test_one_that_was_given_a_later_time_in_the_same_life_sleeps_until_then(tmp_path: Path) -> None:
+    woken = asyncio.Event()
+
+    async def wake(agent_id: str) -> None:
+        woken.set()
+
+    def parked(at: float) -> PagletRecord:
+        policy = DeactivationPolicy(activate_at=at).to_wire()
+        return PagletRecord(
+            "it", "a", Phase.INACTIVE, Incarnation(), "app:Worker", "app:State", policy=policy
+        )
+
+    with Store(tmp_path) as store:
+        now = time.time()
+        later = parked(now + 0.3)
+        await store.commit(lambda tx: tx.put_paglet(later))
+        clock = wakeups.Wakeups(store, wake)
+        clock.note(parked(now))
+        clock.note(later)
+        async with asyncio.timeout(20.0):
+            await woken.wait()
+        assert time.time() >= now + 0.3
+        await clock.aclose()
 
 
 async def test_a_flood_of_messages_for_one_that_cannot_be_woken_makes_no_flood_of_tries(
