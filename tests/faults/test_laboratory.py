@@ -10,6 +10,8 @@ import pytest
 from tests.faults.laboratory.books import Account, Standing
 from tests.faults.laboratory.field import Copy
 from tests.faults.laboratory.ledger import BEGIN, END, Ledger, Part, publish
+from tests.faults.laboratory.machine import ROOT
+from tests.faults.laboratory.topics import TOPICS
 from tests.faults.laboratory.verdict import Findings, Look, judge
 
 if TYPE_CHECKING:
@@ -87,6 +89,11 @@ def test_the_ledger_ends_with_the_sum_and_is_good_only_when_nothing_is_wrong(tmp
     page = ledger.write(tmp_path)
     assert page.read_text().splitlines()[-1] == "moves 7, faults 2, lost 1, doubled 0"
     assert not Ledger("fast", tmp_path, [Part("real", problems=["it did not come to rest"])]).good
+
+
+def test_every_topic_is_there() -> None:
+    paths = [ROOT / each for topic in TOPICS.values() for each in topic]
+    assert [path for path in paths if not path.exists()] == []
 
 
 def test_the_page_gets_the_newest_ledger_in_place_of_the_last(tmp_path: Path) -> None:

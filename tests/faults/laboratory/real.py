@@ -17,13 +17,15 @@ from tests.faults.laboratory.pilot import Pilot, Traffic
 from tests.faults.laboratory.verdict import judge
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.faults.laboratory.plan import Plan
     from tests.faults.laboratory.progress import Progress
 
 _JOIN_SECONDS = 90.0
-_LOUD = (" ERROR ", " CRITICAL ", "Traceback (most recent call last)")
+_LOUD = (" ERROR ", " CRITICAL ")
+_TRACEBACK = "Traceback (most recent call last)"
 
 
 def run(plan: Plan, seed: int, root: Path, progress: Progress) -> Part:
@@ -131,9 +133,16 @@ def _loud(field: Field) -> list[str]:
     """Errors that hosts have logged: told, not judged."""
     found: list[str] = []
     for machine in field:
-        lines = [line for line in machine.log().splitlines() if any(loud in line for loud in _LOUD)]
-        if lines:
-            found.append(
-                f"host {machine.name} logged {len(lines)} errors, the first: {lines[0].strip()[:160]}"
-            )
+        errors = list(_errors(machine.log().splitlines()))
+        if errors:
+            found.append(f"host {machine.name} logged {len(errors)} errors, the first: {errors[0][:240]}")
     return found
+
+
+def _errors(log: list[str]) -> Iterator[str]:
+    """A line for each; of a traceback the one that names the exception."""
+    for number, line in enumerate(log):
+        if any(loud in line for loud in _LOUD):
+            yield line.strip()
+        elif _TRACEBACK in line:
+            yield next((later for later in log[number + 1 :] if later[:1].strip()), line).strip()

@@ -5,8 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
+
+import psutil
 
 from tests.faults.laboratory.ledger import Part
 from tests.faults.laboratory.machine import ROOT
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from tests.faults.laboratory.progress import Progress
 
 TOPICS = {
-    "store faults": ("tests/persistence", "tests/faults/test_full_disks.py", "tests/storefaults"),
+    "store faults": ("tests/persistence", "tests/disks", "tests/backup", "tests/faults/test_full_disks.py"),
     "overload": ("tests/overload", "tests/wire/test_fair_shares.py", "tests/runtime/test_bounds.py"),
     "faults at every step": (
         "tests/faults",
@@ -27,40 +30,54 @@ TOPICS = {
         "tests/supervision",
     ),
 }
-"""Directories and files by the name of the part; those that are not there are left out."""
-_LONGEST = 1200.0
+"""Directories and files by the name of the part."""
+_LONGEST = 2400.0
+_TEST_LONGEST = 600
+"""Seconds after which a test that did not end when its own time was over says where it is, and ends its worker."""
 
 
 def run(plan: Plan, root: Path, progress: Progress) -> list[Part]:
     """All topics, one after the other."""
-    found = {name: [each for each in paths if (ROOT / each).exists()] for name, paths in TOPICS.items()}
+    found = dict(TOPICS)
     if not plan.every_topic:
         del found["faults at every step"]  # `make test` has it
-    return [_run_one(name, paths, plan, root, progress) for name, paths in found.items() if paths]
+    return [_run_one(name, paths, plan, root, progress) for name, paths in found.items()]
 
 
-def _run_one(name: str, paths: list[str], plan: Plan, root: Path, progress: Progress) -> Part:
+def _run_one(name: str, paths: tuple[str, ...], plan: Plan, root: Path, progress: Progress) -> Part:
     progress.say(f"{name}: {' '.join(paths)}")
     begun = time.monotonic()
-    report = root / f"{name.replace(' ', '-')}.xml"
+    report, output = (root / f"{name.replace(' ', '-')}.{kind}" for kind in ("xml", "out"))
     mark = ["-m", plan.pytest_mark] if plan.pytest_mark else []
     command = [
-        sys.executable, "-X", "dev", "-m", "pytest", "-n", "2", "--junitxml", str(report), *mark, *paths,
+        sys.executable, "-X", "dev", "-m", "pytest", "-n", "2", "--junitxml", str(report),
+        "-o", f"faulthandler_timeout={_TEST_LONGEST}", *mark, *paths,
     ]  # fmt: skip
     part = Part(name, about=f"pytest {' '.join([*mark, *paths])}")
+    with output.open("w") as out:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
     try:
-        done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, timeout=_LONGEST, check=False
-        )
+        process.wait(_LONGEST)
         _read(report, part)
-        if done.returncode:
-            part.problems.append(
-                f"pytest ended with {done.returncode}: {done.stdout[-2000:]}{done.stderr[-500:]}"
-            )
+        if process.returncode:
+            part.problems.append(f"pytest ended with {process.returncode}: {output.read_text()[-2500:]}")
     except subprocess.TimeoutExpired:
-        part.problems.append(f"it did not end within {_LONGEST:g} s")
+        part.problems.append(f"it did not end within {_LONGEST:g} s: {output.read_text()[-2500:]}")
+    finally:
+        _end(process)
     part.seconds = time.monotonic() - begun
     return part
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Leave nothing of it that still runs, nor of what it has started."""
+    if process.poll() is None:
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        for each in family:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        process.wait()
 
 
 def _read(report: Path, part: Part) -> None:
