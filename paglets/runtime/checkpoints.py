@@ -100,7 +100,18 @@ class Checkpoints:
             # It has moved on, was parked or disposed of meanwhile: what took this life's place began from a state
             # that was taken later than this one.
             logger.debug("a state came after the end of its life", extra={"agent_id": resident.agent_id})
-        letter.durable = False
+        finally:
+            letter.durable = False  # taken off its queue with its effect, now or later, and never before
+
+    async def catch_up(self, resident: Resident, call_id: int | None) -> None:
+        """Write what could not be written after a message, for a paglet that is about to leave this process.
+
+        The message is still in the queue, and would follow a paglet that has handled it. ``call_id``: the call of its
+        own in which it leaves. Raises what keeps its state from being written; it goes on here then.
+        """
+        writes = self._writes.get(resident)
+        if writes is not None and writes.behind:
+            await self._take(resident, call_id)
 
     def handled(self, resident: Resident) -> None:
         """A message was handled: see that its effect becomes durable within the interval that the class names."""

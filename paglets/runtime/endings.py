@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from paglets.core.deactivation import DeactivationRequest
     from paglets.persistence.records import PagletRecord, QueuedDispatch
     from paglets.persistence.store import Store
+    from paglets.runtime.checkpoints import Checkpoints
     from paglets.runtime.claims import Claims
     from paglets.runtime.delivery import Delivery
     from paglets.runtime.events import Events
@@ -51,6 +52,7 @@ class Endings:
         residents: Residents,
         supervisor: Supervisor,
         mailboxes: Mailboxes,
+        checkpoints: Checkpoints,
         delivery: Delivery,
         lifecycle: Lifecycle,
         claims: Claims,
@@ -65,6 +67,7 @@ class Endings:
         self._residents = residents
         self._supervisor = supervisor
         self._mailboxes = mailboxes
+        self._checkpoints = checkpoints
         self._delivery = delivery
         self._lifecycle = lifecycle
         self._claims = claims
@@ -107,6 +110,8 @@ class Endings:
                     await self._unqueue(record, record.queued, request)
                 return
             child = resident.need_child()
+            await self._mailboxes.settle(resident)
+            await self._checkpoints.catch_up(resident, caller.own_call(resident))
             departure = Departure(
                 kind=DepartureKind.DEACTIVATE,
                 event={"reason": request.reason, "request": request.to_wire()},

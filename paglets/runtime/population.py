@@ -96,6 +96,7 @@ class Population:
             files=self.leaving_files,
             work_places=self.work_places,
             mailboxes=self.mailboxes,
+            checkpoints=self.checkpoints,
             limits=ground.limits,
         )
         self.queueing = _queueing(ground, self)
@@ -253,6 +254,7 @@ def _endings(ground: Ground, population: Population) -> Endings:
         residents=ground.residents,
         supervisor=population.supervisor,
         mailboxes=population.mailboxes,
+        checkpoints=population.checkpoints,
         delivery=population.delivery,
         lifecycle=population.lifecycle,
         claims=population.claims,

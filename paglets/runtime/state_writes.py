@@ -45,15 +45,23 @@ class StateWrites:
         self._resident = resident
         self._waiting: list[_Waiting] = []
         self._written = 0
+        self._owed: dict[str, int] = {}
+        """Messages that wait in the queue though they were handled, by the order of the state that was not written."""
         self._task: asyncio.Task[None] | None = None
         self.at = asyncio.get_running_loop().time()
         """When the last one was durable, by the loop's clock."""
 
+    @property
+    def behind(self) -> bool:
+        """Whether a message was handled that the next life handles again, as its effect could not be written."""
+        return bool(self._owed)
+
     async def put(self, payload: Payload, order: int, *, message_id: str = "") -> None:
         """Make a state durable, or a later one; the payload is taken.
 
-        ``message_id``: a message of the paglet's durable queue, which is taken off in the same commit. Raises
-        ``JournalConflict`` when this life is over, and the errors of the store.
+        ``message_id``: a message of the paglet's durable queue, which is taken off in the same commit; when that
+        fails, with the next one that succeeds. Raises ``JournalConflict`` when this life is over, and the errors of
+        the store.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done.add_done_callback(_retrieve)
@@ -81,6 +89,7 @@ class StateWrites:
                 await self._write(batch)
             except BaseException as raised:
                 error = raised
+                self._owed.update((each.message_id, each.order) for each in batch if each.message_id)
                 if not isinstance(raised, Exception):
                     raise
             finally:
@@ -90,7 +99,9 @@ class StateWrites:
 
     async def _write(self, batch: Sequence[_Waiting]) -> None:
         newest = max(batch, key=lambda each: each.order)
+        reached = max(newest.order, self._written)
         handled = [each.message_id for each in batch if each.message_id]
+        handled += [message_id for message_id, order in self._owed.items() if order <= reached]
         known = self._resident.record.state
         if newest.order < self._written or (
             known is not None and await _digest(newest.payload) == known.digest
@@ -112,6 +123,8 @@ class StateWrites:
             # paglet leaves, and is started again, only when all that it has handled is written.
             self._resident.record = await self._store.commit(rule, blobs=[staged])
             self._written = newest.order
+        for message_id in handled:
+            self._owed.pop(message_id, None)
         self.at = asyncio.get_running_loop().time()
 
     def _take_off(self, tx: JournalTransaction, handled: Sequence[str]) -> None:
