@@ -50,19 +50,13 @@ class Backups:
     async def _make(self) -> dict[str, Any]:
         async with self._one:
             directory = self._place()
-            held: set[str] = set()
             try:
-                await self._hold(held)
-                await asyncio.to_thread(self._copy_store, directory)
-                await self._hold(held)
-                manifest = await asyncio.to_thread(self._write, directory)
+                with self._files.keeping_all():
+                    await asyncio.to_thread(self._copy_store, directory)
+                    manifest = await asyncio.to_thread(self._write, directory)
             except BaseException:
                 await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
                 raise
-            finally:
-                for place in held:
-                    self._files.let_go(place)
-                self._files.tidy()
         shown = msgspec.to_builtins(manifest)
         return {**shown, "files": len(manifest.files), "path": str(directory / "backup.tar")}
 
@@ -72,11 +66,6 @@ class Backups:
         if self._store.failed is None:
             return self._data_dir / _DIRECTORY / name
         return Path(tempfile.gettempdir()) / f"paglets-backup-{name}"
-
-    async def _hold(self, held: set[str]) -> None:
-        for place in await self._store.read(lambda tx: tx.file_places()) - held:
-            self._files.hold(place)
-            held.add(place)
 
     def _copy_store(self, directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True)

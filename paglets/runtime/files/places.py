@@ -44,6 +44,7 @@ class FilePlaces:
         self._tidying: asyncio.Task[None] | None = None
         self._again = False
         self._closed = False
+        self._kept = 0
 
     @staticmethod
     def place_of(transfer_id: TransferId) -> str:
@@ -84,6 +85,19 @@ class FilePlaces:
         if not self._held[place]:
             del self._held[place]
 
+    @contextlib.contextmanager
+    def keeping_all(self) -> Generator[None]:
+        """Remove nothing meanwhile, whatever comes and goes: a copy of the store names what was here at one moment.
+
+        What has become nobody's by the end is tidied up then.
+        """
+        self._kept += 1
+        try:
+            yield
+        finally:
+            self._kept -= 1
+            self.tidy()
+
     # --- tidying
 
     def tidy(self) -> None:
@@ -107,12 +121,17 @@ class FilePlaces:
 
     async def tidy_now(self) -> None:
         """Remove directories that nobody needs, and source files that have arrived elsewhere."""
+        if self._kept:
+            return
         there = await self._workers.run(self._list)
         held = set(self._held)  # after the list: what was let go before was named before
         named = await self._store.read(lambda tx: tx.file_places())
         for place in there - held - named:
+            # One that was nobody's then is named by no later copy of the store either.
             await self._workers.run(shutil.rmtree, self.root / place, ignore_errors=True)
         for key, file in await self._store.read(lambda tx: tx.moved_files()):
+            if self._kept:
+                return
             await self._workers.run(delete_if_same, file)
             await self._store.commit(lambda tx, done=key: tx.drop_moved_file(done))
 
