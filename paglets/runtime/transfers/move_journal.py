@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
-from paglets.core.errors import PagletError
+from paglets.core.errors import HostError, PagletError
 from paglets.persistence.errors import StoreError, StoreFailedError
 from paglets.persistence.journal import adoption, moves
 from paglets.persistence.journal.conflict import JournalConflict
@@ -16,7 +16,7 @@ from paglets.persistence.journal.peers import note_peer_store
 from paglets.runtime.transfers import events as on
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from paglets.persistence.journal.adoption import Adopted
     from paglets.persistence.journal.lifecycle import Started
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from paglets.runtime.transfers.move_parts import Cargo, MoveParts
 
 logger = logging.getLogger(__name__)
+
+ResultT = TypeVar("ResultT")
 
 _RECOVERED = {"reason": "recovered"}
 
@@ -104,7 +106,7 @@ class MoveJournal:
             )
 
         try:
-            self.started = await self._parts.store.commit(rule)
+            self.started = await self._write(self._parts.store.commit(rule))
         except PagletError as error:
             return on.AbortRefused(str(error))
         return on.AbortWritten()
@@ -112,23 +114,26 @@ class MoveJournal:
     async def arrived(self) -> on.Event:
         """Settle it: the paglet is at its target."""
         try:
-            passport = await self._parts.passports.leaving(self._record, self._outgoing, self._verdict)
-
-            def rule(tx: Any) -> Departed:
-                self._note_target_store(tx)
-                return moves.settle_arrived(
-                    tx,
-                    self._agent_id,
-                    self._outgoing.transfer_id,
-                    self._outgoing.incarnation,
-                    at=time.time(),
-                    passport=passport[0].ref if passport else None,
-                )
-
-            self.departed = await self._parts.store.commit(rule, blobs=passport)
+            self.departed = await self._write(self._settle_arrived())
         except PagletError as error:
             return _not_settled(error)
         return on.SettlementWritten()
+
+    async def _settle_arrived(self) -> Departed:
+        passport = await self._parts.passports.leaving(self._record, self._outgoing, self._verdict)
+
+        def rule(tx: Any) -> Departed:
+            self._note_target_store(tx)
+            return moves.settle_arrived(
+                tx,
+                self._agent_id,
+                self._outgoing.transfer_id,
+                self._outgoing.incarnation,
+                at=time.time(),
+                passport=passport[0].ref if passport else None,
+            )
+
+        return await self._parts.store.commit(rule, blobs=passport)
 
     async def fenced(self, *, process_alive: bool) -> on.Event:
         """Settle it: the paglet stays here."""
@@ -146,7 +151,7 @@ class MoveJournal:
             )
 
         try:
-            self.started = await self._parts.store.commit(rule)
+            self.started = await self._write(self._parts.store.commit(rule))
         except PagletError as error:
             return _not_settled(error)
         return on.SettlementWritten()
@@ -161,7 +166,7 @@ class MoveJournal:
             )
 
         try:
-            self.adopted = await self._parts.store.commit(rule)
+            self.adopted = await self._write(self._parts.store.commit(rule))
         except PagletError as error:
             return on.AdoptionRefused(str(error))
         self.started = self.adopted.started
@@ -170,6 +175,16 @@ class MoveJournal:
     def _note_target_store(self, tx: Any) -> None:
         if (seen := self._target_store) is not None:
             note_peer_store(tx, seen.host_id, seen.store_id, seen.commit)
+
+    async def _write(self, step: Awaitable[ResultT]) -> ResultT:
+        """Whatever keeps a step from being written, the machine has to hear of it, or it waits for ever."""
+        try:
+            return await step
+        except PagletError:
+            raise
+        except Exception as error:
+            logger.exception("a step of a move was not written", extra={"agent_id": self._agent_id})
+            raise HostError(f"{type(error).__name__}: {error}") from error
 
 
 def _not_settled(error: PagletError) -> on.Event:
