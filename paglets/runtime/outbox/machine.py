@@ -106,7 +106,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The message is durably out of the outbox."""
+    """The message is durably out of the outbox, or was found to be."""
 
     position: int
 
@@ -201,7 +201,7 @@ def _told(lane: Lane, first: Waiting, event: Event, now: float) -> Step:
             after = Step(sending, Send(first.position, number))
         case Heard(first.number) if lane.stage is Stage.SENDING:
             after = _heard(lane, event, now)
-        case Settled(first.position) if lane.stage is Stage.SETTLING:
+        case Settled(first.position) if lane.stage in _TRYING:
             after = _begin(Lane(lane.waiting[1:]), now)
         case Silent(first.position) | NotWritten(first.position) if lane.stage in _TRYING:
             after = _pause(lane, now)

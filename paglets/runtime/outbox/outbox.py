@@ -187,7 +187,7 @@ class Outbox:
     async def _reach(self, position: int, above: int) -> Event:
         entry = await self._store.read(lambda tx: tx.outbox.entry(position))
         if entry is None:
-            return machine.Silent(position)
+            return self._gone(position)
         try:
             host_id = await self._peers.reach(entry.host_id, entry.url)
         except PagletError as error:
@@ -198,14 +198,14 @@ class Outbox:
         except PagletError as error:
             return _silent(entry, error)
         if numbered is None:
-            return machine.Silent(position)
+            return self._gone(position)
         self._floors.numbered(position, host_id, numbered.number)
         return machine.Numbered(position, numbered.number)
 
     async def _send(self, position: int, number: int) -> Event:
         entry = await self._store.read(lambda tx: tx.outbox.entry(position))
         if entry is None:
-            return machine.Silent(position)
+            return self._gone(position)
         params = OutboxDeliverParams(
             number=number,
             floor=self._floors.floor(entry.host_id),
@@ -220,6 +220,11 @@ class Outbox:
         except (PagletError, msgspec.MsgspecError, ValueError) as error:
             return _silent(entry, error)
         return machine.Heard(number, answer, heard.reason, heard.above)
+
+    def _gone(self, position: int) -> Event:
+        """It is not in the outbox any more, as when it was read there at a start while it was being kept."""
+        self._floors.settled(position)
+        return machine.Settled(position)
 
     async def _settle(self, position: int, dead: machine.WriteDead | None) -> Event:
         try:
