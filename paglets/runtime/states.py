@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from paglets.core.errors import HostError
 from paglets.runtime.memory_files import INLINE_LIMIT, Payload, PayloadWriter
 
 if TYPE_CHECKING:
@@ -25,7 +26,16 @@ class States:
         return await self._store.stage_file(payload.fileno(), payload.size)
 
     async def load(self, ref: BlobRef) -> Payload:
-        """A stored state as a payload, its digest checked. The caller closes it."""
+        """A stored state as a payload, its digest checked. The caller closes it.
+
+        ``HostError`` when it cannot be read, or the system has no memory or descriptors for it.
+        """
+        try:
+            return await self._load(ref)
+        except OSError as error:
+            raise HostError(f"a stored state of {ref.size} bytes could not be loaded: {error}") from error
+
+    async def _load(self, ref: BlobRef) -> Payload:
         if ref.size <= INLINE_LIMIT:
             return Payload.of(await self._store.read_small(ref))
         with PayloadWriter() as writer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from paglets.core.incarnation import Incarnation
     from paglets.runtime.files.places import FilePlaces
     from paglets.runtime.work_dirs import WorkDirs
+
+logger = logging.getLogger(__name__)
 
 
 class WorkPlaces:
@@ -23,8 +26,11 @@ class WorkPlaces:
         self._removals: set[asyncio.Task[None]] = set()
 
     async def hand_on(self, agent_id: str, earlier: Incarnation, later: Incarnation) -> None:
-        """It goes on here in its next life, and finds its files there."""
-        await asyncio.to_thread(self._work_dirs.hand_on, agent_id, earlier, later)
+        """It goes on here in its next life, and finds its files there; without them when the disk does not let it."""
+        try:
+            await asyncio.to_thread(self._work_dirs.hand_on, agent_id, earlier, later)
+        except OSError:  # its next life has begun durably, and is not to stay without a process for that
+            logger.exception("a paglet goes on without its work directory", extra={"agent_id": agent_id})
 
     async def clear(self, agent_id: str, incarnation: Incarnation) -> None:
         """It is here no more. The directory is gone when this returns; its files are removed beside that.
