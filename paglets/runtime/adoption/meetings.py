@@ -59,6 +59,7 @@ class Meetings:
         self._here = here
         self._gate = gate
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def notice(self, caller: Caller, params: NoticeParams) -> Any:
         """Another host tells of a higher lineage. Answered when what follows from it is durable.
@@ -76,15 +77,22 @@ class Meetings:
         noticed = await self._store.commit(
             lambda tx: meeting.take_notice(
                 tx, self._here.host_id, agent_id, birth, higher, at=time.time(), everywhere=everywhere
-            )
+            ),
+            # Also when who told it has hung up meanwhile: told again, it finds nothing more to be done.
+            then=lambda noticed: self._noticed(agent_id, noticed, told_by=peer.name or peer.host_id),
         )
+        return NoticeTaken(noticed.lost_track)
+
+    def _noticed(self, agent_id: str, noticed: meeting.Noticed, *, told_by: str) -> None:
+        """A notice is durable."""
+        if self._closed:
+            return  # the next start finds it in the journal
         if noticed.gave_way is not None:
-            self.gave_way(noticed.gave_way, told_by=peer.name or peer.host_id)
+            self.gave_way(noticed.gave_way, told_by=told_by)
             if noticed.gave_way.messages:
                 self._mover.follow_on(agent_id)
         if noticed.counter is not None:
             self._duties.tell(noticed.counter)
-        return NoticeTaken(noticed.lost_track)
 
     def decided(self, decided: Decided, source: str) -> None:
         """An envelope was decided on: a copy may have given way to it, or its source may have to be told."""
@@ -145,6 +153,7 @@ class Meetings:
 
     async def aclose(self) -> None:
         """Stop; the journal says who counts."""
+        self._closed = True
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
