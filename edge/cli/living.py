@@ -9,7 +9,7 @@ from edge.cli import options
 from edge.cli.arguments import class_name, fresh_id, host_name, json_object, json_value, seconds
 from edge.cli.completion import complete_hosts
 from edge.cli.gateway import LONG, LocalHost
-from edge.cli.naming import find
+from edge.cli.naming import find_to_change
 from edge.cli.output import Output
 from edge.cli.session import session
 from paglets.core.deactivation import DeactivationRequest
@@ -70,7 +70,7 @@ def dispatch(
     """Move a paglet to another host."""
     ticket = replace(_ticket(target, timeout), queue=queue)
     with session(ctx, data_dir=data_dir, as_json=as_json) as (host, out):
-        found = find(host, paglet)
+        found = find_to_change(host, paglet)
         params = api.DispatchParams(agent_id=found.agent_id, ticket=ticket.to_wire())
         doing = f"moving {found.agent_id} to {target}"
         place = host.ask(api.PAGLETS_DISPATCH, params, at=found.host_url, timeout=timeout + LONG, doing=doing)
@@ -99,7 +99,7 @@ def clone(
     """Make a copy of a paglet, with an id of its own."""
     ticket = _ticket(target, timeout).to_wire() if target else None
     with session(ctx, data_dir=data_dir, as_json=as_json) as (host, out):
-        found = find(host, paglet)
+        found = find_to_change(host, paglet)
         params = api.CloneParams(agent_id=found.agent_id, ticket=ticket)
         doing = f"cloning {found.agent_id}"
         place = host.ask(api.PAGLETS_CLONE, params, at=found.host_url, timeout=timeout + LONG, doing=doing)
@@ -117,7 +117,7 @@ def retract(
     """Bring a paglet to the local host, from wherever it is."""
     seconds(timeout, "--timeout")
     with session(ctx, data_dir=data_dir, as_json=as_json) as (host, out):
-        found = find(host, paglet)
+        found = find_to_change(host, paglet)
         params = api.RetractParams(agent_id=found.agent_id, source_url=found.host_url, timeout=timeout)
         doing = f"bringing {found.agent_id} here"
         place = host.ask(api.PAGLETS_RETRACT, params, timeout=timeout + LONG, doing=doing)
@@ -133,7 +133,7 @@ def deactivate(
 ) -> None:
     """Park a paglet on its host's disk; it has no process then."""
     with session(ctx, data_dir=data_dir, as_json=as_json) as (host, out):
-        found = find(host, paglet)
+        found = find_to_change(host, paglet)
         request = DeactivationRequest(source="cli").to_wire()
         params = api.DeactivateParams(agent_id=found.agent_id, request=request)
         doing = f"parking {found.agent_id}"
@@ -150,7 +150,7 @@ def activate(
 ) -> None:
     """Wake a parked paglet."""
     with session(ctx, data_dir=data_dir, as_json=as_json) as (host, out):
-        found = find(host, paglet)
+        found = find_to_change(host, paglet)
         params = api.PagletParams(agent_id=found.agent_id)
         doing = f"waking {found.agent_id}"
         place = host.ask(api.PAGLETS_ACTIVATE, params, at=found.host_url, timeout=LONG, doing=doing)
@@ -166,7 +166,7 @@ def dispose(
 ) -> None:
     """End a paglet for good, with its files."""
     with session(ctx, data_dir=data_dir, as_json=as_json) as (host, out):
-        found = find(host, paglet)
+        found = find_to_change(host, paglet)
         params = api.PagletParams(agent_id=found.agent_id)
         doing = f"ending {found.agent_id}"
         host.ask(api.PAGLETS_DISPOSE, params, at=found.host_url, timeout=LONG, doing=doing)

@@ -10,7 +10,7 @@ import typer
 from edge.cli import options
 from edge.cli.arguments import json_object, json_value, seconds
 from edge.cli.failures import UsageError
-from edge.cli.naming import find
+from edge.cli.naming import find_to_change
 from edge.cli.session import session
 from paglets.core.messages import ONEWAY, SYNCHRONOUS
 from paglets.remote import api
@@ -46,7 +46,7 @@ def send(
     single = b"null" if arg is None else bytes(json_value(arg, "--arg"))
     seconds(timeout, "--timeout")
     with session(ctx, data_dir=data_dir, as_json=as_json) as (host, out):
-        found = find(host, paglet)
+        found = find_to_change(host, paglet)
         params = api.MessageParams(
             agent_id=found.agent_id,
             kind=kind,

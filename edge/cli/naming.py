@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from edge.cli.failures import CommandError
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from edge.cli.gateway import LocalHost
 
 _MOST_SHOWN = 8
+_MADE_BY_A_HOST = re.compile(r"[0-9a-f]{32}")
 
 
 class Found(NamedTuple):
@@ -31,6 +33,21 @@ def find(host: LocalHost, name: PagletName) -> Found:
     """
     places = [Found(**_fields(place)) for place in host.places(name.prefix, name.host)]
     return choose(name, places)
+
+
+def find_to_change(host: LocalHost, name: PagletName) -> Found:
+    """The same for a command that changes what it finds; an id that somebody chose has to be written whole.
+
+    What begins like ``lamp.10`` may be the whole id of ``lamp.1``, on a host that is away; no host makes an id that
+    is the beginning of another.
+    """
+    found = find(host, name)
+    if found.agent_id != name.prefix and not _MADE_BY_A_HOST.fullmatch(found.agent_id):
+        raise CommandError(
+            f"no paglet {name.prefix!r} can be reached, only {found.agent_id}; if that is meant, write its id whole: "
+            f"{name.prefix!r} may be another one, on a host that is away"
+        )
+    return found
 
 
 def choose(name: PagletName, places: Sequence[Found]) -> Found:

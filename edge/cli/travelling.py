@@ -8,7 +8,7 @@ import typer
 from edge.cli import options
 from edge.cli.arguments import PagletName
 from edge.cli.gateway import LocalHost
-from edge.cli.naming import find
+from edge.cli.naming import find_to_change
 from edge.cli.output import Output
 from edge.cli.session import session
 from edge.cli.tables import Column, Table
@@ -57,7 +57,7 @@ def passport(
 
 def _ask(host: LocalHost, paglet: PagletName) -> dict[str, Any]:
     try:
-        where = find(host, paglet)
+        where = find_to_change(host, paglet)
     except InvalidAgentError:
         # It may have left for a host that is away: then this one knows how it left.
         return host.ask(api.PAGLETS_PASSPORT, api.PagletParams(agent_id=paglet.prefix))

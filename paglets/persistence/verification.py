@@ -70,8 +70,11 @@ def compare_heads(path: Path) -> None:
     """Raise ``StoreDamagedError`` unless the file's two heads are of one kind and of commits that follow one another.
 
     LMDB writes them in turn and takes the one with the higher number. One flipped bit in a number, and it takes
-    the other: the last commit would be gone without a word.
+    the other: the last commit would be gone without a word. Of a file of no length it makes a new store; stores get
+    their name when they are whole, so such a file has lost what was in it.
     """
+    if path.stat().st_size == 0:
+        raise damaged(path.parent, "its file is empty")
     if not _CAN_READ:
         return
     with path.open("rb") as file:

@@ -129,6 +129,16 @@ class TestNaming:
         assert several.code == 1
         assert "double-a, double-b" in several.err
 
+    def test_what_only_begins_so_is_not_changed_in_place_of_one_whose_host_is_away(self, pair: Site) -> None:
+        pair.ask("alpha", "create", NOTEBOOK, "--id", "lamp.10")
+        for command in (["dispose"], ["deactivate"], ["dispatch", "beta"], ["send", "read"]):
+            said = pair.on("alpha", command[0], "lamp.1", *command[1:])
+            assert said.code == 1
+            assert "only lamp.10; if that is meant, write its id whole" in said.err
+        assert pair.ask("alpha", "info", "lamp.1")["status"] == "active"
+        made = pair.ask("alpha", "create", NOTEBOOK)["agent_id"]
+        assert pair.ask("alpha", "dispose", made[:12])["agent_id"] == made
+
     def test_a_paglet_elsewhere_is_reached_by_its_id(self, pair: Site) -> None:
         pair.ask("beta", "create", NOTEBOOK, "--id", "far-away", "--init", '"hello"')
         assert pair.ask("alpha", "send", "far-away", "read") == {"reply": ["hello"]}

@@ -129,6 +129,16 @@ def test_a_file_that_is_no_store_is_called_damaged(tmp_path: Path) -> None:
         Store(tmp_path)
 
 
+def test_a_store_that_was_emptied_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+    with Store(tmp_path):
+        pass
+    file = tmp_path / "store.lmdb"
+    os.truncate(file, 0)
+    with pytest.raises(StoreDamagedError, match="its file is empty"):
+        Store(tmp_path)
+    assert file.stat().st_size == 0
+
+
 def test_a_truncated_store_is_called_damaged(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         for number in range(200):
