@@ -8,6 +8,7 @@ import pytest
 
 from paglets.core.errors import HostError
 from paglets.remote import adoption_api, api
+from paglets.remote.client import HostClient
 from tests.faults.moving import set_out
 from tests.faults.site import eventually
 
@@ -164,6 +165,26 @@ def test_an_operator_may_prefer_the_copy_in_quarantine(site: Site) -> None:
     copy = site.settled_as("active", agent_id)
     assert copy.host == "b"
     assert site.tell("a", agent_id, "look")["count"] >= 0
+    site.only_their_processes()
+    drop(site, "a", agent_id)
+
+
+def test_who_prefers_the_copy_in_quarantine_may_hang_up(site: Site) -> None:
+    agent_id = lost(site).agent_id
+    adopt(site, agent_id)
+    site["b"].start()
+    eventually(lambda: quarantined(site, "b"), what=site.logs)
+    site.at_rest()
+    caller = HostClient(mesh_dir=site["b"].data_dir.parent / "mesh")
+    site["b"].hold("after:active:activation")
+    caller.submit(
+        site["b"].url, adoption_api.COPIES_ADOPT, adoption_api.AdoptCopyParams(copy=agent_id, fence=True)
+    )
+    site["b"].reached("after:active:activation")
+    caller.close()
+    site["b"].let_go("after:active:activation")
+    eventually(lambda: quarantined(site, "a"), what=site.logs)
+    assert site.settled_as("active", agent_id).host == "b"
     site.only_their_processes()
     drop(site, "a", agent_id)
 

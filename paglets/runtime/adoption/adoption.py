@@ -12,6 +12,7 @@ from paglets.persistence.records import MoveKind, Phase
 from paglets.remote import adoption_api as api
 from paglets.runtime.residents import OPERATION_TIMEOUT
 from paglets.runtime.transfers.events import VerdictReceived
+from paglets.runtime.undivided import undivided
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +64,7 @@ class Adoption:
         self._here = here
         self._gate = gate
         self._parked = parked
+        self.undivided = lifecycle.undivided  # an adoption may begin a life
 
     # --- what is in doubt
 
@@ -165,6 +167,7 @@ class Adoption:
         here = there.host_id == self._here.host_id
         return self._here.name if here else there.name or there.host_id
 
+    @undivided
     async def adopt_copy(self, copy: str, life: str, *, fence: bool) -> api.Adopted:
         """Let a copy count again instead of the one that it gave way to. ``HostError`` as for ``adopt``."""
         self._gate.check_held()
@@ -203,6 +206,7 @@ class Adoption:
                 self._parked(now)
         return _shown(now)
 
+    @undivided
     async def drop_copy(self, copy: str, life: str) -> dict[str, Any]:
         """Drop a copy for good. ``HostError``: there is none, or more than one that could be meant."""
         kept = await self._copy(copy, life)

@@ -185,9 +185,9 @@ class Outbox:
         self._tell(key, event)
 
     async def _reach(self, position: int, above: int) -> Event:
-        entry = await self._store.read(lambda tx: tx.outbox.entry(position))
-        if entry is None:
-            return self._gone(position)
+        entry = await self._entry(position)
+        if not isinstance(entry, OutboxEntry):
+            return entry
         try:
             host_id = await self._peers.reach(entry.host_id, entry.url)
         except PagletError as error:
@@ -203,9 +203,9 @@ class Outbox:
         return machine.Numbered(position, numbered.number)
 
     async def _send(self, position: int, number: int) -> Event:
-        entry = await self._store.read(lambda tx: tx.outbox.entry(position))
-        if entry is None:
-            return self._gone(position)
+        entry = await self._entry(position)
+        if not isinstance(entry, OutboxEntry):
+            return entry
         params = OutboxDeliverParams(
             number=number,
             floor=self._floors.floor(entry.host_id),
@@ -220,6 +220,15 @@ class Outbox:
         except (PagletError, msgspec.MsgspecError, ValueError) as error:
             return _silent(entry, error)
         return machine.Heard(number, answer, heard.reason, heard.above)
+
+    async def _entry(self, position: int) -> OutboxEntry | Event:
+        """What is kept at a position, or what the lane has to hear instead."""
+        try:
+            entry = await self._store.read(lambda tx: tx.outbox.entry(position))
+        except PagletError as error:
+            logger.warning("a message in the outbox could not be read", extra={"error": str(error)})
+            return machine.Silent(position)
+        return self._gone(position) if entry is None else entry
 
     def _gone(self, position: int) -> Event:
         """It is not in the outbox any more, as when it was read there at a start while it was being kept."""
