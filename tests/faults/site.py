@@ -125,6 +125,19 @@ class Node:
                         pipe.close()
         self.points.clear()
 
+    def cut_off(self, other: Node) -> None:
+        """Wait until the system has told it that its connections to a host that was killed are gone."""
+        assert self.process is not None
+        process = psutil.Process(self.process.pid)
+
+        def is_so() -> bool:
+            return not any(
+                each.status == psutil.CONN_ESTABLISHED and each.raddr and each.raddr.port == other.port
+                for each in process.net_connections("tcp")
+            )
+
+        eventually(is_so, within=10.0)
+
     def restart(self) -> None:
         """Kill it, and start it again."""
         self.kill()

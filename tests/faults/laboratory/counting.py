@@ -14,16 +14,18 @@ from paglets.core.errors import PagletError
 from paglets.persistence.records import PagletRecord, Phase
 from paglets.persistence.store import Store
 from paglets.remote import api
+from tests.faults.laboratory.field import Copy
 from tests.faults.laboratory.verdict import Findings, Look
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.faults.laboratory.books import Account
-    from tests.faults.laboratory.field import Copy, Field
+    from tests.faults.laboratory.field import Field
 
 REST_SECONDS = 120.0
 """How long everything may take to come to rest, with all machines and cables well."""
+_CALM_SECONDS = 0.5
 _LOOK_SECONDS = 60.0
 _STOP_SECONDS = 60.0
 _NOTE = "note-"
@@ -34,14 +36,21 @@ class RestlessError(Exception):
 
 
 def come_to_rest(field: Field, within: float = REST_SECONDS) -> list[Copy]:
-    """Wait until no move is under way, no message waits in an outbox, and every paglet that shall run does."""
+    """Wait until no move is under way, no message waits in an outbox, and every paglet that shall run does.
+
+    For a while, in which nothing changes: between two moves of a paglet that is on a tour, or has several messages
+    to go somewhere, it looks the same.
+    """
     deadline = time.monotonic() + within
+    calm, since = list[Copy](), time.monotonic()
     while True:
         try:
             copies = field.copies()
             transfers, waiting = field.transfers(), field.waiting()
             restless = [copy for copy in copies if not copy.at_rest]
-            if not transfers and not waiting and not restless:
+            if transfers or waiting or restless or copies != calm:
+                calm, since = copies, time.monotonic()
+            elif time.monotonic() - since > _CALM_SECONDS:
                 return copies
             state = f"transfers {transfers}\nin outboxes {waiting}\npaglets {restless}"
         except (PagletError, TimeoutError) as error:
