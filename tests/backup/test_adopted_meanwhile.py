@@ -23,9 +23,8 @@ def quarantined(host: Host) -> list[dict[str, Any]]:
     return call(host, adoption_api.COPIES_LIST, adoption_api.CopiesListParams())["copies"]
 
 
-def adopted(mesh: LocalMesh, tmp_path: Path) -> str:
+def adopted(mesh: LocalMesh, points: Points) -> str:
     """The paglet's id: it has arrived at b, its source a heard no verdict and has adopted it; the two do not meet."""
-    points = Points(tmp_path / "points")
     a, _ = mesh.start("a"), mesh.start("b", points=points)
     agent_id = a.create(Counter).agent_id
     arrive_unheard(mesh, agent_id, points)
@@ -42,7 +41,7 @@ def adopted(mesh: LocalMesh, tmp_path: Path) -> str:
 def test_the_target_of_an_abandoned_transfer_is_told_of_the_adoption_after_its_source_was_restored(
     paglets_mesh: LocalMesh, tmp_path: Path
 ) -> None:
-    agent_id = adopted(paglets_mesh, tmp_path)
+    agent_id = adopted(paglets_mesh, Points(tmp_path / "points"))
     archive = back_up(paglets_mesh["a"], tmp_path / "a.backup")
     paglets_mesh.stop("a")
     paglets_mesh.heal("a", "b")
@@ -62,7 +61,7 @@ def test_the_target_of_an_abandoned_transfer_is_told_of_the_adoption_after_its_s
 def test_a_restored_copy_that_was_adopted_elsewhere_goes_into_quarantine(
     paglets_mesh: LocalMesh, tmp_path: Path
 ) -> None:
-    agent_id = adopted(paglets_mesh, tmp_path)
+    agent_id = adopted(paglets_mesh, Points(tmp_path / "points"))
     archive = back_up(paglets_mesh["b"], tmp_path / "b.backup")
     paglets_mesh.stop("b")
     paglets_mesh.heal("a", "b")

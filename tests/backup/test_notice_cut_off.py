@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from paglets.remote import adoption_api, api
 from paglets.testing.points import Points
-from tests.backup.test_restored_hosts import call
-from tests.backup.unheard import arrive_unheard
-from tests.drain.drained import Counter
+from tests.backup.test_adopted_meanwhile import adopted
 from tests.host.support import exists
 
 if TYPE_CHECKING:
@@ -19,12 +16,8 @@ if TYPE_CHECKING:
 
 def test_its_process_is_ended(paglets_mesh: LocalMesh, tmp_path: Path) -> None:
     points = Points(tmp_path / "points")
-    a, b = paglets_mesh.start("a"), paglets_mesh.start("b", points=points)
-    agent_id = a.create(Counter).agent_id
-    arrive_unheard(paglets_mesh, agent_id, points)
-    [transfer] = call(a, api.TRANSFERS_LIST)["transfers"]
-    params = adoption_api.AdoptTransferParams(transfer=transfer["transfer_id"], fence=True)
-    call(a, adoption_api.TRANSFERS_ADOPT, params)
+    agent_id = adopted(paglets_mesh, points)
+    b = paglets_mesh["b"]
     pid = b.proxy_for(b.address, agent_id).info()["pid"]
     points.arm("after:departed")
     paglets_mesh.heal("a", "b")

@@ -125,8 +125,8 @@ class Node:
                         pipe.close()
         self.points.clear()
 
-    def cut_off(self, other: Node) -> None:
-        """Wait until the system has told it that its connections to a host that was killed are gone."""
+    def wait_hung_up(self, other: Node) -> None:
+        """Until the system has told it that its connections to a host that was killed are gone."""
         assert self.process is not None
         process = psutil.Process(self.process.pid)
 

@@ -52,7 +52,7 @@ def test_it_comes_back_when_the_move_is_taken_back(site: Site, kind: str) -> Non
     kill(pid)
     eventually(lambda: not alive(pid))
     site["b"].kill()
-    site["a"].cut_off(site["b"])  # what is sent now cannot leave
+    site["a"].wait_hung_up(site["b"])  # what is sent now cannot leave
     site["a"].let_go("header-sent")
     eventually(lambda: not site.transfers())
     site["b"].start()
@@ -72,7 +72,7 @@ def test_killed_after_the_move_was_taken_back_for_a_process_that_lived(site: Sit
     waiting = site.soon(lambda: site.tell("a", journey.agent_id, "add", by=0))
     pid = pid_of(site, journey.agent_id)
     site["b"].kill()
-    site["a"].cut_off(site["b"])  # what is sent now cannot leave
+    site["a"].wait_hung_up(site["b"])  # what is sent now cannot leave
     site["a"].hold("after:active")
     site["a"].let_go("header-sent")
     site["a"].reached("after:active")
@@ -92,7 +92,7 @@ def test_killed_in_on_dispatch_failed(site: Site) -> None:
     site["a"].reached("header-sent")
     pid = pid_of(site, journey.agent_id)
     site["b"].kill()
-    site["a"].cut_off(site["b"])  # what is sent now cannot leave
+    site["a"].wait_hung_up(site["b"])  # what is sent now cannot leave
     site["a"].let_go("header-sent")
     site["a"].reached("dispatch_failed")
     kill(pid)

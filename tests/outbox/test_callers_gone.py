@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from paglets.persistence.lmdb_transaction import LmdbTransaction
     from paglets.persistence.read_transaction import ReadTransaction
+    from paglets.remote.proxy import PagletProxy
     from paglets.runtime.host import Host
     from paglets.testing.mesh import LocalMesh
 
@@ -44,6 +45,21 @@ def waiting_at(host: Host, agent_id: str) -> list[QueuedRecord]:
     return store.read_sync(lambda tx: tx.queued(agent_id))
 
 
+def as_brought(proxy: PagletProxy, text: str) -> MessageParams:
+    """A note for a paglet, as another host's outbox brings it."""
+    message = note(text)
+    body = msgspec.Raw(to_json({"args": message.args}))
+    return plain(MessageParams(proxy.agent_id, kind=message.kind, message_id=message.message_id, body=body))
+
+
+def received(tx: LmdbTransaction, number: int, params: MessageParams) -> outbox_rules.Received:
+    """Taken in under that number of a host elsewhere."""
+    return outbox_rules.receive(
+        tx, "elsewhere", number, 0, params.agent_id, queued_record(params),
+        lambda record: judge(record, params.agent_id, no_delay=False, wakes=True), followed,
+    )  # fmt: skip
+
+
 def take_and_hang_up(host: Host, params: MessageParams) -> None:
     """A host's outbox brings a message, and is cut off while it is being written."""
     life = life_of(host)
@@ -53,10 +69,7 @@ def take_and_hang_up(host: Host, params: MessageParams) -> None:
 
         def rule(tx: LmdbTransaction) -> outbox_rules.Received:
             loop.call_soon_threadsafe(asking.cancel)  # and what is written is told behind that
-            return outbox_rules.receive(
-                tx, "elsewhere", 1, 0, params.agent_id, queued_record(params),
-                lambda record: judge(record, params.agent_id, no_delay=False, wakes=True), followed,
-            )  # fmt: skip
+            return received(tx, 1, params)
 
         asking = asyncio.create_task(life.core.population.delivery.take_durably(params, rule))
         with pytest.raises(asyncio.CancelledError):
@@ -75,15 +88,7 @@ def test_a_message_is_brought_whose_sender_was_cut_off_when_it_was_durable(
         proxy.deactivate()
     if where == "away":
         proxy.dispatch(b.address)
-    message = note("kept")
-    params = plain(
-        MessageParams(
-            agent_id=proxy.agent_id,
-            kind=message.kind,
-            message_id=message.message_id,
-            body=msgspec.Raw(to_json({"args": message.args})),
-        )
-    )
+    params = as_brought(proxy, "kept")
     take_and_hang_up(a, params)
     there = b if where == "away" else a
     now = there.proxy_for(there.address, proxy.agent_id)
@@ -97,15 +102,7 @@ def test_a_message_that_waits_already_for_a_paglet_at_work_is_not_brought_once_m
 ) -> None:
     a = paglets_mesh.start("a")
     proxy = a.create(Lister)
-    message = note("once")
-    params = plain(
-        MessageParams(
-            agent_id=proxy.agent_id,
-            kind=message.kind,
-            message_id=message.message_id,
-            body=msgspec.Raw(to_json({"args": message.args})),
-        )
-    )
+    params = as_brought(proxy, "once")
     life = life_of(a)
 
     async def bring_twice() -> None:
@@ -114,10 +111,7 @@ def test_a_message_that_waits_already_for_a_paglet_at_work_is_not_brought_once_m
         for number in (1, 2):  # its sender has lost track of the first one
 
             def rule(tx: LmdbTransaction, number: int = number) -> outbox_rules.Received:
-                return outbox_rules.receive(
-                    tx, "elsewhere", number, 0, params.agent_id, queued_record(params),
-                    lambda record: judge(record, params.agent_id, no_delay=False, wakes=True), followed,
-                )  # fmt: skip
+                return received(tx, number, params)
 
             await life.core.population.delivery.take_durably(params, rule)
         mailbox.let_go()
@@ -142,9 +136,8 @@ def test_a_message_that_was_sent_on_from_a_host_and_comes_back_with_its_paglet_i
     home = there.dispatch(replace(parked, destination=a.address))
     home.activate()
     paglets_mesh.wait_until(lambda: items(home) == ["kept"])
-    paglets_mesh.wait_until(
-        lambda: not outbox(a) and not outbox(b)
-    )  # a host hears a moment later that it was taken
+    # A host hears a moment later that it was taken.
+    paglets_mesh.wait_until(lambda: not outbox(a) and not outbox(b))
 
 
 GONE = Forward("b", "https://b:1", "b", Incarnation(epoch=2), 0.0)

@@ -54,6 +54,7 @@ def come_to_rest(field: Field, within: float = REST_SECONDS) -> list[Copy]:
                 return copies
             state = f"transfers {transfers}\nin outboxes {waiting}\npaglets {restless}"
         except (PagletError, TimeoutError) as error:
+            since = time.monotonic()
             state = f"{type(error).__name__}: {error}"
         if time.monotonic() > deadline:
             raise RestlessError(f"it did not come to rest within {within:g} s:\n{state}")
