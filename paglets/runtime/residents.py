@@ -61,7 +61,8 @@ class Resident:
         self.doubt: TransferInDoubtError | None = None
         """Set when the process was ended because the verdict on its move did not come in time."""
         self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Resolves when the hook that this life began with has returned, or with its error."""
+        """Resolves when the hook that this life began with has returned, or with its error; with one, too, when it
+        goes from the table without a process: there is no hook to return."""
         self.settled.add_done_callback(_retrieve)
         self.idle = Rest()
         """Set while no handler runs."""
@@ -216,7 +217,10 @@ class Residents:
         self._end(resident)
 
     def _end(self, resident: Resident) -> None:
-        _say_gone(resident)
+        gone = LifecycleError(f"paglet {resident.agent_id} is not at work here any more")
+        resident.notices.end(gone)
+        if resident.child is None and not resident.settled.done():
+            resident.settled.set_exception(gone)
         for listener in self.on_life_over:
             listener(resident)
         if resident.child is not None:
@@ -249,7 +253,3 @@ class Residents:
             yield
         finally:
             self._turns.release(agent_id)
-
-
-def _say_gone(resident: Resident) -> None:
-    resident.notices.end(LifecycleError(f"paglet {resident.agent_id} is not at work here any more"))
