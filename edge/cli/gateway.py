@@ -110,10 +110,13 @@ class LocalHost:
                 return found
             cursor = page["cursor"]
 
-    def places(self, prefix: str, host: str = "") -> list[dict[str, str]]:
-        """Where paglets are whose ids begin so: ``agent_id host_url host_name`` of each."""
+    def locate(self, prefix: str, host: str = "") -> dict[str, Any]:
+        """Where paglets are whose ids begin so, ``places``; and ``silent``: names of hosts that could not be asked.
+
+        Of each place ``agent_id host_url host_name``.
+        """
         params = api.LocateParams(prefix=prefix, host=host)
-        return self.ask(api.PAGLETS_LOCATE, params, doing="looking for the paglet")["places"]
+        return self.ask(api.PAGLETS_LOCATE, params, doing="looking for the paglet")
 
     def close(self) -> None:
         """Close the connection."""

@@ -31,8 +31,8 @@ def find(host: LocalHost, name: PagletName) -> Found:
 
     ``InvalidAgentError`` when there is none; ``CommandError`` with the candidates when there are several.
     """
-    places = [Found(**_fields(place)) for place in host.places(name.prefix, name.host)]
-    return choose(name, places)
+    told = host.locate(name.prefix, name.host)
+    return choose(name, [Found(**_fields(place)) for place in told["places"]], told["silent"])
 
 
 def find_to_change(host: LocalHost, name: PagletName) -> Found:
@@ -50,22 +50,29 @@ def find_to_change(host: LocalHost, name: PagletName) -> Found:
     return found
 
 
-def choose(name: PagletName, places: Sequence[Found]) -> Found:
-    """The one that is meant among those whose id begins so; the asked host's own come first."""
+def choose(name: PagletName, places: Sequence[Found], silent: Sequence[str] = ()) -> Found:
+    """The one that is meant among those whose id begins so; the asked host's own come first.
+
+    ``silent``: hosts that could not be asked; it may be on one of them.
+    """
     exact = [place for place in places if place.agent_id == name.prefix]
     if exact:
         return exact[0]
     ids = {place.agent_id for place in places}
     if not ids:
-        where = f"on host {name.host}" if name.host else "on this mesh, as far as its hosts can be reached"
+        where = f"on host {name.host}" if name.host else "on the hosts of this mesh that can be reached"
+        away = f"; it may be on {_some(silent)}, which did not answer" if silent else ""
         raise InvalidAgentError(
-            f"there is no paglet {name.prefix!r} {where}; `paglets ps --all` lists those there are"
+            f"there is no paglet {name.prefix!r} {where}; `paglets ps --all` lists those there are{away}"
         )
     if len(ids) > 1:
-        shown = ", ".join(sorted(ids)[:_MOST_SHOWN])
-        more = f" and {len(ids) - _MOST_SHOWN} more" if len(ids) > _MOST_SHOWN else ""
-        raise CommandError(f"{name.prefix!r} could be any of {shown}{more}; write more of the id")
+        raise CommandError(f"{name.prefix!r} could be any of {_some(sorted(ids))}; write more of the id")
     return places[0]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
+    return f"{', '.join(names[:_MOST_SHOWN])}{more}"
 
 
 def _fields(place: dict[str, str]) -> dict[str, str]:

@@ -10,6 +10,8 @@ from paglets.persistence.table import id_key, number_key
 from paglets.persistence.tables import QueueState, Tables
 
 if TYPE_CHECKING:
+    import builtins
+
     import lmdb
 
     from paglets.persistence.records import QueuedRecord
@@ -46,6 +48,10 @@ class MessageQueue:
             return self.state(agent_id).messages > 0
         except RecordDamagedError:
             return True
+
+    def owners(self) -> builtins.list[str]:
+        """For whom anything waits, in the order of ids."""
+        return [key.decode("utf-8") for key in self._tables.queue_states.keys(self._txn)]
 
     def append(self, agent_id: str, record: QueuedRecord, settings: StoreSettings) -> bool:
         """Put a message at the end; False when one of its id waits, ``QueueFullError`` over a bound."""

@@ -117,6 +117,10 @@ class ReadTransaction:
         """How many messages, and bytes of them, wait for a paglet."""
         return self._queue.state(agent_id)
 
+    def with_messages(self) -> list[str]:
+        """The ids of the paglets for which messages wait, in order; costs what there is of them."""
+        return self._queue.owners()
+
     def peer(self, host_id: str) -> PeerRecord | None:
         """What this host remembers of a peer's store."""
         return self._tables.peers.get(self._txn, id_key(host_id))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from paglets.runtime.events import Events
     from paglets.runtime.here import Here
     from paglets.runtime.mailbox import Letter
+    from paglets.runtime.memory_files import Payload
     from paglets.runtime.residents import Resident, Residents
     from paglets.runtime.settings import Limits
     from paglets.runtime.states import States
@@ -78,7 +79,7 @@ class Checkpoints:
         if snapshot.state is None:
             raise HostError(f"paglet {agent_id} gave no state")
         try:
-            await self._of(resident).put(snapshot.state, snapshot.order)
+            await self._put(resident, snapshot.state, snapshot.order)
         except JournalConflict as conflict:
             raise LifecycleError(str(conflict)) from None
         self._events.emit("checkpoint", agent_id=agent_id, class_name=resident.record.class_name)
@@ -95,7 +96,7 @@ class Checkpoints:
             return
         message_id = letter.params.message_id if letter.durable else ""
         try:
-            await self._of(resident).put(after.payload, after.order, message_id=message_id)
+            await self._put(resident, after.payload, after.order, message_id=message_id)
         except JournalConflict:
             # It has moved on, was parked or disposed of meanwhile: what took this life's place began from a state
             # that was taken later than this one.
@@ -147,6 +148,13 @@ class Checkpoints:
         writes = self._writes.get(resident)
         if writes is not None:
             await writes.settle()
+
+    async def _put(self, resident: Resident, payload: Payload, order: int, *, message_id: str = "") -> None:
+        try:
+            await self._of(resident).put(payload, order, message_id=message_id)
+        finally:
+            if self._residents.get(resident.agent_id) is not resident:
+                self._over(resident)  # again: it may have gone before this was asked for
 
     def _of(self, resident: Resident) -> StateWrites:
         writes = self._writes.get(resident)

@@ -21,6 +21,7 @@ from paglets.runtime.forgetting import Forgetter
 from paglets.runtime.ground import Ground, Means
 from paglets.runtime.launchers.orphans import end_orphans
 from paglets.runtime.neighbours import Neighbours
+from paglets.runtime.outbox.judging import asleep_with_mail
 from paglets.runtime.outbox.room import OutboxRoom
 from paglets.runtime.population import Population
 from paglets.runtime.services.room import ServiceRoom
@@ -184,6 +185,7 @@ class HostCore:
             *(() if self.ground.gate.held else (mover.take_up_messages(), self.population.duties.take_up())),
             *(mover.take_up(record) for record in interrupted.moving),
             self._set_alarms(interrupted.alarms),
+            *(() if self.ground.gate.held else (self._see_to_mail(),)),
             return_exceptions=True,
         )
         coming = asyncio.gather(
@@ -213,6 +215,11 @@ class HostCore:
             page = agent_ids[start : start + _PAGE]
             for record in await self.ground.store.read(lambda tx, ids=page: tx.some_paglets(ids)):
                 self.population.wakeups.note(record)
+
+    async def _see_to_mail(self) -> None:
+        """The last life may have ended between taking a message in and waking its paglet."""
+        for record in await self.ground.store.read(asleep_with_mail):
+            self.population.wakeups.mail_waits(record)
 
     async def _wake(self, agent_id: str) -> None:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -14,7 +13,6 @@ from paglets.core.deactivation import DeactivationPolicy
 from paglets.core.errors import (
     HostError,
     InvalidAgentError,
-    LifecycleError,
     PagletCrashedError,
     PagletError,
     PagletInactiveError,
@@ -34,7 +32,6 @@ from paglets.runtime.caller import PROGRAM, Caller
 from paglets.runtime.mailbox import Letter, Reply
 from paglets.runtime.outbox.judging import wakes_parked
 from paglets.runtime.outbox.lately import LatelyTaken
-from paglets.runtime.residents import OPERATION_TIMEOUT
 from paglets.runtime.turns import Turns
 from paglets.runtime.undivided import Undivided, undivided
 
@@ -271,18 +268,15 @@ class Delivery:
         return received
 
     async def _bring(self, record: PagletRecord, letter: Letter) -> None:
-        """A message was queued for the paglet of that record: let that life have it, or know that a later one will."""
+        """A message was queued for the paglet of that record: let that life have it, or a later one find it."""
         if record.phase is Phase.DEPARTED:
             self.follow_on(record.agent_id)
         elif record.phase is Phase.INACTIVE:
             if wakes_parked(record, letter.params):
                 self._tasks.start(self._rouse(record))
         elif not self._hand_in(record, letter):
-            with contextlib.suppress(LifecycleError):  # busy for long: its next life finds the message
-                async with self._residents.claim(record.agent_id, OPERATION_TIMEOUT):
-                    pass
-            # Whoever began that life has put it on the table by now. A later one has read the queue.
-            self._hand_in(record, letter)
+            # That life has begun in the journal, before this message was there, and is still to be put on the table.
+            self._mailboxes.overlooked(record.agent_id)
 
     def _hand_in(self, record: PagletRecord, letter: Letter) -> bool:
         resident = self._residents.get(record.agent_id)
@@ -308,14 +302,24 @@ class Delivery:
     def reroute(self, resident: Resident) -> None:
         """Send on what waited for a paglet that has left, was parked, or goes on in another process.
 
-        What waits in the journal too goes another way: with the paglet, or after it.
+        What waits in the journal too goes another way: with the paglet, or after it. One that was parked is woken for
+        it, unless the next start of its host does that.
         """
-        for letter in resident.mailbox.drain():
+        letters = resident.mailbox.drain()
+        for letter in letters:
             if not letter.durable:
                 self._send_on(letter)
+        waking = (letter for letter in letters if letter.durable and letter.params.activate_if_inactive)
+        if not resident.record.resume and (letter := next(waking, None)) is not None:
+            self._send_on(letter)
 
     def _send_on(self, letter: Letter) -> None:
-        self._tasks.start(self._again(letter))
+        self._tasks.start(self._look_after(letter) if letter.durable else self._again(letter))
+
+    async def _look_after(self, letter: Letter) -> None:
+        record = await self._store.read(lambda tx: tx.paglet(letter.params.agent_id))
+        if record is not None and record.phase is Phase.INACTIVE and wakes_parked(record, letter.params):
+            await self._rouse(record)
 
     async def _again(self, letter: Letter) -> None:
         try:

@@ -17,6 +17,7 @@ from paglets.remote.api import LocateParams
 if TYPE_CHECKING:
     from paglets.persistence.store import Store
     from paglets.remote.mesh_service import MeshService
+    from paglets.remote.mesh_view import SeenHost
     from paglets.runtime.caller import Caller
     from paglets.runtime.here import Here
     from paglets.runtime.peers import Peers, Target
@@ -47,7 +48,10 @@ class Locator:
         self._here = here
 
     async def locate(self, _caller: Caller, params: LocateParams) -> Any:
-        """``{"places": [...]}``: here first; the other hosts unless that very id is here, or when one is named."""
+        """``{"places": [...], "silent": [...]}``: here first, then other hosts; names of hosts that did not answer.
+
+        The others are asked unless that very id is here, or a host is named.
+        """
         check_agent_id(params.prefix)
         limit = max(1, min(params.limit, _MAX_PLACES))
         if params.host and not self._here.is_me(params.host):
@@ -57,17 +61,18 @@ class Locator:
                 target.host_id, target.url, api.PAGLETS_LOCATE, onward, timeout=_TIMEOUT
             )
         places = await asyncio.to_thread(self._here_by_prefix, params.prefix, limit)
+        silent: list[str] = []
         here = any(place["agent_id"] == params.prefix for place in places)
         if not here and params.mesh and not params.host:
             # What only begins so here must not be taken for the paglet of that id, or for another that begins so.
-            elsewhere = await self._elsewhere(params.prefix, limit)
+            elsewhere, silent = await self._elsewhere(params.prefix, limit)
             exact = [place for place in elsewhere if place["agent_id"] == params.prefix]
             places = exact or [*places, *elsewhere]
-        return {"places": places[:limit]}
+        return {"places": places[:limit], "silent": silent}
 
     async def host_of(self, agent_id: str) -> Target:
         """The host that has the paglet; ``InvalidAgentError`` when no host that can be reached does."""
-        found = await self._elsewhere(agent_id, 2)
+        found, _ = await self._elsewhere(agent_id, 2)
         exact = [place for place in found if place["agent_id"] == agent_id]
         if not exact:
             raise InvalidAgentError(f"no host of the mesh that can be reached has a paglet {agent_id}")
@@ -88,18 +93,28 @@ class Locator:
     def _place(self, agent_id: str) -> dict[str, str]:
         return {"agent_id": agent_id, "host_url": self._here.address, "host_name": self._here.name}
 
-    async def _elsewhere(self, prefix: str, limit: int) -> list[dict[str, str]]:
+    async def _elsewhere(self, prefix: str, limit: int) -> tuple[list[dict[str, str]], list[str]]:
+        """What the other hosts say, and the names of those that say nothing."""
         params = LocateParams(prefix=prefix, limit=limit, mesh=False)
 
-        async def ask(host_id: str, url: str) -> list[dict[str, str]]:
+        async def ask(seen: SeenHost) -> list[dict[str, str]] | None:
+            if not seen.online or not seen.facts.host_id:
+                return None
             with suppress(PagletError, msgspec.MsgspecError):
-                raw = await self._peers.call(host_id, url, api.PAGLETS_LOCATE, params, timeout=_TIMEOUT)
+                raw = await self._peers.call(
+                    seen.facts.host_id, seen.url, api.PAGLETS_LOCATE, params, timeout=_TIMEOUT
+                )
                 said = msgspec.json.decode(raw, type=_Places).places
                 return [msgspec.structs.asdict(place) for place in said if place.agent_id.startswith(prefix)][
                     :limit
                 ]
-            return []
+            return None
 
-        others = [seen for seen in self._mesh.view.others if seen.online and seen.facts.host_id]
-        found = await asyncio.gather(*(ask(seen.facts.host_id, seen.url) for seen in others))
-        return [place for places in found for place in places]
+        others = self._mesh.view.others
+        answers = await asyncio.gather(*map(ask, others))
+        found = [place for places in answers for place in places or ()]
+        return found, sorted(
+            seen.facts.name or seen.url
+            for seen, places in zip(others, answers, strict=True)
+            if places is None
+        )

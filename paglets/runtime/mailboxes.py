@@ -53,6 +53,8 @@ class Mailboxes:
         self._checkpoints = checkpoints
         self._tasks: set[asyncio.Task[None]] = set()
         self._held_up: set[Resident] = set()  # whose process takes no messages just now
+        self._overlooked: set[str] = set()
+        residents.on_left.append(self._overlooked.discard)
         self._progress: asyncio.Event | None = None
         """Set when a message is over; None: nobody waits for that."""
         self.send_on: Callable[[Letter], None] | None = None
@@ -211,7 +213,7 @@ class Mailboxes:
     def _give_back(self, resident: Resident, letter: Letter) -> None:
         """A letter that was handed over, and not begun with, goes where the others go."""
         if self._residents.get(resident.agent_id) is not resident:
-            if self.send_on is not None and not letter.durable:
+            if self.send_on is not None:
                 self.send_on(letter)
         elif resident.crashed and not resident.returning:
             error = PagletCrashedError(f"paglet {resident.agent_id} has failed: {resident.crashed}")
@@ -226,14 +228,37 @@ class Mailboxes:
             if not letter.durable:
                 successor.mailbox.keep(letter)
 
+    def overlooked(self, agent_id: str) -> None:
+        """A message was queued for a life that is not on the table yet: it reads its queue anew before it opens."""
+        self._overlooked.add(agent_id)
+
+    async def waiting_for(self, resident: Resident, known: Iterable[QueuedRecord]) -> Iterable[QueuedRecord]:
+        """What waits durably for a paglet that is about to open: ``known``, read when its life began, or more."""
+        agent_id = resident.agent_id
+        if agent_id not in self._overlooked:
+            return known
+        self._overlooked.discard(agent_id)
+        try:
+            return await self._store.read(lambda tx: tx.queued(agent_id))
+        except PagletError as error:
+            self._overlooked.add(agent_id)
+            logger.warning(
+                "the queue of a paglet could not be read; its next life finds what waits there",
+                extra={"agent_id": agent_id, "error": str(error)},
+            )
+            return known
+
     def open(self, resident: Resident, waiting: Iterable[QueuedRecord] = ()) -> None:
         """Let letters flow to a paglet whose first hook has returned, those queued durably first."""
         fresh = resident.mailbox.drain()
+        queued: set[str] = set()
         for record in waiting:
             params = msgspec.json.decode(record.message, type=MessageParams)
             resident.mailbox.keep(Letter(params, None, durable=True))
+            queued.add(record.message_id)
         for letter in fresh:
-            resident.mailbox.keep(letter)
+            if not (letter.durable and letter.params.message_id in queued):
+                resident.mailbox.keep(letter)
         resident.mailbox.let_go()
         self.pump(resident)
 

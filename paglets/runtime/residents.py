@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from paglets.runtime.children.child import Child
 
 
+class ClaimedError(LifecycleError):
+    """Another operation has the paglet, and did not end in time."""
+
+
 class Rest(asyncio.Event):
     """Set while nothing is going on; knows since when."""
 
@@ -240,13 +244,13 @@ class Residents:
     async def claim(self, agent_id: str, timeout: float) -> AsyncGenerator[None]:
         """Hold the life-cycle lock of an id: one operation at a time changes what a paglet is.
 
-        ``LifecycleError`` when another operation on it does not end within ``timeout`` seconds.
+        ``ClaimedError`` when another operation on it does not end within ``timeout`` seconds.
         """
         try:
             async with asyncio.timeout(timeout):
                 await self._turns.acquire(agent_id)
         except TimeoutError:
-            raise LifecycleError(
+            raise ClaimedError(
                 f"another operation on paglet {agent_id} did not end within {timeout:g} s; try again"
             ) from None
         try:

@@ -7,6 +7,7 @@ import fcntl
 import gc
 import os
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -17,7 +18,7 @@ from paglets.core.errors import HostError
 from paglets.runtime.children.outcomes import ChildEnd
 from paglets.runtime.launchers import entry
 from paglets.runtime.launchers.keeper import ZygoteKeeper
-from paglets.runtime.launchers.launcher import Launcher, LaunchRequest
+from paglets.runtime.launchers.launcher import Launcher, LauncherDiedError, LaunchRequest
 from paglets.runtime.launchers.orphans import end_orphans
 from paglets.runtime.launchers.spawn_launcher import SpawnLauncher
 from paglets.runtime.launchers.zygote import fork_zygote
@@ -178,6 +179,32 @@ async def test_a_spare_child_is_not_used_for_other_surroundings(
     await second.admit(zygote_host.spec(agent_id="second"))
     assert (await send(second, "surroundings"))["environ"] == {"ONLY": "this"}
     await until(lambda: not is_running(spare))
+
+
+class DyingKeeper(ZygoteKeeper):
+    """Its zygotes are dead whenever somebody is connected to them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attached = 0
+
+    def attach(self) -> socket.socket:
+        self.attached += 1
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        theirs.close()
+        ours.setblocking(False)
+        return ours
+
+
+async def test_a_zygote_that_dies_again_and_again_is_told_of_by_an_error_of_its_own() -> None:
+    keeper = DyingKeeper()
+    launcher = ZygoteLauncher(keeper)
+    before = open_descriptors()
+    with pytest.raises(LauncherDiedError, match="forked from has died"):
+        await launcher.launch(LaunchRequest())
+    await launcher.aclose()
+    assert keeper.attached == 2, "it is replaced once"
+    assert open_descriptors() == before
 
 
 def nobody_holds(life_file: Path) -> bool:

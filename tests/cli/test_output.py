@@ -155,3 +155,10 @@ def test_many_candidates_are_not_all_listed() -> None:
 def test_nobody_there() -> None:
     with pytest.raises(InvalidAgentError, match="on host beta"):
         choose(PagletName("x", "beta"), [])
+    with pytest.raises(InvalidAgentError, match=r"lists those there are$"):
+        choose(PagletName("x"), [])
+
+
+def test_hosts_that_did_not_answer_are_named() -> None:
+    with pytest.raises(InvalidAgentError, match="it may be on beta, delta, which did not answer"):
+        choose(PagletName("x"), [], ["beta", "delta"])

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from paglets.core.errors import HostError
+
 if TYPE_CHECKING:
     import asyncio
     import socket
@@ -25,6 +27,10 @@ class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     environ: dict[str, str] = msgspec.field(default_factory=lambda: dict(os.environ))
     life_file: str = ""
     """A file of the host that its children hold a lock on while they live (``orphans``); empty for none."""
+
+
+class LauncherDiedError(HostError):
+    """The process that children are forked from went while one was asked for; the paglet had no part in it."""
 
 
 class ExitStatus(msgspec.Struct, frozen=True):

@@ -23,7 +23,12 @@ from paglets.runtime.launchers.control import (
     receive,
 )
 from paglets.runtime.launchers.keeper import ZygoteKeeper, shared_keeper
-from paglets.runtime.launchers.launcher import ExitStatus, LaunchedProcess, LaunchRequest
+from paglets.runtime.launchers.launcher import (
+    ExitStatus,
+    LaunchedProcess,
+    LauncherDiedError,
+    LaunchRequest,
+)
 
 if TYPE_CHECKING:
     from paglets.runtime.launchers.zygote import Zygote
@@ -43,10 +48,6 @@ def launcher_of(zygote: Zygote) -> ZygoteLauncher:
     return ZygoteLauncher(ZygoteKeeper(zygote))
 
 
-class _ZygoteLostError(HostError):
-    """The zygote went while a launch was waiting."""
-
-
 class ZygoteLauncher:
     """See ``Launcher``. One for each host; the keeper may be shared by several, on several loops."""
 
@@ -62,10 +63,10 @@ class ZygoteLauncher:
         await self._connect()
 
     async def launch(self, request: LaunchRequest) -> LaunchedProcess:
-        """Fork a child. A zygote that turns out to be dead is replaced, once."""
+        """Fork a child. A zygote that turns out to be dead is replaced, once; ``LauncherDiedError`` if that is, too."""
         try:
             return await (await self._connect()).launch(request)
-        except _ZygoteLostError:
+        except LauncherDiedError:
             return await (await self._connect()).launch(request)
 
     async def aclose(self) -> None:
@@ -149,7 +150,7 @@ class _Connection:
         async with self._sending:
             while True:
                 if not self.alive:
-                    raise _ZygoteLostError("the process that children are forked from has died")
+                    raise LauncherDiedError("the process that children are forked from has died")
                 try:
                     socket.send_fds(self._channel, [packet], descriptors)
                 except BlockingIOError:
@@ -216,7 +217,7 @@ class _Connection:
         self._room.set()
         for asked in self._launching.values():
             if not asked.done():
-                asked.set_exception(_ZygoteLostError("the process that children are forked from has died"))
+                asked.set_exception(LauncherDiedError("the process that children are forked from has died"))
         for exited in self._exits.values():
             if not exited.done():
                 exited.set_result(ExitStatus())

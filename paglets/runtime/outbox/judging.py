@@ -15,6 +15,7 @@ from paglets.remote.api import MessageParams
 
 if TYPE_CHECKING:
     from paglets.core.incarnation import Incarnation
+    from paglets.persistence.read_transaction import ReadTransaction
     from paglets.persistence.records import PagletRecord
 
 
@@ -39,6 +40,20 @@ def wakes_parked(record: PagletRecord, message: MessageParams) -> bool:
         return False  # it is in the outbox: its messages go with it
     policy = DeactivationPolicy.from_wire(record.policy)
     return policy.activate_on_message and message.activate_if_inactive
+
+
+def asleep_with_mail(tx: ReadTransaction) -> list[PagletRecord]:
+    """The parked paglets that a message in their queue wakes."""
+    found: list[PagletRecord] = []
+    for record in tx.some_paglets(tx.with_messages()):
+        if record.phase is Phase.INACTIVE:
+            waiting = (
+                msgspec.json.decode(queued.message, type=MessageParams)
+                for queued in tx.queued(record.agent_id)
+            )
+            if any(wakes_parked(record, message) for message in waiting):
+                found.append(record)
+    return found
 
 
 def queued_record(message: MessageParams) -> QueuedRecord:

@@ -12,7 +12,9 @@ from paglets.core.policies import RestartPolicy
 from paglets.persistence.journal import lifecycle
 from paglets.persistence.journal.conflict import JournalConflict
 from paglets.runtime.children.outcomes import ChildEnd, LauncherLostError
+from paglets.runtime.launchers.launcher import LauncherDiedError
 from paglets.runtime.memory_room import NoMemoryLeftError
+from paglets.runtime.residents import ClaimedError
 from paglets.runtime.supervision import effects as do
 from paglets.runtime.supervision import events as on
 from paglets.runtime.supervision.machine import Watch, step
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from paglets.runtime.residents import Resident, Residents
 
 logger = logging.getLogger(__name__)
+
+_NOT_ITS_DOING = (LauncherLostError, LauncherDiedError, NoMemoryLeftError, ClaimedError)
+"""What keeps a life from beginning without the paglet having a part in it: tried again, and not counted."""
 
 
 class Supervision:
@@ -69,7 +74,7 @@ class Supervision:
         ``error``: what having a process ended with.
         """
         child = resident.child
-        lost = isinstance(error, LauncherLostError | NoMemoryLeftError) or (
+        lost = isinstance(error, _NOT_ITS_DOING) or (
             child is not None and child.outcome is not None and child.outcome.end is ChildEnd.LAUNCHER_LOST
         )
         if lost:

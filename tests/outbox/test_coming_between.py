@@ -1,0 +1,107 @@
+"""Queued messages that come in between two steps of their paglet are handled in the life that begins, once."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from msgspec.structs import replace
+
+from paglets.persistence.journal import lifecycle
+from tests.outbox.agents import Lister
+from tests.outbox.asking import items
+from tests.outbox.test_callers_gone import as_brought, life_of, received, waiting_at
+
+if TYPE_CHECKING:
+    from paglets.persistence import outbox_rules
+    from paglets.persistence.journal.starting import Started
+    from paglets.persistence.lmdb_transaction import LmdbTransaction
+    from paglets.remote.api import MessageParams
+    from paglets.remote.proxy import PagletProxy
+    from paglets.runtime.host import Host
+    from paglets.testing.mesh import LocalMesh
+
+
+@pytest.mark.parametrize("also_later", [False, True])
+def test_a_message_between_the_commit_that_begins_a_life_and_its_place_on_the_table(
+    paglets_mesh: LocalMesh, *, also_later: bool
+) -> None:
+    """A move that came back begins a life so, and other messages share its commit."""
+    a = paglets_mesh.start("a")
+    proxy = a.create(Lister)
+    population: Any = life_of(a).core.population
+    early, late = as_brought(proxy, "early"), as_brought(proxy, "late")
+    begun: list[Started] = []
+
+    def take_late(tx: LmdbTransaction) -> outbox_rules.Received:
+        return received(tx, 2, late)
+
+    def rule(tx: LmdbTransaction) -> outbox_rules.Received:
+        event = {"reason": "recovered"}
+        begun.append(lifecycle.recover(tx, proxy.agent_id, here.incarnation, event=event, at=time.time()))
+        return received(tx, 1, early)
+
+    here = life_of(a).core.ground.residents.get(proxy.agent_id)
+
+    async def come_between() -> None:
+        await population.delivery.take_durably(early, rule)
+        await population.lifecycle.start_life(begun[0], replacing=here)
+        if also_later:
+            await population.delivery.take_durably(late, take_late)
+
+    life_of(a).thread.run(come_between(), 30.0)
+    expected = ["early", "late"] if also_later else ["early"]
+    paglets_mesh.wait_until(lambda: items(proxy) == expected)
+    paglets_mesh.wait_until(lambda: not waiting_at(a, proxy.agent_id))
+    assert items(proxy) == expected
+
+
+def put_into_the_queue(a: Host, proxy: PagletProxy, params: MessageParams) -> None:
+    """A message waits for a paglet at work, which has no time for it yet."""
+
+    def take(tx: LmdbTransaction) -> outbox_rules.Received:
+        return received(tx, 1, params)
+
+    async def put() -> None:
+        life_of(a).core.ground.residents.get(proxy.agent_id).mailbox.hold()
+        await life_of(a).core.population.delivery.take_durably(params, take)
+
+    life_of(a).thread.run(put(), 30.0)
+    assert len(waiting_at(a, proxy.agent_id)) == 1
+
+
+def test_a_paglet_that_is_parked_while_a_message_waits_in_its_queue_wakes_for_it(
+    paglets_mesh: LocalMesh,
+) -> None:
+    a = paglets_mesh.start("a")
+    proxy = a.create(Lister)
+    put_into_the_queue(a, proxy, as_brought(proxy, "early"))
+    proxy.deactivate()
+    paglets_mesh.wait_until(proxy.is_active)  # asking it something would wake it
+    paglets_mesh.wait_until(lambda: items(proxy) == ["early"])
+
+
+@pytest.mark.parametrize("wakes", [True, False])
+def test_a_host_that_ended_before_it_woke_a_paglet_for_its_message_wakes_it_when_it_is_back(
+    paglets_mesh: LocalMesh, *, wakes: bool
+) -> None:
+    a = paglets_mesh.start("a")
+    proxy = a.create(Lister)
+    proxy.deactivate()
+    message = replace(as_brought(proxy, "early"), activate_if_inactive=wakes)
+    life = life_of(a)
+
+    def take(tx: LmdbTransaction) -> outbox_rules.Received:
+        return received(tx, 1, message)
+
+    life.thread.run(life.store.commit(take), 30.0)
+    a = paglets_mesh.restart("a")
+    proxy = a.proxy_for(a.address, proxy.agent_id)
+    if wakes:
+        paglets_mesh.wait_until(proxy.is_active)
+    else:
+        paglets_mesh.wait_until(lambda: a.status()["ready"])
+        assert not proxy.is_active()
+        assert len(waiting_at(a, proxy.agent_id)) == 1
+    paglets_mesh.wait_until(lambda: items(proxy) == ["early"])
