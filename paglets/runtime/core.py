@@ -21,7 +21,6 @@ from paglets.runtime.forgetting import Forgetter
 from paglets.runtime.ground import Ground, Means
 from paglets.runtime.launchers.orphans import end_orphans
 from paglets.runtime.neighbours import Neighbours
-from paglets.runtime.outbox.judging import asleep_with_mail
 from paglets.runtime.outbox.room import OutboxRoom
 from paglets.runtime.population import Population
 from paglets.runtime.services.room import ServiceRoom
@@ -218,8 +217,8 @@ class HostCore:
 
     async def _see_to_mail(self) -> None:
         """The last life may have ended between taking a message in and waking its paglet."""
-        for record in await self.ground.store.read(asleep_with_mail):
-            self.population.wakeups.mail_waits(record)
+        for agent_id in await self.ground.store.read(lambda tx: tx.with_messages()):
+            self.population.wakeups.look(agent_id)
 
     async def _wake(self, agent_id: str) -> None:
         try:

@@ -276,7 +276,7 @@ class Delivery:
                 self._tasks.start(self._rouse(record))
         elif not self._hand_in(record, letter):
             # That life has begun in the journal, before this message was there, and is still to be put on the table.
-            self._mailboxes.overlooked(record.agent_id)
+            self._mailboxes.overlooked(record)
 
     def _hand_in(self, record: PagletRecord, letter: Letter) -> bool:
         resident = self._residents.get(record.agent_id)
@@ -302,15 +302,14 @@ class Delivery:
     def reroute(self, resident: Resident) -> None:
         """Send on what waited for a paglet that has left, was parked, or goes on in another process.
 
-        What waits in the journal too goes another way: with the paglet, or after it. One that was parked is woken for
-        it, unless the next start of its host does that.
+        What waits in the journal too goes another way: with the paglet, or after it. One that was parked is woken.
         """
         letters = resident.mailbox.drain()
         for letter in letters:
             if not letter.durable:
                 self._send_on(letter)
         waking = (letter for letter in letters if letter.durable and letter.params.activate_if_inactive)
-        if not resident.record.resume and (letter := next(waking, None)) is not None:
+        if (letter := next(waking, None)) is not None:
             self._send_on(letter)
 
     def _send_on(self, letter: Letter) -> None:
@@ -318,7 +317,9 @@ class Delivery:
 
     async def _look_after(self, letter: Letter) -> None:
         record = await self._store.read(lambda tx: tx.paglet(letter.params.agent_id))
-        if record is not None and record.phase is Phase.INACTIVE and wakes_parked(record, letter.params):
+        if record is None or record.phase is not Phase.INACTIVE or record.resume:
+            return  # it has gone on, or the start of its host wakes it
+        if wakes_parked(record, letter.params):
             await self._rouse(record)
 
     async def _again(self, letter: Letter) -> None:

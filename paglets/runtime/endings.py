@@ -193,7 +193,7 @@ class Endings:
                 at=time.time(),
             )
         )
-        self._wakeups.note(parked)
+        self._wakeups.look(parked.agent_id)
 
     # --- dispose
 

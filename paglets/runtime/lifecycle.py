@@ -112,6 +112,11 @@ class Lifecycle:
                 resident = self._residents.get(agent_id)
                 if resident is not None and resident.doubt is not None:
                     raise LifecycleError(str(resident.doubt))
+                if resident is not None and _moves_parked(resident):
+                    await asyncio.wait([resident.settled], timeout=OPERATION_TIMEOUT)
+                    if not resident.settled.done():
+                        raise LifecycleError(f"paglet {agent_id} is on its way")
+                    continue
                 if not (resident is None or resident.crashed or _is_down(resident)):
                     return resident, None
                 started = await self._raise(agent_id, resident)
@@ -421,3 +426,9 @@ class Lifecycle:
 def _is_down(resident: Resident) -> bool:
     """Whether it failed to start, or to end its first hook, and nobody is at it."""
     return resident.child is None and resident.doubt is None and resident.settled.done()
+
+
+def _moves_parked(resident: Resident) -> bool:
+    """Whether it is on the table only because it is moved, or was just now, with no process."""
+    parked = resident.record.phase is Phase.INACTIVE and resident.child is None
+    return parked and not resident.settled.done()

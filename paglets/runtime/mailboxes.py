@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
     from typing import Any
 
-    from paglets.persistence.records import QueuedRecord
+    from paglets.core.incarnation import Incarnation
+    from paglets.persistence.records import PagletRecord, QueuedRecord
     from paglets.persistence.store import Store
     from paglets.runtime.checkpoints import Checkpoints
     from paglets.runtime.children.child import Child
@@ -53,8 +54,8 @@ class Mailboxes:
         self._checkpoints = checkpoints
         self._tasks: set[asyncio.Task[None]] = set()
         self._held_up: set[Resident] = set()  # whose process takes no messages just now
-        self._overlooked: set[str] = set()
-        residents.on_left.append(self._overlooked.discard)
+        self._overlooked: set[tuple[str, Incarnation]] = set()
+        residents.on_life_over.append(self._life_over)
         self._progress: asyncio.Event | None = None
         """Set when a message is over; None: nobody waits for that."""
         self.send_on: Callable[[Letter], None] | None = None
@@ -228,23 +229,25 @@ class Mailboxes:
             if not letter.durable:
                 successor.mailbox.keep(letter)
 
-    def overlooked(self, agent_id: str) -> None:
+    def overlooked(self, record: PagletRecord) -> None:
         """A message was queued for a life that is not on the table yet: it reads its queue anew before it opens."""
-        self._overlooked.add(agent_id)
+        self._overlooked.add((record.agent_id, record.incarnation))
+
+    def _life_over(self, resident: Resident) -> None:
+        self._overlooked.discard((resident.agent_id, resident.incarnation))
 
     async def waiting_for(self, resident: Resident, known: Iterable[QueuedRecord]) -> Iterable[QueuedRecord]:
-        """What waits durably for a paglet that is about to open: ``known``, read when its life began, or more."""
-        agent_id = resident.agent_id
-        if agent_id not in self._overlooked:
+        """What waits durably for a life that is about to open: ``known``, read when it began, or more."""
+        life = resident.agent_id, resident.incarnation
+        if life not in self._overlooked:
             return known
-        self._overlooked.discard(agent_id)
+        self._overlooked.discard(life)
         try:
-            return await self._store.read(lambda tx: tx.queued(agent_id))
+            return await self._store.read(lambda tx: tx.queued(resident.agent_id))
         except PagletError as error:
-            self._overlooked.add(agent_id)
             logger.warning(
                 "the queue of a paglet could not be read; its next life finds what waits there",
-                extra={"agent_id": agent_id, "error": str(error)},
+                extra={"agent_id": resident.agent_id, "error": str(error)},
             )
             return known
 

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from paglets.core.deactivation import DeactivationPolicy
 from paglets.core.errors import PagletError
 from paglets.persistence.records import Phase
+from paglets.runtime.outbox.judging import mail_wakes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
+    from typing import Any
 
     from paglets.core.incarnation import Incarnation
+    from paglets.persistence.read_transaction import ReadTransaction
     from paglets.persistence.records import PagletRecord
     from paglets.persistence.store import Store
 
@@ -70,6 +73,28 @@ class Wakeups:
         if at is not None:
             self._put(_Sleeper(at, record.agent_id, record.incarnation))
 
+    def look(self, agent_id: str) -> None:
+        """A paglet may be parked now, after a move or a wait for one: remember its time, and wake it for its messages.
+
+        Those that came meanwhile woke nobody.
+        """
+        self._own(self._look(agent_id))
+
+    async def _look(self, agent_id: str) -> None:
+        def read(tx: ReadTransaction) -> tuple[PagletRecord | None, bool]:
+            record = tx.paglet(agent_id)
+            return record, mail_wakes(tx, record)
+
+        try:
+            record, mail = await self._store.read(read)
+        except Exception:
+            logger.exception("it was not seen whether a paglet is to be woken", extra={"agent_id": agent_id})
+            return
+        if record is not None and record.phase is Phase.INACTIVE:
+            self.note(record)
+            if mail:
+                self.mail_waits(record)
+
     def mail_waits(self, record: PagletRecord) -> None:
         """A parked paglet could not be woken for a message in its queue: try again, later."""
         self._put(
@@ -103,10 +128,13 @@ class Wakeups:
             sleeper = heapq.heappop(self._sleepers)
             if sleeper.mail:  # what comes from now on may find that this try was too early
                 self._with_mail.discard(sleeper.life)
-            task = asyncio.create_task(self._rouse(sleeper))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._own(self._rouse(sleeper))
         self._set_timer()
+
+    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _rouse(self, sleeper: _Sleeper) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from paglets.persistence.journal import lifecycle
+from paglets.remote.transfer import TransferTicket
+from paglets.runtime.residents import Resident
 from tests.outbox.agents import Lister
 from tests.outbox.asking import items
 from tests.outbox.test_callers_gone import as_brought, life_of, received, waiting_at
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from paglets.persistence import outbox_rules
     from paglets.persistence.journal.starting import Started
     from paglets.persistence.lmdb_transaction import LmdbTransaction
+    from paglets.persistence.store import Store
     from paglets.remote.api import MessageParams
     from paglets.remote.proxy import PagletProxy
     from paglets.runtime.host import Host
@@ -105,3 +109,61 @@ def test_a_host_that_ended_before_it_woke_a_paglet_for_its_message_wakes_it_when
         assert not proxy.is_active()
         assert len(waiting_at(a, proxy.agent_id)) == 1
     paglets_mesh.wait_until(lambda: items(proxy) == ["early"])
+
+
+def test_a_paglet_that_waited_for_a_host_wakes_for_what_came_meanwhile_when_it_is_taken_out(
+    paglets_mesh: LocalMesh,
+) -> None:
+    a = paglets_mesh.start("a")
+    paglets_mesh.start("b")
+    paglets_mesh.stop("b")
+    proxy = a.create(Lister)
+    proxy.deactivate()
+    proxy.dispatch(TransferTicket("b", queue=True))
+    message = as_brought(proxy, "early")
+
+    def take(tx: LmdbTransaction) -> outbox_rules.Received:
+        return received(tx, 1, message)
+
+    life_of(a).thread.run(life_of(a).core.population.delivery.take_durably(message, take), 30.0)
+    proxy.deactivate()
+    paglets_mesh.wait_until(proxy.is_active)
+    paglets_mesh.wait_until(lambda: items(proxy) == ["early"])
+
+
+def test_an_activation_waits_for_a_move_of_a_parked_paglet_that_fails(paglets_mesh: LocalMesh) -> None:
+    a = paglets_mesh.start("a")
+    proxy = a.create(Lister)
+    proxy.deactivate()
+    life = life_of(a)
+    store: Store = life.store
+    record = store.read_sync(lambda tx: tx.paglet(proxy.agent_id))
+
+    async def move_in_vain() -> None:
+        residents = life.core.ground.residents
+        moving = residents.add(record)
+        wakes = asyncio.create_task(life.core.population.lifecycle.rouse(proxy.agent_id))
+        await asyncio.sleep(0.05)
+        assert not wakes.done()
+        residents.remove(moving)
+        await wakes
+
+    life.thread.run(move_in_vain(), 30.0)
+    paglets_mesh.wait_until(proxy.is_active)
+
+
+def test_what_was_overlooked_is_for_the_life_that_it_came_for(paglets_mesh: LocalMesh) -> None:
+    a = paglets_mesh.start("a")
+    proxy = a.create(Lister)
+    put_into_the_queue(a, proxy, as_brought(proxy, "early"))
+    mailboxes: Any = life_of(a).core.population.mailboxes
+    earlier = life_of(a).core.ground.residents.get(proxy.agent_id)
+    later = replace(earlier.record, incarnation=earlier.incarnation.next())
+
+    async def read() -> list[list[Any]]:
+        mailboxes.overlooked(later)
+        seen = [list(await mailboxes.waiting_for(earlier, ()))]
+        now = Resident(later, earlier.mailbox, None)
+        return [*seen, *[list(await mailboxes.waiting_for(now, ())) for _ in range(2)]]
+
+    assert [len(each) for each in life_of(a).thread.run(read(), 30.0)] == [0, 1, 0]

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from paglets.core.errors import LifecycleError
 from paglets.core.incarnation import Incarnation, Lineage
-from paglets.persistence.records import HookKind, PendingHook
+from paglets.persistence.records import HookKind, PendingHook, Phase
 from paglets.remote.api import ArrivalParams
 from paglets.runtime.residents import Residents
 from paglets.runtime.transfers.first_hooks import FirstHooks
@@ -57,3 +57,10 @@ async def test_a_restart_in_the_middle_of_the_hook_is_not_its_success(kind: Hook
 async def test_what_another_life_begins_with_is_not_waited_for(life: Incarnation, begins: HookKind) -> None:
     hooks, _ = lives(life, begins)
     await asyncio.wait_for(asking(hooks), 5.0)
+
+
+async def test_one_that_arrived_to_be_parked_and_is_moved_on_is_not_waited_for() -> None:
+    hooks, resident = lives(ASKED, HookKind.ARRIVAL)
+    resident.record = replace(resident.record, phase=Phase.INACTIVE)
+    async with asyncio.timeout(5):
+        await asking(hooks)

@@ -37,7 +37,7 @@ class AdoptionRoom:
             events=ground.events,
             here=ground.here,
             gate=ground.gate,
-            parked=population.wakeups.note,
+            parked=lambda record: population.wakeups.look(record.agent_id),
         )
         population.mover.on_adopted = self._adopted
 

@@ -42,18 +42,16 @@ def wakes_parked(record: PagletRecord, message: MessageParams) -> bool:
     return policy.activate_on_message and message.activate_if_inactive
 
 
-def asleep_with_mail(tx: ReadTransaction) -> list[PagletRecord]:
-    """The parked paglets that a message in their queue wakes."""
-    found: list[PagletRecord] = []
-    for record in tx.some_paglets(tx.with_messages()):
-        if record.phase is Phase.INACTIVE:
-            waiting = (
-                msgspec.json.decode(queued.message, type=MessageParams)
-                for queued in tx.queued(record.agent_id)
-            )
-            if any(wakes_parked(record, message) for message in waiting):
-                found.append(record)
-    return found
+def mail_wakes(tx: ReadTransaction, record: PagletRecord | None) -> bool:
+    """Whether a message in the queue of that paglet wakes it; only of one that is parked."""
+    if record is None or record.phase is not Phase.INACTIVE or record.queued is not None:
+        return False
+    if not DeactivationPolicy.from_wire(record.policy).activate_on_message:
+        return False
+    waiting = (
+        msgspec.json.decode(queued.message, type=MessageParams) for queued in tx.queued(record.agent_id)
+    )
+    return any(message.activate_if_inactive for message in waiting)
 
 
 def queued_record(message: MessageParams) -> QueuedRecord:

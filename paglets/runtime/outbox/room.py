@@ -37,15 +37,20 @@ class OutboxRoom:
             carrier=population.departures,
             gate=ground.gate,
             events=events,
-            parked=population.wakeups.note,
+            parked=lambda record: population.wakeups.look(record.agent_id),
             lifetime=lifetime,
         )
         self._receiver = OutboxReceiver(delivery)
         population.queueing.room = self.dispatches
-        population.mover.on_parked_settled = self.dispatches.settled
+        self._wakeups = population.wakeups
+        population.mover.on_parked_settled = self._move_of_a_parked_one_ended
         population.mover.onward.carrier = self.outbox
         delivery.postponer = self.outbox
         population.mailboxes.on_fatal = self.dead_letters.crashed
+
+    def _move_of_a_parked_one_ended(self, agent_id: str) -> None:
+        self.dispatches.settled(agent_id)
+        self._wakeups.look(agent_id)
 
     async def take_up(self) -> None:
         """Go on with what the host's earlier life has left."""

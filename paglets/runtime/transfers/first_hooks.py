@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from paglets.core.errors import LifecycleError
-from paglets.persistence.records import HookKind
+from paglets.persistence.records import HookKind, Phase
 from paglets.remote import api
 from paglets.remote.wire.failures import HostAwayError
 
@@ -70,8 +70,10 @@ class FirstHooks:
         is waited for in its place.
         """
         resident = self._residents.get(params.agent_id)
-        if resident is None or not _begins_with_it(resident, params.incarnation):
-            return  # parked on arrival, or on its way again
+        if resident is None or resident.record.phase is Phase.INACTIVE:
+            return  # parked on arrival, and on its way again perhaps
+        if not _begins_with_it(resident, params.incarnation):
+            return  # on its way again
         with suppress(TimeoutError):
             async with asyncio.timeout(params.timeout):
                 await asyncio.shield(resident.settled)
