@@ -104,6 +104,14 @@ class Checkpoints:
         finally:
             letter.durable = False  # taken off its queue with its effect, now or later, and never before
 
+    def owes(self, resident: Resident, message_id: str) -> None:
+        """A message was handled that could not be taken off the queue: that is done with the next checkpoint.
+
+        At the latest before the paglet leaves its process, see ``catch_up``.
+        """
+        if self._residents.get(resident.agent_id) is resident:
+            self._of(resident).owe(message_id)
+
     async def catch_up(self, resident: Resident, call_id: int | None) -> None:
         """Write what could not be written after a message, for a paglet that is about to leave this process.
 

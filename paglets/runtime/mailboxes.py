@@ -166,10 +166,7 @@ class Mailboxes:
             if _was_handled(result, child):
                 self._checkpoints.handled(resident)
                 if letter.durable:
-                    params = letter.params
-                    await self._store.commit(
-                        lambda tx: queues.take_message(tx, params.agent_id, params.message_id)
-                    )
+                    await self._take_off(resident, letter.params)
             elif (
                 letter.durable
                 and shown is not None
@@ -179,6 +176,16 @@ class Mailboxes:
                 self._own(self.on_fatal(letter.params, shown))
         finally:
             self._over(resident, letter)
+
+    async def _take_off(self, resident: Resident, params: MessageParams) -> None:
+        try:
+            await self._store.commit(lambda tx: queues.take_message(tx, params.agent_id, params.message_id))
+        except PagletError as error:
+            self._checkpoints.owes(resident, params.message_id)
+            logger.warning(
+                "a message that was handled could not be taken off the queue yet",
+                extra={"agent_id": params.agent_id, "message_id": params.message_id, "error": str(error)},
+            )
 
     def _answer(self, resident: Resident, letter: Letter, result: bytes | PagletError) -> PagletError | None:
         """Tell the one who waits, and those who listen; the error that they were told."""

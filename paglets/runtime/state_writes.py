@@ -45,6 +45,7 @@ class StateWrites:
         self._resident = resident
         self._waiting: list[_Waiting] = []
         self._written = 0
+        self._latest = 0
         self._owed: dict[str, int] = {}
         """Messages that wait in the queue though they were handled, by the order of the state that was not written."""
         self._task: asyncio.Task[None] | None = None
@@ -56,6 +57,10 @@ class StateWrites:
         """Whether a message was handled that the next life handles again, as its effect could not be written."""
         return bool(self._owed)
 
+    def owe(self, message_id: str) -> None:
+        """A message was handled, and could not be taken off the queue: the next state that is written takes it off."""
+        self._owed[message_id] = self._latest + 1
+
     async def put(self, payload: Payload, order: int, *, message_id: str = "") -> None:
         """Make a state durable, or a later one; the payload is taken.
 
@@ -66,6 +71,7 @@ class StateWrites:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done.add_done_callback(_retrieve)
         self._waiting.append(_Waiting(payload, order, message_id, done))
+        self._latest = max(self._latest, order)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())
         await asyncio.shield(done)

@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
+from paglets.persistence.errors import StoreFullError
 from paglets.persistence.journal import lifecycle
 from paglets.remote.transfer import TransferTicket
 from paglets.runtime.residents import Resident
 from tests.outbox.agents import Lister
-from tests.outbox.asking import items
+from tests.outbox.asking import items, note
 from tests.outbox.test_callers_gone import as_brought, life_of, received, waiting_at
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from paglets.persistence import outbox_rules
     from paglets.persistence.journal.starting import Started
     from paglets.persistence.lmdb_transaction import LmdbTransaction
+    from paglets.persistence.read_transaction import ReadTransaction
     from paglets.persistence.store import Store
     from paglets.remote.api import MessageParams
     from paglets.remote.proxy import PagletProxy
@@ -167,3 +171,56 @@ def test_what_was_overlooked_is_for_the_life_that_it_came_for(paglets_mesh: Loca
         return [*seen, *[list(await mailboxes.waiting_for(now, ())) for _ in range(2)]]
 
     assert [len(each) for each in life_of(a).thread.run(read(), 30.0)] == [0, 1, 0]
+
+
+class FullFor:
+    """A store that takes no writes for so many of them."""
+
+    def __init__(self, store: Store, times: int) -> None:
+        self._store = store
+        self.left = times
+
+    async def commit(self, rule: Callable[[LmdbTransaction], Any], **options: Any) -> Any:
+        if self.left:
+            self.left -= 1
+            raise StoreFullError("no space left")
+        return await self._store.commit(rule, **options)
+
+    async def read(self, function: Callable[[ReadTransaction], Any]) -> Any:
+        return await self._store.read(function)
+
+
+@pytest.mark.parametrize("how", ["parked", "moved", "checkpointed"])
+def test_a_message_that_could_not_be_taken_off_its_queue_is_handled_once_all_the_same(
+    paglets_mesh: LocalMesh, how: str
+) -> None:
+    a, b = paglets_mesh.start("a"), paglets_mesh.start("b")
+    proxy = a.create(Lister)
+    mailboxes: Any = life_of(a).core.population.mailboxes
+    disk = FullFor(life_of(a).store, 1)
+    mailboxes._store = disk
+    put_into_the_queue(a, proxy, as_brought(proxy, "once"))
+    let_go(a, proxy)
+    paglets_mesh.wait_until(lambda: items(proxy) == ["once"] and not disk.left)
+    assert len(waiting_at(a, proxy.agent_id)) == 1
+    if how == "checkpointed":
+        proxy.send(note("more"))  # its handler makes a checkpoint
+    elif how == "parked":
+        proxy.deactivate()
+        proxy.activate()
+    else:
+        proxy.dispatch(b.address)
+    assert not waiting_at(a, proxy.agent_id)
+    now = b.proxy_for(b.address, proxy.agent_id) if how == "moved" else proxy
+    assert items(now) == (["once", "more"] if how == "checkpointed" else ["once"])
+
+
+def let_go(a: Host, proxy: PagletProxy) -> None:
+    """It has time again."""
+
+    async def go() -> None:
+        resident = life_of(a).core.ground.residents.get(proxy.agent_id)
+        resident.mailbox.let_go()
+        life_of(a).core.population.mailboxes.pump(resident)
+
+    life_of(a).thread.run(go(), 10.0)
