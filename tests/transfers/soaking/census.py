@@ -54,6 +54,17 @@ class Census:
         if self._is_disposed_of(fact[1]):
             self._alive.discard(fact[1])
 
+    def brought_back(self, restored: HostState, hosts: Sequence[HostState]) -> None:
+        """A backup was put back: it may hold a paglet of which a later life was lost before, with another disk.
+
+        Not one that was disposed of, as long as a host knows that.
+        """
+        for agent_id, record in records(restored.store).items():
+            known = [records(host.store).get(agent_id) for host in hosts]
+            disposed = any(each is not None and each.phase is Phase.TOMBSTONE for each in known)
+            if record.phase in LIVE and agent_id not in self._alive and not disposed:
+                self._doubtful.add(agent_id)
+
     def _is_disposed_of(self, agent_id: str) -> bool:
         lineage = self._disposed.get(agent_id)
         return lineage is not None and lineage >= self._adopted.get(agent_id, Lineage())

@@ -195,7 +195,11 @@ class Walk:
             self._told(label)
         for fact in draft.noted:
             self._census.hear(fact)
-        for agent_id in self._world.apply(draft):
+        touched = self._world.apply(draft)
+        for name, host in zip(self.scope.host_ids, self._world.hosts, strict=True):
+            if ("restored", name) in draft.noted:
+                self._census.brought_back(host, self._world.hosts)
+        for agent_id in touched:
             check_paglet(
                 agent_id, self._world.hosts, self.scope, self._world.facts, lives=agent_id in self._census
             )
