@@ -21,6 +21,7 @@ from paglets.runtime.launchers.newborn import OOM_SCORE_ABOVE_HOST
 from paglets.runtime.memory_room import MemoryRoom, NoMemoryLeftError, free_memory, total_memory
 from paglets.runtime.settings import Limits
 from tests.overload.agents import Bystander
+from tests.overload.confined import MOST_EATERS
 from tests.overload.watching import eventually
 
 if TYPE_CHECKING:
@@ -141,6 +142,6 @@ async def test_a_host_at_its_memory_limit_loses_a_child_to_the_kernel_and_goes_o
     assert "PagletCrashedError" in told["killed"]["error"]
     assert "memory ran out" in told["killed"]["error"]
     assert told["killed"]["again"] == 1
-    assert 2 <= told["refused"]["eaters"] < 12
+    assert 2 <= told["refused"]["eaters"] < MOST_EATERS
     assert "of memory are free" in told["refused"]["error"]
     assert "memory" in told["refused"]["tight"]
