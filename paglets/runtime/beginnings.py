@@ -109,7 +109,6 @@ class Beginnings:
             )
         if self._is_current(resident):
             self._offers.begun(resident, begins.kind if begins is not None else None)
-        if self._is_current(resident):
             waiting = await self._mailboxes.waiting_for(resident, waiting)
         if not resident.settled.done():
             resident.settled.set_result(None)

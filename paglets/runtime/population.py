@@ -328,7 +328,7 @@ def _arrivals(ground: Ground, neighbours: Neighbours, population: Population) ->
         is_revoked=neighbours.revoked.is_revoked,
         came_home=population.mover.came_home,
         meetings=population.meetings,
-        parked=lambda record: population.wakeups.look(record.agent_id),
+        parked=population.wakeups.look,
         gate=ground.gate,
     )
 

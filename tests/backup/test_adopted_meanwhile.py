@@ -9,8 +9,7 @@ from paglets.persistence.store import Store
 from paglets.remote import adoption_api, api
 from paglets.testing.points import Points
 from tests.backup.test_restored_hosts import accept, back_up, call, put_back, status_of
-from tests.backup.unheard import arrive_unheard
-from tests.drain.drained import Counter
+from tests.backup.unheard import adopted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,21 +20,6 @@ if TYPE_CHECKING:
 
 def quarantined(host: Host) -> list[dict[str, Any]]:
     return call(host, adoption_api.COPIES_LIST, adoption_api.CopiesListParams())["copies"]
-
-
-def adopted(mesh: LocalMesh, points: Points) -> str:
-    """The paglet's id: it has arrived at b, its source a heard no verdict and has adopted it; the two do not meet."""
-    a, _ = mesh.start("a"), mesh.start("b", points=points)
-    agent_id = a.create(Counter).agent_id
-    arrive_unheard(mesh, agent_id, points)
-    [transfer] = call(a, api.TRANSFERS_LIST)["transfers"]
-    call(
-        a,
-        adoption_api.TRANSFERS_ADOPT,
-        adoption_api.AdoptTransferParams(transfer=transfer["transfer_id"], fence=True),
-    )
-    mesh.wait_until(lambda: status_of(a, agent_id) == "active")
-    return agent_id
 
 
 def test_the_target_of_an_abandoned_transfer_is_told_of_the_adoption_after_its_source_was_restored(

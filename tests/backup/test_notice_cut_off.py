@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from paglets.testing.points import Points
-from tests.backup.test_adopted_meanwhile import adopted
+from tests.backup.unheard import adopted
 from tests.host.support import exists
 
 if TYPE_CHECKING:

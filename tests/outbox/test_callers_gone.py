@@ -11,53 +11,27 @@ import msgspec
 import pytest
 
 from paglets.core.incarnation import Incarnation
-from paglets.persistence import outbox_rules
 from paglets.persistence.outbox_records import OutboxEntry
 from paglets.persistence.persistency import DeactivationPolicy
-from paglets.persistence.records import Forward, PagletRecord, Phase, QueuedRecord
+from paglets.persistence.records import Forward, PagletRecord, Phase
 from paglets.persistence.store import Store
 from paglets.remote.api import MessageParams
 from paglets.remote.transfer import ArrivalMode, TransferTicket
-from paglets.runtime.outbox.judging import followed, judge, plain, queued_record
+from paglets.runtime.outbox.judging import plain, queued_record
 from paglets.runtime.transfers.onward import Onward
-from paglets.serialization.values import to_json
 from tests.outbox.agents import Lister
 from tests.outbox.asking import items, note, outbox
+from tests.outbox.bringing import as_brought, life_of, received, waiting_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from paglets.persistence import outbox_rules
     from paglets.persistence.lmdb_transaction import LmdbTransaction
     from paglets.persistence.read_transaction import ReadTransaction
-    from paglets.remote.proxy import PagletProxy
     from paglets.runtime.host import Host
     from paglets.testing.mesh import LocalMesh
-
-
-def life_of(host: Host) -> Any:
-    return getattr(host, "_life")  # noqa: B009 - there is no door to this on purpose
-
-
-def waiting_at(host: Host, agent_id: str) -> list[QueuedRecord]:
-    """The durable queue of a paglet there."""
-    store: Store = life_of(host).store
-    return store.read_sync(lambda tx: tx.queued(agent_id))
-
-
-def as_brought(proxy: PagletProxy, text: str) -> MessageParams:
-    """A note for a paglet, as another host's outbox brings it."""
-    message = note(text)
-    body = msgspec.Raw(to_json({"args": message.args}))
-    return plain(MessageParams(proxy.agent_id, kind=message.kind, message_id=message.message_id, body=body))
-
-
-def received(tx: LmdbTransaction, number: int, params: MessageParams) -> outbox_rules.Received:
-    """Taken in under that number of a host elsewhere."""
-    return outbox_rules.receive(
-        tx, "elsewhere", number, 0, params.agent_id, queued_record(params),
-        lambda record: judge(record, params.agent_id, no_delay=False, wakes=True), followed,
-    )  # fmt: skip
 
 
 def take_and_hang_up(host: Host, params: MessageParams) -> None:

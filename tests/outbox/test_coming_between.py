@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
+from paglets.core.errors import TransferError
 from paglets.persistence.errors import StoreFullError
 from paglets.persistence.journal import lifecycle
-from paglets.remote.transfer import TransferTicket
+from paglets.remote import api
+from paglets.remote.transfer import ArrivalMode, TransferTicket
 from paglets.runtime.residents import Resident
 from tests.outbox.agents import Lister
-from tests.outbox.asking import items, note
-from tests.outbox.test_callers_gone import as_brought, life_of, received, waiting_at
+from tests.outbox.asking import call, items, note
+from tests.outbox.bringing import as_brought, life_of, put_unseen, received, receives, waiting_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,9 +44,6 @@ def test_a_message_between_the_commit_that_begins_a_life_and_its_place_on_the_ta
     early, late = as_brought(proxy, "early"), as_brought(proxy, "late")
     begun: list[Started] = []
 
-    def take_late(tx: LmdbTransaction) -> outbox_rules.Received:
-        return received(tx, 2, late)
-
     def rule(tx: LmdbTransaction) -> outbox_rules.Received:
         event = {"reason": "recovered"}
         begun.append(lifecycle.recover(tx, proxy.agent_id, here.incarnation, event=event, at=time.time()))
@@ -56,7 +55,7 @@ def test_a_message_between_the_commit_that_begins_a_life_and_its_place_on_the_ta
         await population.delivery.take_durably(early, rule)
         await population.lifecycle.start_life(begun[0], replacing=here)
         if also_later:
-            await population.delivery.take_durably(late, take_late)
+            await population.delivery.take_durably(late, receives(2, late))
 
     life_of(a).thread.run(come_between(), 30.0)
     expected = ["early", "late"] if also_later else ["early"]
@@ -68,12 +67,9 @@ def test_a_message_between_the_commit_that_begins_a_life_and_its_place_on_the_ta
 def put_into_the_queue(a: Host, proxy: PagletProxy, params: MessageParams) -> None:
     """A message waits for a paglet at work, which has no time for it yet."""
 
-    def take(tx: LmdbTransaction) -> outbox_rules.Received:
-        return received(tx, 1, params)
-
     async def put() -> None:
         life_of(a).core.ground.residents.get(proxy.agent_id).mailbox.hold()
-        await life_of(a).core.population.delivery.take_durably(params, take)
+        await life_of(a).core.population.delivery.take_durably(params, receives(1, params))
 
     life_of(a).thread.run(put(), 30.0)
     assert len(waiting_at(a, proxy.agent_id)) == 1
@@ -98,12 +94,7 @@ def test_a_host_that_ended_before_it_woke_a_paglet_for_its_message_wakes_it_when
     proxy = a.create(Lister)
     proxy.deactivate()
     message = replace(as_brought(proxy, "early"), activate_if_inactive=wakes)
-    life = life_of(a)
-
-    def take(tx: LmdbTransaction) -> outbox_rules.Received:
-        return received(tx, 1, message)
-
-    life.thread.run(life.store.commit(take), 30.0)
+    put_unseen(a, message)
     a = paglets_mesh.restart("a")
     proxy = a.proxy_for(a.address, proxy.agent_id)
     if wakes:
@@ -124,15 +115,34 @@ def test_a_paglet_that_waited_for_a_host_wakes_for_what_came_meanwhile_when_it_i
     proxy = a.create(Lister)
     proxy.deactivate()
     proxy.dispatch(TransferTicket("b", queue=True))
-    message = as_brought(proxy, "early")
-
-    def take(tx: LmdbTransaction) -> outbox_rules.Received:
-        return received(tx, 1, message)
-
-    life_of(a).thread.run(life_of(a).core.population.delivery.take_durably(message, take), 30.0)
+    put_unseen(a, as_brought(proxy, "early"))
     proxy.deactivate()
     paglets_mesh.wait_until(proxy.is_active)
     paglets_mesh.wait_until(lambda: items(proxy) == ["early"])
+
+
+def test_a_parked_paglet_that_was_refused_elsewhere_wakes_for_what_came_meanwhile(
+    paglets_mesh: LocalMesh,
+) -> None:
+    a, b = paglets_mesh.start("a"), paglets_mesh.start("b")
+    call(b, api.HOST_DRAIN, api.DrainParams(action=api.DrainAction.BEGIN))  # it takes none in now
+    proxy = a.create(Lister)
+    proxy.deactivate()
+    put_unseen(a, as_brought(proxy, "early"))
+    with pytest.raises(TransferError):
+        proxy.dispatch(b.address)
+    paglets_mesh.wait_until(proxy.is_active)
+    paglets_mesh.wait_until(lambda: items(proxy) == ["early"])
+
+
+def test_a_paglet_that_comes_home_to_be_parked_wakes_for_what_waits_there(paglets_mesh: LocalMesh) -> None:
+    a, b = paglets_mesh.start("a"), paglets_mesh.start("b")
+    proxy = a.create(Lister)
+    there = proxy.dispatch(b.address)
+    put_unseen(a, as_brought(proxy, "early"))  # and nothing sends it on
+    home = there.dispatch(TransferTicket(a.address, arrival_mode=ArrivalMode.INACTIVE))
+    paglets_mesh.wait_until(home.is_active)
+    paglets_mesh.wait_until(lambda: items(home) == ["early"])
 
 
 def test_an_activation_waits_for_a_move_of_a_parked_paglet_that_fails(paglets_mesh: LocalMesh) -> None:

@@ -51,7 +51,7 @@ class Adoption:
         events: Events,
         here: Here,
         gate: Gate,
-        parked: Callable[[PagletRecord], None],
+        parked: Callable[[str], None],
     ) -> None:
         self._store = store
         self._residents = residents
@@ -203,7 +203,7 @@ class Adoption:
             if now.phase is Phase.ACTIVE:
                 await self._lifecycle.start_life(adopted.started)
             else:
-                self._parked(now)
+                self._parked(agent_id)
         return _shown(now)
 
     @undivided

@@ -37,7 +37,7 @@ class AdoptionRoom:
             events=ground.events,
             here=ground.here,
             gate=ground.gate,
-            parked=lambda record: population.wakeups.look(record.agent_id),
+            parked=population.wakeups.look,
         )
         population.mover.on_adopted = self._adopted
 

@@ -69,7 +69,7 @@ class QueuedDispatches:
         carrier: Carrier,
         gate: Gate,
         events: Events,
-        parked: Callable[[PagletRecord], None],
+        parked: Callable[[str], None],
         lifetime: float,
     ) -> None:
         self._store = store
@@ -247,7 +247,7 @@ class QueuedDispatches:
         if started.record.phase is Phase.ACTIVE:
             self._own(self._lifecycle.start_life(started, told=False))
         else:
-            self._parked(started.record)
+            self._parked(started.record.agent_id)
 
     # --- tasks -------------------------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ class OutboxRoom:
             carrier=population.departures,
             gate=ground.gate,
             events=events,
-            parked=lambda record: population.wakeups.look(record.agent_id),
+            parked=population.wakeups.look,
             lifetime=lifetime,
         )
         self._receiver = OutboxReceiver(delivery)

@@ -79,7 +79,7 @@ class Arrivals:
         files: ArrivingFiles,
         is_revoked: Callable[[str], bool],
         came_home: Callable[[TransferId], None],
-        parked: Callable[[PagletRecord], None],
+        parked: Callable[[str], None],
         gate: Gate,
         meetings: Meetings,
     ) -> None:
@@ -325,7 +325,7 @@ class Arrivals:
             resident.child = child
             self._own(self._begin(resident, decided))
         else:
-            self._parked(record)
+            self._parked(record.agent_id)
             self._events.emit(
                 "arrival", agent_id=record.agent_id, class_name=record.class_name, data={"parked": True}
             )
