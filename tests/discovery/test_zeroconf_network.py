@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
@@ -34,6 +34,13 @@ class Node:
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.running.kill()
+        self._reader.join(10)  # its pipe is closed behind this
 
     def _read(self) -> None:
         assert self.running.stdout is not None
@@ -85,8 +92,7 @@ def command(host_id: str, port: int = 8765, mesh: str = "mesh-one") -> list[str]
 
 @contextlib.contextmanager
 def node(device: netns.Device, host_id: str, port: int = 8765, *, mesh: str = "mesh-one") -> Generator[Node]:
-    with netns.process(device, command(host_id, port, mesh)) as running:
-        started = Node(running)
+    with netns.process(device, command(host_id, port, mesh)) as running, Node(running) as started:
         assert started.until(lambda said: "started" in said, 20)["started"] < 0.1
         started.until(lambda said: "announced" in said)
         yield started
@@ -211,8 +217,7 @@ def test_a_machine_with_no_network_at_all_starts_and_stops() -> None:
     with netns.network() as net:
         lonely = net.device(1, up=False)
         subprocess.run(lonely.command("ip", "link", "set", "lo", "down"), check=True, timeout=10)
-        with netns.process(lonely, command(key("a"))) as running:
-            started = Node(running)
+        with netns.process(lonely, command(key("a"))) as running, Node(running) as started:
             started.until(lambda said: "started" in said, 20)
             time.sleep(0.5)
             assert started.stop() < 2.0
