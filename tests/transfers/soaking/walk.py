@@ -218,7 +218,7 @@ class Walk:
         self._census.take(self._world.hosts)
         alive = self._census.at(self._world.hosts)
         if any(("restored", name) in self._world.facts for name in self.scope.host_ids):
-            self._world.begin_afresh(alive)
+            self._world.begin_afresh(alive, self.scope.host_ids)
         no_message_lost(self._world.hosts, self._world.facts, alive)
         self._rests += 1
         if not alive:  # the disk that held the last of them is lost, or each was disposed of

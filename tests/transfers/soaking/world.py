@@ -11,6 +11,7 @@ from tests.transfers.exploring.world import POSITION
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Sequence
 
     from tests.transfers.exploring.draft import Draft
     from tests.transfers.exploring.world import HostState
@@ -100,24 +101,30 @@ class WalkedWorld:
             self.net.send(message)
         return changed
 
-    def begin_afresh(self, alive: set[str]) -> None:
+    def begin_afresh(self, alive: set[str], host_ids: Sequence[str]) -> None:
         """At rest, after a store was put back: nothing is under way any more from before, and all is promised again.
 
         What is known of transfers is over with them. What waits has not been handled, what lives was not disposed of.
-        If the only disk that knew of a disposal was lost, any backup may bring back what was disposed of.
+        If the only disk that knew of a disposal was lost, any backup may bring back what was disposed of. What a backup
+        brings back in a queue from which another host has had it is not promised: where that has led may be lost.
         """
         self.net.clear()
-        waiting = {
-            ("handled", agent_id, each.message_id)
-            for host in self.hosts
-            for agent_id, queue in tables(host.store).queues.items()
-            for each in queue
+        gone_on = {
+            (each.waits_at, each.agent_id, each.message_id) for host in self.hosts for each in host.answered
         }
+        dropped: set[Any] = set()
+        for name, host in zip(host_ids, self.hosts, strict=True):
+            for agent_id, queue in tables(host.store).queues.items():
+                for each in queue:
+                    handled = ("handled", agent_id, each.message_id)
+                    dropped.add(handled)
+                    if handled in self.facts and (name, agent_id, each.message_id) in gone_on:
+                        dropped.add(("accepted", agent_id, each.message_id))
         over = OF_TRANSFERS | {"restored", "back", "gone"}
         not_disposed = alive | {fact[1] for fact in self.facts if fact[0] == "back"}
         self.facts = {
             fact
-            for fact in self.facts - waiting
+            for fact in self.facts - dropped
             if fact[0] not in over and not (fact[0] == "disposed" and fact[1] in not_disposed)
         }
 
