@@ -357,6 +357,7 @@ def _mover(ground: Ground, neighbours: Neighbours, population: Population) -> Mo
         work_places=population.work_places,
         delivery=population.delivery,
         lifecycle=population.lifecycle,
+        supervision=population.supervision,
         peers=neighbours.peers,
         events=ground.events,
         key=ground.means.credentials.key,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 import pytest
@@ -80,6 +81,24 @@ def test_killed_after_the_move_was_taken_back_for_a_process_that_lived(site: Sit
     eventually(lambda: not alive(pid))
     site["a"].let_go("after:active")
     assert isinstance(journey.call.exception(10.0), TransferError)
+    site["b"].start()
+    assert journey.finish("a").epoch == journey.epoch + 1
+    waiting.result(10.0)
+    site.only_their_processes()
+
+
+def test_it_is_started_again_though_the_first_attempt_finds_the_disk_full(site: Site) -> None:
+    site["a"].hold("header-sent", "dispatch_failed")
+    journey = set_out(site, "dispatch")
+    site["a"].reached("header-sent")
+    waiting = site.soon(lambda: site.tell("a", journey.agent_id, "add", by=0))
+    pid = pid_of(site, journey.agent_id)
+    site["b"].kill()
+    site["a"].wait_hung_up(site["b"])  # what is sent now cannot leave
+    site["a"].let_go("header-sent")
+    site["a"].reached("dispatch_failed")
+    site["a"].fail("before:active:activation", errno.ENOSPC)
+    kill(pid)
     site["b"].start()
     assert journey.finish("a").epoch == journey.epoch + 1
     waiting.result(10.0)

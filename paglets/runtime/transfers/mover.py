@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from paglets.runtime.residents import Resident, Residents
     from paglets.runtime.settings import Limits
     from paglets.runtime.states import States
+    from paglets.runtime.supervision.supervision import Supervision
     from paglets.runtime.supervisor import Supervisor
     from paglets.runtime.transfers.asking import Asker
     from paglets.runtime.transfers.open_ids import OpenTransfers
@@ -62,6 +63,7 @@ class Mover:
         work_places: WorkPlaces,
         delivery: Delivery,
         lifecycle: Lifecycle,
+        supervision: Supervision,
         peers: Peers,
         events: Events,
         key: HostKey,
@@ -76,6 +78,7 @@ class Mover:
         self._work_places = work_places
         self._delivery = delivery
         self._lifecycle = lifecycle
+        self._supervision = supervision
         self._key = key
         self._open_transfers = open_transfers
         self._limits = limits
@@ -302,12 +305,8 @@ class Mover:
         try:
             await self._lifecycle.recover(agent_id, replacing=resident)
         except PagletError as error:
-            if resident is not None:
-                resident.crashed = why
-                self._mailboxes.fail_waiting(resident, PagletCrashedError(f"paglet {agent_id}: {why}"))
-            logger.warning(
-                "a paglet could not be started again", extra={"agent_id": agent_id, "error": str(error)}
-            )
+            if resident is not None and self._residents.get(agent_id) is resident:
+                self._supervision.not_begun(resident, f"{why}; it could not be started again: {error}", error)
 
     def left(self, move: Move, departed: Departed | None) -> None:
         """See ``Aftermath``."""
