@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from paglets.core.errors import HostError
+from paglets.runtime.busy_polling import BusyPollingLoop
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -114,7 +115,7 @@ class LoopThread:
         self._owner = None
 
     def _main(self, started: threading.Event) -> None:
-        with asyncio.Runner() as runner:
+        with asyncio.Runner(loop_factory=BusyPollingLoop) as runner:
             loop = runner.get_loop()
             self._loop = loop
             self._owner = threading.get_ident()

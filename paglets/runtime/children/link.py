@@ -9,6 +9,7 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING
 
+from paglets.runtime.busy_polling import relay_of
 from paglets.runtime.frames import (
     ChildFrame,
     FrameError,
@@ -49,6 +50,7 @@ class HostLink:
         self._on_frame = on_frame
         self._on_closed = on_closed
         self._loop = asyncio.get_running_loop()
+        self._relay = relay_of(self._loop)
         self._splitter = FrameSplitter()
         self._descriptors: deque[int] = deque()
         self._unsent: deque[tuple[memoryview, list[int]]] = deque()
@@ -69,6 +71,7 @@ class HostLink:
         sent = 0
         if not self._unsent:
             sent = self._push(encoded, descriptors)
+            self._relay.sent()
             if sent == len(encoded) or self._closed:
                 return
             descriptors = () if sent else descriptors
@@ -141,6 +144,13 @@ class HostLink:
             self._loop.add_reader(self._socket, self._readable)
 
     def _readable(self) -> None:
+        self._relay.reading = True
+        try:
+            self._read()
+        finally:
+            self._relay.reading = False
+
+    def _read(self) -> None:
         try:
             data, ancillary, flags, _address = self._socket.recvmsg(_READ, _ANCILLARY, _RECEIVE_FLAGS)
         except (BlockingIOError, InterruptedError):
