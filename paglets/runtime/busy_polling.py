@@ -19,14 +19,14 @@ class Relay:
     """Notices when what one child sent goes to another at once, who is likely to answer within microseconds."""
 
     def __init__(self) -> None:
-        self.reading = False
-        """Whether something that a child sent is being taken in."""
+        self.source: object = None
+        """The link to the child of which something is being taken in; None when there is none."""
         self.answer_due = False
-        """Whether it was passed on to a child since the loop slept."""
+        """Whether that was passed on since the loop slept."""
 
-    def sent(self) -> None:
+    def sent(self, link: object) -> None:
         """Something was sent to a child."""
-        if self.reading:
+        if self.source is not None and self.source is not link:
             self.answer_due = True
 
 

@@ -64,8 +64,8 @@ def _feed(there: socket.socket, waits: list[float | None], count: int) -> None:
 
 def test_it_looks_on_when_an_answer_is_due(waits: list[float | None]) -> None:
     loop = BusyPollingLoop()
-    loop.relay.reading = True
-    loop.relay.sent()
+    loop.relay.source = "a link"
+    loop.relay.sent("another link")
     looked = looks_until_input(loop, waits, 100)
     assert len(looked) >= 100
     assert set(looked) == {0}
@@ -76,8 +76,8 @@ def test_it_sleeps_when_the_moment_is_over(
 ) -> None:
     monkeypatch.setattr(busy_polling, "WINDOW", 0.0)
     loop = BusyPollingLoop()
-    loop.relay.reading = True
-    loop.relay.sent()
+    loop.relay.source = "a link"
+    loop.relay.sent("another link")
     *looked, slept = looks_until_input(loop, waits, 2)
     assert set(looked) == {0}
     assert slept is None
@@ -85,14 +85,14 @@ def test_it_sleeps_when_the_moment_is_over(
 
 def test_it_sleeps_at_once_when_nothing_was_passed_on(waits: list[float | None]) -> None:
     loop = BusyPollingLoop()
-    loop.relay.sent()
+    loop.relay.sent("a link")
     assert looks_until_input(loop, waits, 1) == [None]
 
 
 def test_a_timer_that_is_due_sooner_is_not_late(waits: list[float | None]) -> None:
     loop = BusyPollingLoop()
-    loop.relay.reading = True
-    loop.relay.sent()
+    loop.relay.source = "a link"
+    loop.relay.sent("another link")
     with contextlib.closing(loop):
         loop.call_later(0.01, loop.stop)
         loop.run_forever()
@@ -104,16 +104,16 @@ def test_one_processor_is_left_to_who_answers(
 ) -> None:
     monkeypatch.setattr(busy_polling, "processors", lambda: 1)
     loop = BusyPollingLoop()
-    loop.relay.reading = True
-    loop.relay.sent()
+    loop.relay.source = "a link"
+    loop.relay.sent("another link")
     assert looks_until_input(loop, waits, 1) == [None]
 
 
 def test_loops_of_others_are_as_they_were() -> None:
     with contextlib.closing(asyncio.SelectorEventLoop()) as loop:
         relay = relay_of(loop)
-        relay.reading = True
-        relay.sent()
+        relay.source = "a link"
+        relay.sent("another link")
         assert relay_of(loop) is not relay
 
 
@@ -185,12 +185,16 @@ async def _answer_is_due(take: Callable[[Links], None], *, hear: bool = True) ->
             await links.hear()
         else:
             take_and_look(links)
-    assert not relay.reading
+    assert relay.source is None
     return due[0]
 
 
 def _pass_on(links: Links) -> None:
     links.second.send(Recall(2))
+
+
+def _answer(links: Links) -> None:
+    links.first.send(Recall(2))
 
 
 def _keep(links: Links) -> None:
@@ -203,6 +207,10 @@ def test_what_a_child_sent_and_another_got_has_an_answer_due(runner: asyncio.Run
 
 def test_what_a_child_sent_and_nobody_got_has_none(runner: asyncio.Runner) -> None:
     assert not runner.run(_answer_is_due(_keep))
+
+
+def test_what_a_child_sent_and_was_told_of_has_none(runner: asyncio.Runner) -> None:
+    assert not runner.run(_answer_is_due(_answer))
 
 
 def test_what_came_from_elsewhere_has_none(runner: asyncio.Runner) -> None:

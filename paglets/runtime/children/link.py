@@ -71,7 +71,7 @@ class HostLink:
         sent = 0
         if not self._unsent:
             sent = self._push(encoded, descriptors)
-            self._relay.sent()
+            self._relay.sent(self)
             if sent == len(encoded) or self._closed:
                 return
             descriptors = () if sent else descriptors
@@ -144,11 +144,11 @@ class HostLink:
             self._loop.add_reader(self._socket, self._readable)
 
     def _readable(self) -> None:
-        self._relay.reading = True
+        self._relay.source = self
         try:
             self._read()
         finally:
-            self._relay.reading = False
+            self._relay.source = None
 
     def _read(self) -> None:
         try:
