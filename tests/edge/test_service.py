@@ -9,6 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,6 +63,13 @@ class TestNotifier:
         assert Notifier.from_environment(environ).watchdog_seconds is None
 
 
+def _take_a_signal(number: signal.Signals) -> None:
+    """Send this process a signal that no other thread takes, once the others have come to rest."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+    time.sleep(0.2)
+    os.kill(os.getpid(), number)
+
+
 class TestSignals:
     def test_the_first_signal_is_told_and_handlers_are_given_back(self) -> None:
         before = signal.getsignal(signal.SIGTERM)
@@ -70,6 +79,28 @@ class TestSignals:
             assert signals.wait(5)
             assert signals.received == "SIGTERM"
         assert signal.getsignal(signal.SIGTERM) == before
+
+    def test_one_that_comes_just_before_the_wait_ends_it(self) -> None:
+        """It is taken by another thread, as by one that has not begun to wait: nothing interrupts the wait itself."""
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            with StopSignals() as signals:
+                taker = threading.Thread(target=_take_a_signal, args=(signal.SIGTERM,))
+                taker.start()
+                assert signals.wait(5)
+                assert signals.received == "SIGTERM"
+                taker.join()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+    def test_it_is_stopped_by_other_threads(self) -> None:
+        with StopSignals() as signals:
+            stopper = threading.Timer(0.05, signals.stop)
+            stopper.start()
+            assert signals.wait(5)
+            assert not signals.received
+            stopper.join()
+        signals.stop()  # late, and nobody waits
 
     def test_the_second_ends_the_process_at_once(self) -> None:
         code = (
