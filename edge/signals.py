@@ -34,7 +34,7 @@ class StopSignals:
         self._entered = ExitStack()
         for end in (self._woken, self._waker):
             self._entered.enter_context(end)
-            end.setblocking(False)
+            end.settimeout(0.0)
 
     def __enter__(self) -> Self:
         before = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
