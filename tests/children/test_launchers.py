@@ -260,7 +260,9 @@ async def test_a_zygote_that_dies_takes_its_children_and_is_replaced(tmp_path: P
     for child in children:
         async with asyncio.timeout(BOUND):
             assert (await child.wait_ended()).end is ChildEnd.LAUNCHER_LOST
-    await until(lambda: not any(is_running(child.pid) for child in children))  # a link goes a moment before it
+    await until(
+        lambda: not any(is_running(child.pid) for child in children)
+    )  # a link goes a moment before it
     with pytest.raises(Exception, match="launcher"):
         await waiting
     successor = await host.created(agent_id="successor")
