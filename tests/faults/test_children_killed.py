@@ -12,6 +12,7 @@ from tests.faults.moving import begin, set_out, traveller
 from tests.faults.site import alive, eventually, kill
 
 if TYPE_CHECKING:
+    from tests.faults.moving import Journey
     from tests.faults.site import Site
 
 
@@ -65,18 +66,24 @@ def test_it_comes_back_when_the_move_is_taken_back(site: Site, kind: str) -> Non
     site.only_their_processes()
 
 
-def test_killed_after_the_move_was_taken_back_for_a_process_that_lived(site: Site) -> None:
-    """It dies between the write that says it goes on in its process and the moment when it is told."""
+def taken_back(site: Site, point: str) -> tuple[Journey, int]:
+    """A dispatch whose target is gone, held at that point where it is taken back, and the process of the paglet."""
     site["a"].hold("header-sent")
     journey = set_out(site, "dispatch")
     site["a"].reached("header-sent")
-    waiting = site.soon(lambda: site.tell("a", journey.agent_id, "add", by=0))
     pid = pid_of(site, journey.agent_id)
     site["b"].kill()
     site["a"].wait_hung_up(site["b"])  # what is sent now cannot leave
-    site["a"].hold("after:active")
+    site["a"].hold(point)
     site["a"].let_go("header-sent")
-    site["a"].reached("after:active")
+    site["a"].reached(point)
+    return journey, pid
+
+
+def test_killed_after_the_move_was_taken_back_for_a_process_that_lived(site: Site) -> None:
+    """It dies between the write that says it goes on in its process and the moment when it is told."""
+    journey, pid = taken_back(site, "after:active")
+    waiting = site.soon(lambda: site.tell("a", journey.agent_id, "add", by=0))
     kill(pid)
     eventually(lambda: not alive(pid))
     site["a"].let_go("after:active")
@@ -88,15 +95,8 @@ def test_killed_after_the_move_was_taken_back_for_a_process_that_lived(site: Sit
 
 
 def test_it_is_started_again_though_the_first_attempt_finds_the_disk_full(site: Site) -> None:
-    site["a"].hold("header-sent", "dispatch_failed")
-    journey = set_out(site, "dispatch")
-    site["a"].reached("header-sent")
+    journey, pid = taken_back(site, "dispatch_failed")
     waiting = site.soon(lambda: site.tell("a", journey.agent_id, "add", by=0))
-    pid = pid_of(site, journey.agent_id)
-    site["b"].kill()
-    site["a"].wait_hung_up(site["b"])  # what is sent now cannot leave
-    site["a"].let_go("header-sent")
-    site["a"].reached("dispatch_failed")
     site["a"].fail("before:active:activation", errno.ENOSPC)
     kill(pid)
     site["b"].start()
@@ -106,14 +106,7 @@ def test_it_is_started_again_though_the_first_attempt_finds_the_disk_full(site: 
 
 
 def test_killed_in_on_dispatch_failed(site: Site) -> None:
-    site["a"].hold("header-sent", "dispatch_failed")
-    journey = set_out(site, "dispatch")
-    site["a"].reached("header-sent")
-    pid = pid_of(site, journey.agent_id)
-    site["b"].kill()
-    site["a"].wait_hung_up(site["b"])  # what is sent now cannot leave
-    site["a"].let_go("header-sent")
-    site["a"].reached("dispatch_failed")
+    journey, pid = taken_back(site, "dispatch_failed")
     kill(pid)
     site["b"].start()
     assert journey.finish("a").epoch == journey.epoch + 1

@@ -26,21 +26,24 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
-    """How long each look at the system was ready to wait; on two processors, and with all the time to look on."""
+    """How long each look of this thread was ready to wait; on two processors, and with all the time to look on."""
     monkeypatch.setattr(busy_polling, "processors", lambda: 2)
-    monkeypatch.setattr(busy_polling, "WINDOW", 3600.0)
+    monkeypatch.setattr(busy_polling, "WINDOW", 60.0)
     kind: Any = selectors.DefaultSelector
-    original, looked = kind.select, list[float | None]()
+    original, looked, here = kind.select, list[float | None](), threading.get_ident()
 
     def select(self: Any, timeout: float | None = None) -> Any:
-        looked.append(timeout)
+        if threading.get_ident() == here:  # others have loops, too
+            looked.append(timeout)
         return original(self, timeout)
 
     monkeypatch.setattr(kind, "select", select)
     return looked
 
 
-def looks_until_input(loop: BusyPollingLoop, waits: list[float | None], count: int) -> list[float | None]:
+def looks_until_input(
+    loop: asyncio.SelectorEventLoop, waits: list[float | None], count: int
+) -> list[float | None]:
     """Run the loop until something comes, which is as soon as it has looked so often; the looks that it took."""
     ours, theirs = socket.socketpair()
     with ours, theirs, contextlib.closing(loop):
@@ -94,9 +97,9 @@ def test_a_timer_that_is_due_sooner_is_not_late(waits: list[float | None]) -> No
     loop.relay.source = "a link"
     loop.relay.sent("another link")
     with contextlib.closing(loop):
-        loop.call_later(0.01, loop.stop)
+        loop.call_later(0.3, loop.stop)
         loop.run_forever()
-    assert 0 not in waits[:1]
+    assert waits[0], "it sleeps until then"
 
 
 def test_one_processor_is_left_to_who_answers(
@@ -109,12 +112,12 @@ def test_one_processor_is_left_to_who_answers(
     assert looks_until_input(loop, waits, 1) == [None]
 
 
-def test_loops_of_others_are_as_they_were() -> None:
-    with contextlib.closing(asyncio.SelectorEventLoop()) as loop:
-        relay = relay_of(loop)
-        relay.source = "a link"
-        relay.sent("another link")
-        assert relay_of(loop) is not relay
+def test_loops_of_others_sleep_as_ever(waits: list[float | None]) -> None:
+    loop = asyncio.SelectorEventLoop()
+    relay = relay_of(loop)
+    relay.source = "a link"
+    relay.sent("another link")
+    assert looks_until_input(loop, waits, 1) == [None]
 
 
 def test_the_loop_of_a_host_is_of_this_kind() -> None:
