@@ -16,7 +16,7 @@ from paglets.core.runtime_values import ACTIVE, INACTIVE
 from paglets.remote import api
 from paglets.remote.moved import MovedReply
 from paglets.remote.references import PagletProxyRef
-from paglets.remote.replies import DecodedReply
+from paglets.remote.replies import decoded
 from paglets.remote.transfer import TransferTicket
 from paglets.serialization.values import from_json, to_json
 
@@ -192,7 +192,7 @@ class PagletProxy:
         """Send; the reply can be had from the ``FutureReply``."""
         params = self._message(message, FUTURE, activate_if_inactive, no_delay, timeout)
         raw = self._require_client().submit(self.host_url, api.MESSAGE_SEND, params, timeout=timeout)
-        return FutureReply(DecodedReply(raw, self._learn))
+        return FutureReply(decoded(raw, self._learn))
 
     def send_artifact(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,70 @@ from paglets.serialization.values import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_beginning = (
+    threading.Lock()
+)  # held for a moment, for a future bears being told twice as badly as by two at once
+
+
+class RawReply(concurrent.futures.Future[Any]):
+    """A raw reply that can become its value: one future for each message, and not one around another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._learn: Callable[[bytes], bytes] | None = None
+        self._given_up: Callable[[], object] | None = None
+        self._begun = False
+
+    def when_given_up(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` when nobody wants the reply any more: on the thread of who says so, or now."""
+        self._given_up = callback
+        if self.cancelled():
+            callback()
+
+    def cancel(self) -> bool:
+        """Give up waiting for the reply."""
+        if not super().cancel():
+            return False
+        self.begin()
+        if self._given_up is not None:
+            self._given_up()
+        return True
+
+    def begin(self) -> bool:
+        """Whether the reply is wanted; it cannot be given up from now on. For who brings it, once."""
+        with _beginning:
+            if self._begun:
+                return False
+            self._begun = True
+            return self.set_running_or_notify_cancel()
+
+    def decode(self, learn: Callable[[bytes], bytes]) -> RawReply:
+        """This future, with the value for its result from now on, decoded by whoever reads it.
+
+        ``learn`` is called with what arrives, on the thread that brings it.
+        """
+        self._learn = learn
+        if self.done() and not self.cancelled() and self.exception() is None:
+            learn(super().result())
+        return self
+
+    def set_result(self, result: bytes) -> None:
+        """Called by who brings it."""
+        super().set_result(result if self._learn is None else self._learn(result))
+
+    def result(self, timeout: float | None = None) -> Any:
+        """The reply, raw or as a value; raises what came in its place, ``TimeoutError`` when none came in time."""
+        raw = super().result(timeout)
+        return raw if self._learn is None else from_json(raw)
+
+
+def decoded(
+    raw: concurrent.futures.Future[bytes], learn: Callable[[bytes], bytes]
+) -> concurrent.futures.Future[Any]:
+    """The future of the value of a raw reply; ``learn`` is called with what arrives, on the thread that brings it."""
+    return raw.decode(learn) if isinstance(raw, RawReply) else DecodedReply(raw, learn)
 
 
 class DecodedReply(concurrent.futures.Future[Any]):

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from paglets.core.role import Role
+from paglets.remote.replies import RawReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,7 @@ class SharedLoop:
         """Whether the calling thread is the one that runs the loop just now."""
         return self._runner == threading.get_ident()
 
-    def answer(self) -> concurrent.futures.Future[bytes]:
+    def answer(self) -> RawReply:
         """A future for something on the loop; whoever waits for its result runs the loop meanwhile."""
         return _Answer(self)
 
@@ -168,14 +169,14 @@ class SharedLoop:
         return self._held > 0 or any(not future.done() for future in tuple(self._without))
 
 
-class _Answer(concurrent.futures.Future[bytes]):
+class _Answer(RawReply):
     """A future of which the result is waited for by running the loop that brings it."""
 
     def __init__(self, shared: SharedLoop) -> None:
         super().__init__()
         self._shared = shared
 
-    def result(self, timeout: float | None = None) -> bytes:
+    def result(self, timeout: float | None = None) -> Any:
         return super().result(self._waited(timeout))
 
     def exception(self, timeout: float | None = None) -> BaseException | None:

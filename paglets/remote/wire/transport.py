@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from paglets.core.errors import HostError, PagletError
+from paglets.remote.replies import RawReply
 from paglets.remote.wire.addresses import HostAddress
 from paglets.remote.wire.frames import encode_value
 
 if TYPE_CHECKING:
+    import concurrent.futures
     from collections.abc import Callable, Coroutine
 
     import msgspec
@@ -78,7 +79,7 @@ class _Call(NamedTuple):
     method: str
     params: bytes
     timeout: float | None
-    answer: concurrent.futures.Future[bytes]
+    answer: RawReply
 
 
 class Loop(Protocol):
@@ -94,7 +95,7 @@ class Loop(Protocol):
         """Whether the calling thread runs it just now."""
         ...
 
-    def answer(self) -> concurrent.futures.Future[bytes]:
+    def answer(self) -> RawReply:
         """A future for something on it."""
         ...
 
@@ -123,9 +124,9 @@ class ForeignLoop:
         """Whether the calling thread runs it."""
         return threading.get_ident() == self._thread_id
 
-    def answer(self) -> concurrent.futures.Future[bytes]:
-        """A plain future."""
-        return concurrent.futures.Future()
+    def answer(self) -> RawReply:
+        """One that is waited for as any future is."""
+        return RawReply()
 
     def at_once(self, work: Callable[[], bool]) -> bool:
         """Never: it runs."""
@@ -188,9 +189,7 @@ class PoolTransport:
         """Cancel what was submitted and will not be begun any more: the loop ends."""
         self._woken = False
         while self._submitted:
-            answer = self._submitted.popleft().answer
-            answer.cancel()
-            answer.set_running_or_notify_cancel()
+            self._submitted.popleft().answer.cancel()
 
     def _begin(
         self, call: _Call, begin: Callable[[HostAddress, str, bytes, float | None], Pending[bytes] | None]
@@ -200,16 +199,17 @@ class PoolTransport:
         try:
             work = begin(address, method, params, timeout)
         except PagletError as error:  # the link is full, or was lost just now
-            answer.set_exception(error)
+            if answer.begin():
+                answer.set_exception(error)
             return True
         if work is None:
             return False
-        answer.add_done_callback(lambda _: self._given_up(answer, work))
+        answer.when_given_up(lambda: self._give_up(work))
         work.add_done_callback(lambda _: _pass_on(work, answer))
         return True
 
-    def _given_up(self, answer: concurrent.futures.Future[bytes], work: Pending[bytes]) -> None:
-        if answer.cancelled() and not self._loop.is_closed():
+    def _give_up(self, work: Pending[bytes]) -> None:
+        if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(work.cancel)
 
     def fetch(self, host_url: str, resource: str, *, timeout: float) -> concurrent.futures.Future[bytes]:
@@ -291,12 +291,12 @@ class _Once:
             call()
 
 
-def _pass_on(work: Pending[bytes], answer: concurrent.futures.Future[bytes]) -> None:
+def _pass_on(work: Pending[bytes], answer: RawReply) -> None:
     if work.cancelled():
         answer.cancel()
         return
     error = work.exception()
-    if not answer.set_running_or_notify_cancel():
+    if not answer.begin():
         return  # the caller has given up
     if error is not None:
         answer.set_exception(error)
