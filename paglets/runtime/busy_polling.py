@@ -11,6 +11,8 @@ import os
 import selectors
 import time
 
+from paglets.core.cork import Cork
+
 WINDOW = 60e-6
 """Seconds that a loop looks on before it sleeps: about what sleeping and being woken would take."""
 
@@ -39,6 +41,7 @@ class BusyPollingLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self.relay = Relay()
+        self.cork = Cork()
         super().__init__(_EagerSelector(self.relay) if processors() > 1 else None)
 
 

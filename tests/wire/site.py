@@ -20,6 +20,8 @@ from paglets.remote.wire.control_server import Operation, SubscriptionOperation
 from paglets.remote.wire.listener import Listener
 from paglets.remote.wire.member_trust import MemberTrust
 from paglets.remote.wire.peer import Peer, PeerKind
+from paglets.remote.wire.pending import Pending
+from paglets.remote.wire.pending import settled as settled_with
 from paglets.remote.wire.pool import Hello, LinkPool
 from paglets.remote.wire.settings import WireSettings
 from paglets.remote.wire.strangers import SecurityReport, ignore_security
@@ -107,6 +109,7 @@ class Rig:
         return {
             "echo": Operation(EchoParams, self.echo),
             "echo.future": Operation(EchoParams, self.echo_future),
+            "echo.settled": Operation(EchoParams, self.echo_settled),
             "count": Operation(EchoParams, self.count),
             "whoami": Operation(EchoParams, self.whoami),
             "fail": Operation(EchoParams, self.fail),
@@ -137,6 +140,9 @@ class Rig:
         answer: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
         answer.set_result(params.value)
         return answer
+
+    def echo_settled(self, peer: Peer, params: EchoParams) -> Pending[msgspec.Raw]:
+        return settled_with(params.value)
 
     async def count(self, peer: Peer, params: EchoParams) -> msgspec.Raw:
         self.served += 1

@@ -190,6 +190,23 @@ async def test_a_doubled_id_is_refused_while_the_first_call_runs(site: Site) -> 
         assert (await link.ask(b'{"jsonrpc":"2.0","method":"echo","id":1}'))["result"] is None
 
 
+async def test_calls_that_come_in_one_read_are_answered_in_order(site: Site) -> None:
+    rig = await site.rig()
+    async with RawLink.open(rig, site.member()) as link:
+        frames = [
+            b'{"jsonrpc":"2.0","id":%d,"method":"echo.settled","params":{"value":"%s"}}' % (number, text)
+            for number, text in enumerate([b"x"] * 3 + [b"long" * 10_000] + [b"x"] * 3)
+        ]
+        link.channel.transport.pause_reading()
+        for frame in [*frames, b"not JSON", frames[0]]:
+            link.channel.protocol.send_text(frame)
+        link.channel.transport.writelines(link.channel.protocol.data_to_send())
+        link.channel.transport.resume_reading()
+        answers = [await link.next() for _ in range(len(frames) + 2)]
+        assert [answer["id"] for answer in answers] == [0, 1, 2, 3, 4, 5, 6, None, 0]
+        assert len(answers[3]["result"]) == 40_000
+
+
 async def test_too_many_calls_at_a_time_are_turned_away_each_for_itself(site: Site) -> None:
     rig = await site.rig(max_in_flight=4)
     async with RawLink.open(rig, site.member()) as link:

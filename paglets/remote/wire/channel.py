@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from websockets.frames import BINARY, CONT, TEXT, CloseCode, Frame
 from websockets.protocol import CLIENT, CONNECTING, OPEN, SERVER
 
+from paglets.core.cork import cork_of
 from paglets.remote.wire.large_frames import LARGE, LargeFrames, LargeFramesReading, large_frame
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _MAX_FRAGMENTS = 1024
 _MAX_REASON_BYTES = 120
+_HELD_BYTES = 16 * 1024
+"""Longer messages are not held back: they are worth a system call, and memory."""
 
 websocket_logger = logging.getLogger("paglets.remote.wire.websocket")
 websocket_logger.setLevel(logging.WARNING)  # it announces every single connection at INFO
@@ -72,6 +75,7 @@ class Channel(asyncio.Protocol):
         self._opener: Opener | None = opener
         self._settings = settings
         self._loop = asyncio.get_running_loop()
+        self._cork = cork_of(self._loop)
         self._receiver: Receiver | None = None
         self._fragments: list[bytes] = []
         self._fragments_text = False
@@ -106,10 +110,11 @@ class Channel(asyncio.Protocol):
         self._watch(self._settings.ping_interval)
 
     def send_text(self, data: bytes) -> None:
-        """Hand a text message to the transport, now. ``ConnectionError`` when the connection is not open."""
+        """Hand a text message to the transport, now or soon. ``ConnectionError`` when the connection is not open."""
         self._require_open()
         self.protocol.send_text(data)
-        self._flush()
+        if len(data) > _HELD_BYTES or not self._cork.hold(self._flush):
+            self._flush()
 
     def send_binary(self, data: bytes | bytearray | memoryview) -> None:
         """Hand a binary message to the transport, now. ``ConnectionError`` when it is not open."""
@@ -118,6 +123,7 @@ class Channel(asyncio.Protocol):
             self.protocol.send_binary(data)
             self._flush()
         else:
+            self._flush()  # what is held back came first
             self.transport.writelines(large_frame(data, masked=self.protocol.side is CLIENT))
 
     def now(self) -> float:
@@ -307,13 +313,15 @@ class Channel(asyncio.Protocol):
         self.protocol.receive_data(data)
         events = self.protocol.events_received()
         self._flush()
-        for event in events:
-            if isinstance(event, Frame):
-                self._frame_received(event)
-            elif self._opener is not None:
-                self._opener.opened(self, event)
+        self._cork.work_off(events, self._happened)
         if self.protocol.close_expected():
             self._cut_later(self._settings.close_timeout)
+
+    def _happened(self, event: Frame | Request | Response) -> None:
+        if isinstance(event, Frame):
+            self._frame_received(event)
+        elif self._opener is not None:
+            self._opener.opened(self, event)
 
     def eof_received(self) -> None:
         """Called by asyncio: nothing is left to say to a peer that hung up."""
@@ -363,7 +371,11 @@ class Channel(asyncio.Protocol):
             raise ConnectionResetError(self.close_reason)
 
     def _flush(self) -> None:
-        for data in self.protocol.data_to_send():
+        chunks = self.protocol.data_to_send()
+        if len(chunks) > 1 and all(chunks):
+            self.transport.writelines(chunks)
+            return
+        for data in chunks:
             if data:
                 self.transport.write(data)
             elif self.transport.can_write_eof():

@@ -9,6 +9,7 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING
 
+from paglets.core.cork import cork_of
 from paglets.runtime.busy_polling import relay_of
 from paglets.runtime.frames import (
     ChildFrame,
@@ -27,6 +28,8 @@ _MAX_DESCRIPTORS = 2
 """That a child may have sent ahead of the frames that speak of them: one payload is under way at a time."""
 _HIGH_WATER = 4 * 1024 * 1024
 """Unsent bytes from which on the child is not read and senders wait: it does not get more by not reading."""
+_HELD_BYTES = 16 * 1024
+"""Longer frames are not held back: they are worth a system call, and memory."""
 _ANCILLARY = socket.CMSG_SPACE(_MAX_DESCRIPTORS * array.array("i").itemsize)
 _RECEIVE_FLAGS = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
 _TRUNCATED = int(socket.MSG_CTRUNC)
@@ -51,27 +54,41 @@ class HostLink:
         self._on_closed = on_closed
         self._loop = asyncio.get_running_loop()
         self._relay = relay_of(self._loop)
+        self._cork = cork_of(self._loop)
         self._splitter = FrameSplitter()
         self._descriptors: deque[int] = deque()
         self._unsent: deque[tuple[memoryview, list[int]]] = deque()
         self._unsent_bytes = 0
         self._room = asyncio.Event()
         self._room.set()
+        self._held: list[bytes] = []  # frames that the cork holds back
         self._closed = False
         self._loop.add_reader(connection, self._readable)
 
     def send(self, frame: HostFrame, descriptors: Sequence[int] = ()) -> None:
-        """Send it, or queue it behind what is not sent yet; dropped once the link is closed.
+        """Send it, now or soon, or queue it behind what is not sent yet; dropped once the link is closed.
 
         The descriptors stay the caller's. ``FrameError`` when the frame is too long.
         """
         encoded = encode_frame(frame)
         if self._closed:
             return
+        self._relay.sent(self)
+        if not descriptors and len(encoded) <= _HELD_BYTES and self._cork.hold(self._send_held):
+            self._held.append(encoded)
+            return
+        self._send_held()
+        self._send(encoded, descriptors)
+
+    def _send_held(self) -> None:
+        if self._held and not self._closed:
+            held, self._held = self._held, []
+            self._send(held[0] if len(held) == 1 else b"".join(held))
+
+    def _send(self, encoded: bytes, descriptors: Sequence[int] = ()) -> None:
         sent = 0
         if not self._unsent:
             sent = self._push(encoded, descriptors)
-            self._relay.sent(self)
             if sent == len(encoded) or self._closed:
                 return
             descriptors = () if sent else descriptors
@@ -118,6 +135,7 @@ class HostLink:
         """Let go of the socket and of everything not sent."""
         if self._closed:
             return
+        self._send_held()
         self._closed = True
         self._loop.remove_reader(self._socket)
         self._drop_unsent()
@@ -132,6 +150,7 @@ class HostLink:
             for descriptor in descriptors:
                 os.close(descriptor)
         self._unsent.clear()
+        self._held.clear()
         self._unsent_bytes = 0
         self._room.set()
 
@@ -163,12 +182,13 @@ class HostLink:
             if not data:
                 self._end("it closed its socket in the middle of a frame" if self._splitter.partial else None)
                 return
-            for body in self._splitter.feed(data):
-                self._on_frame(decode_child_frame(body))
-                if self._closed:
-                    return
+            self._cork.work_off(self._splitter.feed(data), self._take)
         except FrameError as error:
             self._end(f"it sent {error}")
+
+    def _take(self, body: bytes) -> None:
+        if not self._closed:
+            self._on_frame(decode_child_frame(body))
 
     def _take_ancillary(self, ancillary: list[tuple[int, int, bytes]], flags: int) -> None:
         for level, kind, blob in ancillary:

@@ -1,0 +1,63 @@
+"""Output that is held back for a moment, so that what belongs together leaves together.
+
+When a host has a lot to do, several messages come in with one read. Passing each of them on at once would cost a system
+call each, and wake somebody each time, who then finds one of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterable
+
+T = TypeVar("T")
+
+_AT_A_TIME = 4
+"""So many pieces of input are worked off before what they led to is written: nobody is to wait for all of them."""
+
+
+class Cork:
+    """Holds output back while several pieces of input are worked off that came in together.
+
+    One for all connections of a loop, for what comes in by one leaves by another.
+    """
+
+    def __init__(self) -> None:
+        self._held: list[Callable[[], object]] | None = None  # None: nothing is held back
+
+    def work_off(self, pieces: Iterable[T], work: Callable[[T], object]) -> None:
+        """Call ``work`` with each piece. What the first leads to is not held back, nor anything of a single one."""
+        opened = False
+        try:
+            for number, piece in enumerate(pieces):
+                if number == 1 and self._held is None:
+                    self._held, opened = [], True
+                work(piece)
+                if opened and number % _AT_A_TIME == 0:
+                    self._write([])
+        finally:
+            if opened:
+                self._write(None)
+
+    def hold(self, write: Callable[[], object]) -> bool:
+        """Whether ``write`` will be called soon, before the loop goes on; if not, the caller writes now.
+
+        It must not raise, and may find that there is nothing left to write.
+        """
+        if self._held is None:
+            return False
+        self._held.append(write)
+        return True
+
+    def _write(self, held: list[Callable[[], object]] | None) -> None:
+        writes, self._held = self._held, held
+        for write in writes or ():
+            write()
+
+
+def cork_of(loop: asyncio.AbstractEventLoop) -> Cork:
+    """The cork of a loop that has one (``loop.cork``); else a new one, for the caller alone."""
+    found: object = getattr(loop, "cork", None)
+    return found if isinstance(found, Cork) else Cork()
