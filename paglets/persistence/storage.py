@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -139,6 +137,8 @@ class ManagedStorage:
     def _replace(self, target: Path, data: bytes | bytearray | memoryview) -> None:
         created = [parent for parent in target.parents if not parent.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
+        import tempfile  # noqa: PLC0415 - see below
+
         descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=target.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -163,6 +163,8 @@ def _size(file: Path) -> int:
 
 def _remove(place: Path) -> bool:
     if place.is_dir() and not place.is_symlink():
+        import shutil  # noqa: PLC0415 - children load this module before they know whether they store anything
+
         shutil.rmtree(place)
         return True
     try:

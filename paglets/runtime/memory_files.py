@@ -6,7 +6,6 @@ import fcntl
 import os
 import stat
 import sys
-import tempfile
 from io import BytesIO
 from typing import TYPE_CHECKING, Self
 
@@ -195,6 +194,8 @@ class _Slices:
 def _new_memory_file() -> int:
     if sys.platform == "linux":
         return os.memfd_create("paglets", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    import tempfile  # noqa: PLC0415 - with random numbers, whose generator each child would seed
+
     with tempfile.TemporaryFile() as file:  # unlinked already: as private, if not as unchangeable
         return os.dup(file.fileno())
 

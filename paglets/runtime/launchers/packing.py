@@ -9,6 +9,7 @@ has little to note.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import sys
 from types import CodeType, FunctionType
@@ -37,6 +38,9 @@ def lay_together(work: Callable[[], None]) -> None:
     filling.clear()
     gc.collect()
     gc.freeze()
+    # What is looked up in types is remembered in a table; a child that remembers something in the place of something
+    # older would touch the name of that, wherever it lies.
+    ctypes.pythonapi.PyType_ClearCache()
     for _ in range(_RUNS):
         work()
         gc.collect()
