@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import os
 import socket
 import sys
 import threading
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 from paglets.core.incarnation import Incarnation
 from paglets.persistence.records import HookKind
@@ -23,14 +25,24 @@ from paglets.runtime.child_specs import AdmitSpec, Departure, DepartureKind, Lim
 from paglets.runtime.frames import Admit, Deliver, Depart, PayloadHead, RunHook, encode_frame
 from paglets.serialization.state_pickle import dump_state
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _SAMPLE = "paglets.runtime.child.sample:Sample"
 _UNUSED = "this"
 """A module of the standard library that nobody imports, and that is found before authors' code is searched."""
 
 
+def _nothing() -> None:
+    return
+
+
 def rehearse() -> None:
-    """Live through the beginning of a life, and leave nothing behind but what is in memory."""
-    live_briefly()
+    """Live through the beginning of a life, and leave nothing behind but what is in memory.
+
+    It is work for later, so it steps aside for whoever waits for the processor: a reply, or a disk that has written.
+    """
+    live_briefly(os.sched_yield)
     gc.collect()  # of what is its own: what it was forked with is frozen
     # What a thread needs of its own stays with the process for the next one.
     thread = threading.Thread(target=_nothing, daemon=True)
@@ -48,8 +60,8 @@ def rehearse_and_forget() -> None:
     PagletProxy.process_client = None
 
 
-def live_briefly() -> None:
-    """The beginning of a life, up to its first message."""
+def live_briefly(step_aside: Callable[[], None] = _nothing) -> None:
+    """The beginning of a life, up to its first message. ``step_aside`` is called now and then."""
     host, child = socket.socketpair()
     with host, child:
         link = ChildLink(child)
@@ -57,21 +69,19 @@ def live_briefly() -> None:
         frame = next(link.frames())
         if not isinstance(frame, Admit):
             raise TypeError("a rehearsal begins with an admission")
+        step_aside()
         importlib.util.find_spec(_UNUSED)
+        step_aside()
         session = admitted(link, frame)
         if session is None:
             raise RuntimeError("the sample paglet was not admitted")
-        session.rehearse(
-            (
-                RunHook(1, HookKind.CREATION, {}, b"null"),
-                Depart(2, Departure(kind=DepartureKind.CHECKPOINT)),
-                Deliver(3, Message(kind="count", message_id="rehearsal")),
-            )
-        )
-
-
-def _nothing() -> None:
-    return
+        for asked in (
+            RunHook(1, HookKind.CREATION, {}, b"null"),
+            Depart(2, Departure(kind=DepartureKind.CHECKPOINT)),
+            Deliver(3, Message(kind="count", message_id="rehearsal")),
+        ):
+            step_aside()
+            session.rehearse(asked)
 
 
 def _admit() -> Admit:

@@ -52,7 +52,7 @@ from paglets.serialization.codec import dataclass_to_wire
 from paglets.serialization.values import from_json, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from paglets.runtime import child_specs as specs
@@ -102,11 +102,10 @@ class Session:
             self._run.join()
         return 0
 
-    def rehearse(self, frames: Iterable[HostFrame]) -> None:
-        """Do what these frames ask for, as if the host had sent them, on the calling thread alone."""
+    def rehearse(self, frame: HostFrame) -> None:
+        """Do what this frame asks for, as if the host had sent it, on the calling thread alone."""
         self._calls.name_thread(CallThread.HANDLER)
-        for frame in frames:
-            self._take(frame)
+        self._take(frame)
         self._jobs.put(None)
         self._work()
 
