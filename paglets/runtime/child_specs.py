@@ -92,7 +92,7 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
     restart: dict[str, Any] = {}
     """The fields of the class's ``RESTART``."""
     has_run: bool = False
-    """Whether the class defines a ``run()`` of its own."""
+    """Whether it has a ``run()`` of its own: the base class's does nothing, and need not be run."""
     hooks: tuple[HookKind, ...] = ()
     """The arriving hooks that it defines: those that it has not do nothing, and need not be run."""
     services: tuple[ServiceFacts, ...] = ()

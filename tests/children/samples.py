@@ -93,6 +93,9 @@ class Notes(Paglet[NotesState]):
     def do_who(self, message: Message) -> Any:
         return {"sender": message.sender, "id": message.message_id, "thread": threading.current_thread().name}
 
+    def do_threads(self, _message: Message) -> Any:
+        return len(list(Path("/proc/self/task").iterdir()))
+
     def do_notes(self, _message: Message) -> Any:
         return self.state.notes
 
@@ -317,6 +320,14 @@ class Runner(Notes):
                 self.note(f"woken {self.wait_message(float(seconds))}")
             case _:
                 self.note("ran")
+
+
+class LateRunner(Notes):
+    """Decides for itself what its ``run()`` is."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.run = lambda: self.note("ran")
 
 
 class Fragile(Notes):

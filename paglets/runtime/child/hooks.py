@@ -35,10 +35,11 @@ _CLONE = (
 
 def arriving_hooks(paglet: Paglet[Any]) -> tuple[HookKind, ...]:
     """The hooks that may begin a life of this paglet, and that are not the base class's, which do nothing."""
-    return tuple(kind for kind in HookKind if _defines(paglet, f"on_{kind.value}"))
+    return tuple(kind for kind in HookKind if defines(paglet, f"on_{kind.value}"))
 
 
-def _defines(paglet: Paglet[Any], name: str) -> bool:
+def defines(paglet: Paglet[Any], name: str) -> bool:
+    """Whether that method of this paglet is another one than the base class's."""
     return getattr(getattr(paglet, name), "__func__", None) is not getattr(Paglet, name)
 
 
