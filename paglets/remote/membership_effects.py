@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from paglets.remote.members import Gossip, HostFacts
+import msgspec
+
+from paglets.remote.members import Gossip, HostFacts
 
 
-@dataclass(frozen=True, slots=True)
-class MembershipSettings:
+class MembershipSettings(msgspec.Struct, frozen=True):
     """How fast and how large. Times in seconds."""
 
     period: float = 1.0
@@ -43,8 +42,7 @@ class MembershipSettings:
         return max(self.offline_after / 2, 2 * self.period)
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(msgspec.Struct, frozen=True):
     """Send a heartbeat; give the answer to ``answered``, or the failure to ``unanswered``."""
 
     token: int
@@ -55,8 +53,7 @@ class Ping:
     timeout: float
 
 
-@dataclass(frozen=True, slots=True)
-class PingVia:
+class PingVia(msgspec.Struct, frozen=True):
     """Ask a member to ping another one; the outcome goes to ``probed_via``."""
 
     token: int
@@ -67,8 +64,7 @@ class PingVia:
     timeout: float
 
 
-@dataclass(frozen=True, slots=True)
-class Goodbye:
+class Goodbye(msgspec.Struct, frozen=True):
     """Tell a member that this host leaves. No outcome is wanted."""
 
     host_id: str
@@ -88,8 +84,7 @@ class MeshEventKind(enum.StrEnum):
     """Another host has this host's key."""
 
 
-@dataclass(frozen=True, slots=True)
-class MeshEvent:
+class MeshEvent(msgspec.Struct, frozen=True):
     """Something a person or a paglet may want to know."""
 
     kind: MeshEventKind

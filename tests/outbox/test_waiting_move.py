@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from paglets.runtime.outbox import waiting_move as machine
 from paglets.runtime.outbox.machine import FIRST_PAUSE, LONGEST_PAUSE

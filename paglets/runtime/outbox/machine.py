@@ -17,9 +17,10 @@ only by a final answer, or when its time is over. ``docs/outbox.md`` says why.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple
+
+import msgspec
 
 from paglets.persistence.outbox_rules import Answer
 
@@ -42,8 +43,7 @@ class Stage(IntEnum):
     """A timer, or news of the host."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True):
     """One message of the lane."""
 
     position: int
@@ -53,8 +53,7 @@ class Waiting:
     """0: it has never left. Otherwise it may have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(msgspec.Struct, frozen=True):
     """What is known of a lane. Replaced whole by each step."""
 
     waiting: tuple[Waiting, ...] = ()
@@ -67,35 +66,30 @@ class Lane:
 # --- events ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True):
     """A message was durably accepted for this lane."""
 
     message: Waiting
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(msgspec.Struct, frozen=True):
     """The pause is over, or the host was heard from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Numbered:
+class Numbered(msgspec.Struct, frozen=True):
     """The host was reached, and the message's number is durable."""
 
     position: int
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Silent:
+class Silent(msgspec.Struct, frozen=True):
     """The host was not reached, or gave no answer."""
 
     position: int
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(msgspec.Struct, frozen=True):
     """The host has answered the message of that number."""
 
     number: int
@@ -104,15 +98,13 @@ class Heard:
     above: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True):
     """The message is durably out of the outbox, or was found to be."""
 
     position: int
 
 
-@dataclass(frozen=True, slots=True)
-class NotWritten:
+class NotWritten(msgspec.Struct, frozen=True):
     """The store did not take a commit that was asked for."""
 
     position: int
@@ -124,31 +116,27 @@ Event = Kept | Due | Numbered | Silent | Heard | Settled | NotWritten
 # --- effects -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(msgspec.Struct, frozen=True):
     """Dial the host; when it is there, give the message a number greater than ``above``: ``Numbered``."""
 
     position: int
     above: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """Send the message under its number, with the floor: ``Heard`` or ``Silent``."""
 
     position: int
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class WriteSettled:
+class WriteSettled(msgspec.Struct, frozen=True):
     """Take the message out of the outbox, durably: ``Settled`` or ``NotWritten``."""
 
     position: int
 
 
-@dataclass(frozen=True, slots=True)
-class WriteDead:
+class WriteDead(msgspec.Struct, frozen=True):
     """Make a dead letter of the message, durably: ``Settled`` or ``NotWritten``."""
 
     position: int
@@ -156,8 +144,7 @@ class WriteDead:
     in_doubt: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(msgspec.Struct, frozen=True):
     """``Due`` in so many seconds, or as soon as the host is heard from."""
 
     seconds: float
@@ -185,7 +172,7 @@ def resume(waiting: tuple[Waiting, ...], now: float) -> Step:
 def step(lane: Lane, event: Event, now: float) -> Step:
     """What follows from an event. One that is about another message, or comes at another time, changes nothing."""
     if isinstance(event, Kept):
-        longer = replace(lane, waiting=(*lane.waiting, event.message))
+        longer = msgspec.structs.replace(lane, waiting=(*lane.waiting, event.message))
         return _begin(longer, now) if lane.stage is Stage.IDLE else Step(longer)
     return _told(lane, lane.waiting[0], event, now) if lane.waiting else Step(lane)
 
@@ -196,8 +183,10 @@ def _told(lane: Lane, first: Waiting, event: Event, now: float) -> Step:
         case Due() if lane.stage is Stage.PAUSING:
             after = _begin(lane, now)
         case Numbered(first.position, number) if lane.stage is Stage.REACHING:
-            numbered = replace(first, number=number)
-            sending = replace(lane, waiting=(numbered, *lane.waiting[1:]), stage=Stage.SENDING)
+            numbered = msgspec.structs.replace(first, number=number)
+            sending = msgspec.structs.replace(
+                lane, waiting=(numbered, *lane.waiting[1:]), stage=Stage.SENDING
+            )
             after = Step(sending, Send(first.position, number))
         case Heard(first.number) if lane.stage is Stage.SENDING:
             after = _heard(lane, event, now)
@@ -213,18 +202,18 @@ def _told(lane: Lane, first: Waiting, event: Event, now: float) -> Step:
 def _begin(lane: Lane, now: float) -> Step:
     """Deal with the first message, if there is one."""
     if not lane.waiting:
-        return Step(replace(lane, stage=Stage.IDLE, pause=FIRST_PAUSE))
+        return Step(msgspec.structs.replace(lane, stage=Stage.IDLE, pause=FIRST_PAUSE))
     first = lane.waiting[0]
     if first.expires <= now:
         in_doubt = first.number > 0
         dead = WriteDead(first.position, EXPIRED_IN_DOUBT if in_doubt else EXPIRED, in_doubt)
-        return Step(replace(lane, stage=Stage.SETTLING), dead)
-    return Step(replace(lane, stage=Stage.REACHING), Reach(first.position))
+        return Step(msgspec.structs.replace(lane, stage=Stage.SETTLING), dead)
+    return Step(msgspec.structs.replace(lane, stage=Stage.REACHING), Reach(first.position))
 
 
 def _heard(lane: Lane, event: Heard, now: float) -> Step:
     first = lane.waiting[0]
-    settling = replace(lane, stage=Stage.SETTLING)
+    settling = msgspec.structs.replace(lane, stage=Stage.SETTLING)
     match event.answer:
         case Answer.ACCEPTED:
             return Step(settling, WriteSettled(first.position))
@@ -232,7 +221,8 @@ def _heard(lane: Lane, event: Heard, now: float) -> Step:
             return Step(settling, WriteDead(first.position, event.reason, in_doubt=False))
         case Answer.CLOSED:
             return Step(
-                replace(lane, stage=Stage.REACHING), Reach(first.position, max(event.above, first.number))
+                msgspec.structs.replace(lane, stage=Stage.REACHING),
+                Reach(first.position, max(event.above, first.number)),
             )
         case Answer.LATER:
             return _pause(lane, now)
@@ -242,4 +232,4 @@ def _pause(lane: Lane, now: float) -> Step:
     """Wait before the next try, but not beyond the first message's time."""
     seconds = max(0.0, min(lane.pause, lane.waiting[0].expires - now))
     longer = min(LONGEST_PAUSE, lane.pause * 2)
-    return Step(replace(lane, stage=Stage.PAUSING, pause=longer), Pause(seconds))
+    return Step(msgspec.structs.replace(lane, stage=Stage.PAUSING, pause=longer), Pause(seconds))

@@ -18,9 +18,10 @@ begun. What is durable is in the paglet's record, so ``Gone`` is learnt by looki
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple
+
+import msgspec
 
 from paglets.runtime.outbox.machine import FIRST_PAUSE, LONGEST_PAUSE
 
@@ -46,8 +47,7 @@ class Stage(IntEnum):
     """Nothing: it does not wait any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingMove:
+class WaitingMove(msgspec.Struct, frozen=True):
     """What is known of it. Replaced whole by each step."""
 
     expires: float
@@ -64,54 +64,45 @@ class WaitingMove:
 # --- events ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(msgspec.Struct, frozen=True):
     """The pause is over, or a host was heard from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Present:
+class Present(msgspec.Struct, frozen=True):
     """The target is there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Absent:
+class Absent(msgspec.Struct, frozen=True):
     """The target is not there, or takes nothing in for now."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """It was tried, and durably did not move, although the target is there."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class InDoubt:
+class InDoubt(msgspec.Struct, frozen=True):
     """It was tried, and whether it has moved is not known in time."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Back:
+class Back(msgspec.Struct, frozen=True):
     """The transfer that was in doubt is settled: it has not moved, and waits as before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(msgspec.Struct, frozen=True):
     """It does not wait any more: it has moved, or was taken out by somebody."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """It is durably out of the outbox."""
 
 
-@dataclass(frozen=True, slots=True)
-class NotWritten:
+class NotWritten(msgspec.Struct, frozen=True):
     """The store did not take the commit."""
 
     reason: str
@@ -123,31 +114,26 @@ Event = Due | Present | Absent | Refused | InDoubt | Back | Gone | Written | Not
 # --- effects -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(msgspec.Struct, frozen=True):
     """See whether the target is there: ``Present`` or ``Absent``; ``Gone`` if it waits no more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(msgspec.Struct, frozen=True):
     """Begin a transfer, if it still waits: ``Gone``, ``Absent``, ``Refused`` or ``InDoubt``."""
 
 
-@dataclass(frozen=True, slots=True)
-class AwaitVerdict:
+class AwaitVerdict(msgspec.Struct, frozen=True):
     """Wait until the transfer is settled, however long that takes: ``Back`` or ``Gone``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(msgspec.Struct, frozen=True):
     """``Due`` in so many seconds, or, with ``heeds_news``, as soon as a host is heard from."""
 
     seconds: float
     heeds_news: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class GiveBack:
+class GiveBack(msgspec.Struct, frozen=True):
     """Take it out of the outbox, durably: ``Written``, ``NotWritten``, or ``Gone`` if it waits no more."""
 
     reason: str
@@ -173,24 +159,24 @@ def step(move: WaitingMove, event: Event, now: float) -> Step:
     after = Step(move)
     match event:
         case Gone():
-            after = Step(replace(move, stage=Stage.OVER))
+            after = Step(msgspec.structs.replace(move, stage=Stage.OVER))
         case Due() if move.stage is Stage.PAUSING:
             after = _try(move, now)
         case Present() if move.stage is Stage.REACHING:
             pause = move.pause if move.refusals else FIRST_PAUSE
-            after = Step(replace(move, stage=Stage.MOVING, pause=pause), Move())
+            after = Step(msgspec.structs.replace(move, stage=Stage.MOVING, pause=pause), Move())
         case Absent(reason) if move.stage in {Stage.REACHING, Stage.MOVING}:
-            after = _pause(replace(move, reason=reason, refusals=0), now)
+            after = _pause(msgspec.structs.replace(move, reason=reason, refusals=0), now)
         case Refused(reason) if move.stage is Stage.MOVING:
-            after = _refused(replace(move, reason=reason, refusals=move.refusals + 1), now)
+            after = _refused(msgspec.structs.replace(move, reason=reason, refusals=move.refusals + 1), now)
         case InDoubt(reason) if move.stage is Stage.MOVING:
-            after = Step(replace(move, stage=Stage.IN_DOUBT, reason=reason), AwaitVerdict())
+            after = Step(msgspec.structs.replace(move, stage=Stage.IN_DOUBT, reason=reason), AwaitVerdict())
         case Back() if move.stage is Stage.IN_DOUBT:
             after = _pause(move, now)
         case NotWritten(reason) if move.stage is Stage.GIVING_BACK:
-            after = _pause(replace(move, reason=reason), now)
+            after = _pause(msgspec.structs.replace(move, reason=reason), now)
         case Written() if move.stage is Stage.GIVING_BACK:
-            after = Step(replace(move, stage=Stage.OVER))
+            after = Step(msgspec.structs.replace(move, stage=Stage.OVER))
         case _:
             pass
     return after
@@ -201,7 +187,7 @@ def _try(move: WaitingMove, now: float) -> Step:
         return _give_back(move, f"{EXPIRED}: {move.reason}" if move.reason else EXPIRED)
     if move.refusals >= move.patience:  # the store did not take it at first
         return _give_back(move, move.reason)
-    return Step(replace(move, stage=Stage.REACHING), Reach())
+    return Step(msgspec.structs.replace(move, stage=Stage.REACHING), Reach())
 
 
 def _refused(move: WaitingMove, now: float) -> Step:
@@ -209,7 +195,7 @@ def _refused(move: WaitingMove, now: float) -> Step:
 
 
 def _give_back(move: WaitingMove, reason: str) -> Step:
-    return Step(replace(move, stage=Stage.GIVING_BACK, reason=reason), GiveBack(reason))
+    return Step(msgspec.structs.replace(move, stage=Stage.GIVING_BACK, reason=reason), GiveBack(reason))
 
 
 def _pause(move: WaitingMove, now: float) -> Step:
@@ -220,5 +206,6 @@ def _pause(move: WaitingMove, now: float) -> Step:
     )  # past its time: only the store was in the way
     longer = min(LONGEST_PAUSE, move.pause * 2)
     return Step(
-        replace(move, stage=Stage.PAUSING, pause=longer), Pause(seconds, heeds_news=not move.refusals)
+        msgspec.structs.replace(move, stage=Stage.PAUSING, pause=longer),
+        Pause(seconds, heeds_news=not move.refusals),
     )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class StartAfter:
+class StartAfter(msgspec.Struct, frozen=True):
     """Start it again from its checkpoint in ``delay`` seconds: tell ``TimerEnded(number)`` then, and do as it says."""
 
     number: int
@@ -16,18 +15,15 @@ class StartAfter:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class CancelTimer:
+class CancelTimer(msgspec.Struct, frozen=True):
     """Nobody waits for the pause any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(msgspec.Struct, frozen=True):
     """Start its next life now."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReportRestarted:
+class ReportRestarted(msgspec.Struct, frozen=True):
     """It runs again by itself."""
 
     attempt: int
@@ -35,8 +31,7 @@ class ReportRestarted:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(msgspec.Struct, frozen=True):
     """Mark it as failed, and tell those who wait for it."""
 
     why: str

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import msgspec
 
-if TYPE_CHECKING:
-    from paglets.core.policies import RestartPolicy
+from paglets.core.policies import RestartPolicy
 
 
-@dataclass(frozen=True, slots=True)
-class Crashed:
+class Crashed(msgspec.Struct, frozen=True):
     """Its process ended against its host's will, could not be had, or its first hook raised."""
 
     why: str
@@ -20,48 +17,40 @@ class Crashed:
     """It was on its way: what that means is for its move to say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(msgspec.Struct, frozen=True):
     """Its process was taken down with the one that it was forked from: not its own doing."""
 
     why: str
     moving: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Recovered:
+class Recovered(msgspec.Struct, frozen=True):
     """A life of it has begun: its first hook has returned."""
 
 
-@dataclass(frozen=True, slots=True)
-class TimerEnded:
+class TimerEnded(msgspec.Struct, frozen=True):
     """The pause ``number`` is over."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class ActivateAsked:
+class ActivateAsked(msgspec.Struct, frozen=True):
     """Somebody wants it to run, and starts it himself if it is down."""
 
 
-@dataclass(frozen=True, slots=True)
-class Disposed:
+class Disposed(msgspec.Struct, frozen=True):
     """It is no more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(msgspec.Struct, frozen=True):
     """It lives at another host."""
 
 
-@dataclass(frozen=True, slots=True)
-class Deactivated:
+class Deactivated(msgspec.Struct, frozen=True):
     """It was parked."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostStopped:
+class HostStopped(msgspec.Struct, frozen=True):
     """Nothing is started here any more."""
 
 

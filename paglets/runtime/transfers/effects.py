@@ -5,12 +5,12 @@ Each effect that takes time or can fail is answered with an event of `paglets.ru
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class WritePrepared:
+
+class WritePrepared(msgspec.Struct, frozen=True):
     """Commit ``moves.prepare`` (for a clone ``moves.prepare_clone``).
 
     Answer: `PreparedWritten` once it is synced, `PreparedRefused` if it is certain that nothing was written,
@@ -18,44 +18,38 @@ class WritePrepared:
     """
 
 
-@dataclass(frozen=True, slots=True)
-class StartStream:
+class StartStream(msgspec.Struct, frozen=True):
     """Open a stream to the target; send header and payload, but not the trailer.
 
     Answer: `PayloadSent`, `Refused` or `StreamLost`.
     """
 
 
-@dataclass(frozen=True, slots=True)
-class SendTrailer:
+class SendTrailer(msgspec.Struct, frozen=True):
     """Send the trailer and read the verdict. From here on the move cannot be taken back from this side.
 
     Answer: `VerdictReceived`, `ClosedReceived`, `Refused` or `StreamLost`.
     """
 
 
-@dataclass(frozen=True, slots=True)
-class CloseStream:
+class CloseStream(msgspec.Struct, frozen=True):
     """Give the stream up, if it is open. Answer: none needed."""
 
 
-@dataclass(frozen=True, slots=True)
-class WriteAbort:
+class WriteAbort(msgspec.Struct, frozen=True):
     """Commit ``moves.abort``. Answer: `AbortWritten` once it is synced, else `AbortRefused`."""
 
     process_alive: bool
 
 
-@dataclass(frozen=True, slots=True)
-class WriteArrived:
+class WriteArrived(msgspec.Struct, frozen=True):
     """Commit ``moves.settle_arrived``.
 
     Answer: `SettlementWritten` once it is synced, else `SettlementRefused`.
     """
 
 
-@dataclass(frozen=True, slots=True)
-class WriteFenced:
+class WriteFenced(msgspec.Struct, frozen=True):
     """Commit ``moves.settle_fenced``.
 
     Answer: `SettlementWritten` once it is synced, else `SettlementRefused`.
@@ -64,13 +58,11 @@ class WriteFenced:
     process_alive: bool
 
 
-@dataclass(frozen=True, slots=True)
-class WriteAdopted:
+class WriteAdopted(msgspec.Struct, frozen=True):
     """Commit ``adoption.adopt``. Answer: `AdoptionWritten` once it is synced, else `AdoptionRefused`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """Ask the target for its verdict ``after`` seconds, with this host's floor; replaces an earlier `Ask`.
 
     To be dropped when the move leaves stage SENT. Answer: `VerdictReceived`, `ClosedReceived` or `AskFailed`.
@@ -79,47 +71,39 @@ class Ask:
     after: float
 
 
-@dataclass(frozen=True, slots=True)
-class ResumeProcess:
+class ResumeProcess(msgspec.Struct, frozen=True):
     """It goes on in its process: run ``on_dispatch_failed``, raise `TransferError`, open the mailbox."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecoverProcess:
+class RecoverProcess(msgspec.Struct, frozen=True):
     """Its record is ACTIVE but its process ended meanwhile: recover it like any crashed child."""
 
 
-@dataclass(frozen=True, slots=True)
-class RestartProcess:
+class RestartProcess(msgspec.Struct, frozen=True):
     """Its record was just written as ACTIVE one epoch on: start a child for what that rule returned."""
 
 
-@dataclass(frozen=True, slots=True)
-class EndProcess:
+class EndProcess(msgspec.Struct, frozen=True):
     """End the old process, by force when it has not ended after ``grace`` seconds. Answer: `ProcessEnded`."""
 
     grace: float
 
 
-@dataclass(frozen=True, slots=True)
-class ForwardMessages:
+class ForwardMessages(msgspec.Struct, frozen=True):
     """Send on what waited for the paglet, with its message ids, to the target."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReportMoved:
+class ReportMoved(msgspec.Struct, frozen=True):
     """It moved, durably at both ends. A caller still has to wait for the arrival hook, if it wants to."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReportFailed:
+class ReportFailed(msgspec.Struct, frozen=True):
     """It did not move, durably: `TransferError` for whoever still waits."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReportInDoubt:
+class ReportInDoubt(msgspec.Struct, frozen=True):
     """Nobody here knows whether it moved: `TransferInDoubtError` for whoever waits.
 
     A handler that asked for the move itself is not returned into; its process has been ended.
@@ -128,27 +112,23 @@ class ReportInDoubt:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReportParked:
+class ReportParked(msgspec.Struct, frozen=True):
     """It cannot be settled by asking: tell the operator, who has to say which copy counts."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReportAdopted:
+class ReportAdopted(msgspec.Struct, frozen=True):
     """It lives here again, in a lineage of its own; the transfer is abandoned, and asked about elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
-class RefuseAdoption:
+class RefuseAdoption(msgspec.Struct, frozen=True):
     """Tell the operator who wants to adopt it that it cannot be done, and why."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReportGaveWay:
+class ReportGaveWay(msgspec.Struct, frozen=True):
     """The copy here is in quarantine: `TransferInDoubtError` for whoever still waits."""
 
 

@@ -2,73 +2,63 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from paglets.core.incarnation import Incarnation
-    from paglets.persistence.records import Outcome
+import msgspec
+
+from paglets.core.incarnation import Incarnation
+from paglets.persistence.records import Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedWritten:
+class PreparedWritten(msgspec.Struct, frozen=True):
     """PREPARED is synced."""
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedRefused:
+class PreparedRefused(msgspec.Struct, frozen=True):
     """PREPARED was not written, and will not be."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedUnknown:
+class PreparedUnknown(msgspec.Struct, frozen=True):
     """The store failed in a way that leaves open whether PREPARED is written; it has to be reopened."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class PayloadSent:
+class PayloadSent(msgspec.Struct, frozen=True):
     """Header and payload were handed to the transport; nothing of the trailer was."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """The target said no, unsigned. Before the trailer that is advice; after it, it is no answer."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class StreamLost:
+class StreamLost(msgspec.Struct, frozen=True):
     """The stream could not be opened, broke, or ended without a verdict."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class StopWanted:
+class StopWanted(msgspec.Struct, frozen=True):
     """Somebody here wants the move taken back; done if no trailer has left, otherwise not heeded."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class AbortWritten:
+class AbortWritten(msgspec.Struct, frozen=True):
     """The abort is synced."""
 
 
-@dataclass(frozen=True, slots=True)
-class AbortRefused:
+class AbortRefused(msgspec.Struct, frozen=True):
     """The abort was not written."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class VerdictReceived:
+class VerdictReceived(msgspec.Struct, frozen=True):
     """A verdict on this transfer, its signature by the target's key verified."""
 
     outcome: Outcome
@@ -76,42 +66,35 @@ class VerdictReceived:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ClosedReceived:
+class ClosedReceived(msgspec.Struct, frozen=True):
     """The target says that this host has told it a floor above this transfer."""
 
     floor: int
 
 
-@dataclass(frozen=True, slots=True)
-class AskFailed:
+class AskFailed(msgspec.Struct, frozen=True):
     """No answer to the question: no connection, an error, a target that is not sure, a bad signature."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class TargetSeen:
+class TargetSeen(msgspec.Struct, frozen=True):
     """The target has just been heard from: asking again need not wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeadlinePassed:
+class DeadlinePassed(msgspec.Struct, frozen=True):
     """The ticket's time is over."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessEnded:
+class ProcessEnded(msgspec.Struct, frozen=True):
     """The paglet's old process is gone, for whatever reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class SettlementWritten:
+class SettlementWritten(msgspec.Struct, frozen=True):
     """`WriteArrived` or `WriteFenced` is synced."""
 
 
-@dataclass(frozen=True, slots=True)
-class SettlementRefused:
+class SettlementRefused(msgspec.Struct, frozen=True):
     """`WriteArrived` or `WriteFenced` was not written.
 
     ``overtaken``: by a `JournalConflict`, so the record no longer waits for this transfer; otherwise the
@@ -122,30 +105,25 @@ class SettlementRefused:
     overtaken: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CameHome:
+class CameHome(msgspec.Struct, frozen=True):
     """The paglet is here in a later life of its lineage: that arrival has closed this transfer as arrived."""
 
 
-@dataclass(frozen=True, slots=True)
-class AdoptionWanted:
+class AdoptionWanted(msgspec.Struct, frozen=True):
     """An operator says that the other copy is lost, and wants the one that is here back."""
 
 
-@dataclass(frozen=True, slots=True)
-class AdoptionWritten:
+class AdoptionWritten(msgspec.Struct, frozen=True):
     """`WriteAdopted` is synced."""
 
 
-@dataclass(frozen=True, slots=True)
-class AdoptionRefused:
+class AdoptionRefused(msgspec.Struct, frozen=True):
     """`WriteAdopted` was not written."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class GaveWay:
+class GaveWay(msgspec.Struct, frozen=True):
     """A copy of a higher lineage was met: the one that is here went into quarantine, and its process is ended."""
 
     abandoned: bool

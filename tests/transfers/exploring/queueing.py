@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.records import BlobRef, MoveKind, PagletRecord, Phase, QueuedDispatch
