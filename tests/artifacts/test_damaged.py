@@ -72,11 +72,18 @@ def test_a_flipped_bit_is_seen_by_who_fetches_and_noted_by_who_keeps(
         assert target.read_bytes() == CONTENT
 
 
+def _garbled(parts: list[bytes]) -> list[bytes]:
+    return [bytes([parts[0][0] ^ 1]) + parts[0][1:], *parts[1:]]
+
+
 class Garbling(FileSink):
     """Takes something else than came."""
 
-    def write(self, parts: list[bytes]) -> None:
-        super().write([bytes([parts[0][0] ^ 1]) + parts[0][1:], *parts[1:]])
+    def write(self, parts: list[bytes], offset: int) -> None:
+        super().write(_garbled(parts), offset)
+
+    def hash(self, parts: list[bytes], offset: int) -> None:
+        super().hash(_garbled(parts), offset)
 
 
 def test_what_is_garbled_on_its_way_is_not_taken_and_its_host_keeps_it(

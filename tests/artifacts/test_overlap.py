@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import threading
 from contextlib import aclosing
@@ -247,9 +248,9 @@ async def test_a_pull_is_received_while_it_is_written_and_synced(
     monkeypatch.setattr(pulling, "_SYNCED_AT_ONCE", 2 * BLOCK)
 
     class SlowSink(FileSink):
-        def write(self, parts: list[bytes]) -> None:
+        def write(self, parts: list[bytes], offset: int) -> None:
             assert more.wait(BOUND)
-            super().write(parts)
+            super().write(parts, offset)
 
         def sync(self) -> None:
             super().sync()
@@ -290,3 +291,23 @@ async def test_work_that_is_not_divided_is_waited_for_however_often_its_caller_i
     await asyncio.wait([caller])
     assert caller.cancelled()
     await workers.aclose()
+
+
+def test_what_is_pulled_is_written_and_hashed_once_however_often_it_comes(tmp_path: Path) -> None:
+    content = os.urandom(1000)
+    descriptor = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    sink = FileSink(descriptor)
+    try:
+        sink.write([content[:300], content[300:600]], 0)
+        assert sink.received == 0, "not hashed yet"
+        sink.hash([content[:300], content[300:400]], 0)
+        assert sink.received == 400, "from there it goes on after a connection was lost"
+        for start in range(400, 1000, 200):
+            pieces = [content[at : at + 1] for at in range(start, start + 200)]
+            sink.hash(pieces, start)
+            sink.write(pieces, start)
+    finally:
+        os.close(descriptor)
+    assert sink.received == 1000
+    assert (tmp_path / "file").read_bytes() == content
+    assert sink.digest == hashlib.sha256(content).digest()

@@ -9,6 +9,8 @@ import os
 from paglets.core.errors import TransferError
 
 BLOCK = 1024 * 1024
+_PARTS_AT_ONCE = 64
+"""More of them are joined before they are written: the system takes so many, and no end of them (IOV_MAX)."""
 
 
 class FileSource:
@@ -51,22 +53,41 @@ class FileSource:
 
 
 class FileSink:
-    """An open file that content is written to from its start. The descriptor stays the caller's."""
+    """An open file that content is written to from its start. The descriptor stays the caller's.
+
+    Writing and hashing take about as long as each other, so they are two steps that may run beside each other; both
+    may be repeated from any offset that they have come to.
+    """
 
     def __init__(self, descriptor: int) -> None:
-        self.received = 0
         self._descriptor = descriptor
         self._hash = hashlib.sha256()
+        self._hashed = 0
+        self._written = 0
 
-    def write(self, parts: list[bytes]) -> None:
-        """Append; blocks."""
+    @property
+    def received(self) -> int:
+        """Bytes from the start that are written and hashed."""
+        return min(self._written, self._hashed)
+
+    def write(self, parts: list[bytes], offset: int) -> None:
+        """Write what comes at an offset; blocks."""
+        if len(parts) > _PARTS_AT_ONCE:
+            parts = [b"".join(parts)]
+        end = offset + sum(map(len, parts))
+        at = offset + os.pwritev(self._descriptor, parts, offset)
+        if at < end:
+            rest = memoryview(b"".join(parts))[at - offset :]
+            while rest:
+                rest = rest[os.pwrite(self._descriptor, rest, end - len(rest)) :]
+        self._written = max(self._written, end)
+
+    def hash(self, parts: list[bytes], offset: int) -> None:
+        """Hash what comes at an offset, as far as it has not been hashed; takes a while."""
         data = b"".join(parts)  # a copy costs less than handing the interpreter to and fro for each part
-        self._hash.update(data)
-        view = memoryview(data)
-        while view:
-            written = os.pwrite(self._descriptor, view, self.received)
-            self.received += written
-            view = view[written:]
+        if offset <= self._hashed < offset + len(data):
+            self._hash.update(memoryview(data)[self._hashed - offset :])
+            self._hashed = offset + len(data)
 
     def sync(self) -> None:
         """Have what is written so far on the disk; blocks. Done on the way, the last sync has little left to do."""

@@ -120,12 +120,16 @@ async def _complain(stream: BulkStream) -> None:
 async def take(
     stream: BulkStream, ref: ArtifactRef, sink: FileSink, progress: Callable[[int, int], None] | None
 ) -> bytes:
-    """Write what comes, in blocks, while more comes; the trailer, when all is written."""
+    """Write and hash what comes, in blocks, while more comes; the trailer, when all is written."""
     block: list[bytes] = []
     taken, written, synced = sink.received, sink.received, sink.received
     text = False
     data = b""
-    async with Overlap(asyncio.to_thread) as syncing, Overlap(asyncio.to_thread) as writing:
+    async with (
+        Overlap(asyncio.to_thread) as syncing,
+        Overlap(asyncio.to_thread) as hashing,
+        Overlap(asyncio.to_thread) as writing,
+    ):
         while not text:
             text, data = await stream.next()
             if not text and data:
@@ -136,13 +140,15 @@ async def take(
                     f"the host at {stream.url} sends more than the {ref.size_bytes} bytes that it announced"
                 )
             if text or taken - written >= BLOCK:
-                await writing.start(partial(sink.write, block))
+                await hashing.start(partial(sink.hash, block, written))
+                await writing.start(partial(sink.write, block, written))
                 block, written = [], taken
                 if progress is not None and not text:
                     progress(sink.received, ref.size_bytes)
             if written - synced >= _SYNCED_AT_ONCE:
                 await syncing.start(sink.sync)
                 synced = written
+        await hashing.wait()
         await writing.wait()
     if progress is not None:
         progress(sink.received, ref.size_bytes)
