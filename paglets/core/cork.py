@@ -6,11 +6,14 @@ call each, and wake somebody each time, who then finds one of them.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -44,7 +47,7 @@ class Cork:
     def hold(self, write: Callable[[], object]) -> bool:
         """Whether ``write`` will be called soon, before the loop goes on; if not, the caller writes now.
 
-        It must not raise, and may find that there is nothing left to write.
+        It may find that there is nothing left to write. What it raises is logged, and keeps nobody else's output back.
         """
         if self._held is None:
             return False
@@ -54,7 +57,10 @@ class Cork:
     def _write(self, held: list[Callable[[], object]] | None) -> None:
         writes, self._held = self._held, held
         for write in writes or ():
-            write()
+            try:
+                write()
+            except Exception:
+                logger.exception("what was held back could not be written")
 
 
 def cork_of(loop: asyncio.AbstractEventLoop) -> Cork:

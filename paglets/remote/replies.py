@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,22 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-_beginning = (
-    threading.Lock()
-)  # held for a moment, for a future bears being told twice as badly as by two at once
-
-
 class RawReply(concurrent.futures.Future[Any]):
     """A raw reply that can become its value: one future for each message, and not one around another."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._learn: Callable[[bytes], bytes] | None = None
+        self._decodes = False
+        self._untold: Callable[[bytes], bytes] | None = None
         self._given_up: Callable[[], object] | None = None
         self._begun = False
 
     def when_given_up(self, callback: Callable[[], object]) -> None:
-        """Call ``callback`` when nobody wants the reply any more: on the thread of who says so, or now."""
+        """Call ``callback`` when nobody wants the reply any more: on the thread of who says so, or now.
+
+        It may be called more than once.
+        """
         self._given_up = callback
         if self.cancelled():
             callback()
@@ -45,7 +43,7 @@ class RawReply(concurrent.futures.Future[Any]):
 
     def begin(self) -> bool:
         """Whether the reply is wanted; it cannot be given up from now on. For who brings it, once."""
-        with _beginning:
+        with self._condition:  # it bears being told twice badly, and by two at once as badly
             if self._begun:
                 return False
             self._begun = True
@@ -54,21 +52,31 @@ class RawReply(concurrent.futures.Future[Any]):
     def decode(self, learn: Callable[[bytes], bytes]) -> RawReply:
         """This future, with the value for its result from now on, decoded by whoever reads it.
 
-        ``learn`` is called with what arrives, on the thread that brings it.
+        ``learn`` is called with what arrives, on the thread that brings it, or now.
         """
-        self._learn = learn
+        self._decodes, self._untold = True, learn
         if self.done() and not self.cancelled() and self.exception() is None:
-            learn(super().result())
+            self._tell(super().result())
         return self
 
     def set_result(self, result: bytes) -> None:
         """Called by who brings it."""
-        super().set_result(result if self._learn is None else self._learn(result))
+        self._tell(result)
+        super().set_result(result)
+        self._tell(result)  # to who asked in between, and did not see it yet
 
     def result(self, timeout: float | None = None) -> Any:
         """The reply, raw or as a value; raises what came in its place, ``TimeoutError`` when none came in time."""
         raw = super().result(timeout)
-        return raw if self._learn is None else from_json(raw)
+        return from_json(raw) if self._decodes else raw
+
+    def _tell(self, raw: bytes) -> None:
+        if self._untold is None:
+            return
+        with self._condition:
+            learn, self._untold = self._untold, None
+        if learn is not None:
+            learn(raw)
 
 
 def decoded(

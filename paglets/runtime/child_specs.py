@@ -91,8 +91,6 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of the class's ``CHECKPOINT``."""
     restart: dict[str, Any] = {}
     """The fields of the class's ``RESTART``."""
-    has_run: bool = False
-    """Whether it has a ``run()`` of its own: the base class's does nothing, and need not be run."""
     hooks: tuple[HookKind, ...] = ()
     """The arriving hooks that it defines: those that it has not do nothing, and need not be run."""
     services: tuple[ServiceFacts, ...] = ()

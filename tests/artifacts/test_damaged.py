@@ -79,11 +79,11 @@ def _garbled(parts: list[bytes]) -> list[bytes]:
 class Garbling(FileSink):
     """Takes something else than came."""
 
-    def write(self, parts: list[bytes], offset: int) -> None:
-        super().write(_garbled(parts), offset)
+    def write(self, parts: list[bytes]) -> None:
+        super().write(_garbled(parts))
 
-    def hash(self, parts: list[bytes], offset: int) -> None:
-        super().hash(_garbled(parts), offset)
+    def hash(self, parts: list[bytes]) -> None:
+        super().hash(_garbled(parts))
 
 
 def test_what_is_garbled_on_its_way_is_not_taken_and_its_host_keeps_it(

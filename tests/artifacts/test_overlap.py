@@ -13,7 +13,7 @@ import pytest
 
 from paglets.artifacts.refs import ArtifactRef
 from paglets.artifacts.spool import Spool
-from paglets.core.errors import StorageQuotaError, TransferError
+from paglets.core.errors import RemoteHostError, StorageQuotaError, TransferError
 from paglets.remote.bulk import pulling
 from paglets.remote.bulk.ends import BLOCK, FileSink
 from paglets.remote.bulk.frames import sign_bulk_trailer
@@ -248,9 +248,9 @@ async def test_a_pull_is_received_while_it_is_written_and_synced(
     monkeypatch.setattr(pulling, "_SYNCED_AT_ONCE", 2 * BLOCK)
 
     class SlowSink(FileSink):
-        def write(self, parts: list[bytes], offset: int) -> None:
+        def write(self, parts: list[bytes]) -> None:
             assert more.wait(BOUND)
-            super().write(parts, offset)
+            super().write(parts)
 
         def sync(self) -> None:
             super().sync()
@@ -293,21 +293,53 @@ async def test_work_that_is_not_divided_is_waited_for_however_often_its_caller_i
     await workers.aclose()
 
 
-def test_what_is_pulled_is_written_and_hashed_once_however_often_it_comes(tmp_path: Path) -> None:
+def test_what_is_pulled_is_written_in_however_many_pieces_it_comes(tmp_path: Path) -> None:
     content = os.urandom(1000)
     descriptor = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
     sink = FileSink(descriptor)
     try:
-        sink.write([content[:300], content[300:600]], 0)
-        assert sink.received == 0, "not hashed yet"
-        sink.hash([content[:300], content[300:400]], 0)
-        assert sink.received == 400, "from there it goes on after a connection was lost"
-        for start in range(400, 1000, 200):
+        for start in range(0, 1000, 200):
             pieces = [content[at : at + 1] for at in range(start, start + 200)]
-            sink.hash(pieces, start)
-            sink.write(pieces, start)
+            sink.write(pieces)
+            assert sink.received == start, "not hashed yet"
+            sink.hash(pieces)
     finally:
         os.close(descriptor)
     assert sink.received == 1000
     assert (tmp_path / "file").read_bytes() == content
     assert sink.digest == hashlib.sha256(content).digest()
+
+
+async def test_what_could_not_be_written_is_said_also_when_the_connection_is_lost(tmp_path: Path) -> None:
+    """Else it would go on with bytes that are hashed, and not those that are written."""
+
+    class Lost(Frames):
+        async def next(self) -> tuple[bool, bytes]:
+            if self._left == 3:
+                raise RemoteHostError("the connection was lost")
+            return await super().next()
+
+    class Full(FileSink):
+        def write(self, parts: list[bytes]) -> None:
+            asked.append(len(parts))
+            super().write(parts)
+
+    asked: list[int] = []
+    path = tmp_path / "file"
+    path.touch()
+    descriptor = os.open(path, os.O_RDONLY)  # nothing can be written to it
+    ref = ArtifactRef("https://there", "a" * 32, size_bytes=5 * BLOCK)
+    sink = Full(descriptor)
+    try:
+        async with asyncio.timeout(BOUND):
+            with pytest.raises((RemoteHostError, OSError)):
+                await pulling.take(cast("BulkStream", Lost(5, threading.Event())), ref, sink, None)
+    finally:
+        os.close(descriptor)
+    assert asked
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        sink.require_sound()
+    half = FileSink(descriptor)
+    half.hash([b"x"])
+    with pytest.raises(TransferError, match="1 bytes came, and 0 are written"):
+        half.require_sound()

@@ -93,9 +93,6 @@ class Notes(Paglet[NotesState]):
     def do_who(self, message: Message) -> Any:
         return {"sender": message.sender, "id": message.message_id, "thread": threading.current_thread().name}
 
-    def do_threads(self, _message: Message) -> Any:
-        return len(list(Path("/proc/self/task").iterdir()))
-
     def do_notes(self, _message: Message) -> Any:
         return self.state.notes
 
@@ -323,10 +320,10 @@ class Runner(Notes):
 
 
 class LateRunner(Notes):
-    """Decides for itself what its ``run()`` is."""
+    """Decides in its first hook what its ``run()`` is."""
 
-    def __init__(self, *args: Any, **named: Any) -> None:
-        super().__init__(*args, **named)
+    def on_creation(self, event: CreationEvent) -> None:
+        super().on_creation(event)
         self.run = lambda: self.note("ran")
 
 

@@ -31,7 +31,6 @@ async def test_an_admitted_class_tells_what_it_is(host: TestHost) -> None:
     admitted = await child.admit(host.spec("Runner"))
     assert admitted.class_name == f"{SAMPLES}:Runner"
     assert admitted.state_class_name == f"{SAMPLES}:NotesState"
-    assert admitted.has_run
     assert admitted.restart["max_restarts"] == 5
     assert admitted.checkpoint["mode"] == "lifecycle"
 

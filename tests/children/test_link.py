@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from paglets.runtime.frames import (
     decode_host_frame,
     encode_frame,
 )
-from tests.children.support import BOUND, until
+from tests.children.support import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,10 +32,11 @@ class Ends:
     """Two links of one loop, and what arrived at the children's ends of them."""
 
     def __init__(self, on_frame: Callable[[Ends], None]) -> None:
-        self._sockets = [socket.socketpair() for _ in range(2)]
-        for ours, theirs in self._sockets:
-            ours.setblocking(False)
-            theirs.settimeout(BOUND)
+        # Packets, and not a stream: so what is sent with one call is seen to be.
+        self._sockets = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2)]
+        for each in (each for pair in self._sockets for each in pair):
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+            each.setblocking(False)
         self.taken = 0
         self.violations: list[str | None] = []
 
@@ -48,9 +50,17 @@ class Ends:
         """As the source's child."""
         self._sockets[0][1].sendall(data)
 
-    def heard(self) -> list[HostFrame]:
-        """What the other child reads at a time."""
-        return [decode_host_frame(body) for body in FrameSplitter().feed(self._sockets[1][1].recv(1 << 20))]
+    def heard(self) -> list[list[HostFrame]]:
+        """What the other child was sent with each call."""
+        heard: list[list[HostFrame]] = []
+        with contextlib.suppress(BlockingIOError):
+            while packet := self._sockets[1][1].recv(1 << 20):
+                heard.append([decode_host_frame(body) for body in FrameSplitter().feed(packet)])
+        return heard
+
+    def numbers(self) -> list[list[int]]:
+        """The numbers of those frames."""
+        return [[frame.seq for frame in each if isinstance(frame, Deliver)] for each in self.heard()]
 
     def close(self) -> None:
         for link, (_, theirs) in zip((self.source, self.other), self._sockets, strict=True):
@@ -68,8 +78,7 @@ async def test_what_several_frames_lead_to_arrives_together_and_in_order() -> No
     try:
         ends.say(encode_frame(RunEnded(None)) * 5)
         await until(lambda: ends.taken == 5)
-        frames = ends.heard()
-        assert [frame.seq for frame in frames if isinstance(frame, Deliver)] == [1, 2, 3, 4, 5]
+        assert ends.numbers() == [[1], [2, 3, 4, 5]]
     finally:
         ends.close()
 
@@ -80,8 +89,7 @@ async def test_a_long_frame_does_not_overtake_what_is_held_back() -> None:
     try:
         ends.say(encode_frame(RunEnded(None)) * 4)
         await until(lambda: ends.taken == 4)
-        frames = ends.heard()
-        assert [frame.seq for frame in frames if isinstance(frame, Deliver)] == [1, 2, 3, 4]
+        assert ends.numbers() == [[1], [2], [3], [4]]
     finally:
         ends.close()
 
@@ -98,7 +106,7 @@ async def test_what_is_held_back_is_sent_before_the_link_is_closed() -> None:
     try:
         ends.say(encode_frame(RunEnded(None)) * 3)
         await until(lambda: ends.taken == 3)
-        assert ends.heard() == [Finish()]
+        assert ends.heard() == [[Finish()]]
     finally:
         ends.close()
 
@@ -111,7 +119,7 @@ async def test_nothing_is_taken_from_behind_a_frame_that_is_none() -> None:
         ends.say(good * 2 + b"\0\0\0\1\xff" + good)
         await until(lambda: ends.violations)
         assert ends.taken == 2
-        assert len(ends.heard()) == 2, "what came before it counts"
+        assert ends.numbers() == [[1], [2]], "what came before it counts"
     finally:
         ends.close()
 

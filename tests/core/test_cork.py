@@ -61,6 +61,21 @@ def test_what_a_mistake_interrupts_is_written_all_the_same() -> None:
     assert wire.written[-1] == [9], "nothing is held back any more"
 
 
+def test_one_that_cannot_write_keeps_nobody_elses_output_back(caplog: pytest.LogCaptureFixture) -> None:
+    wire = Wire(Cork())
+
+    def fail() -> None:
+        raise OSError("no more room")
+
+    def work(piece: int) -> None:
+        wire.cork.hold(fail)
+        wire.send(piece)
+
+    wire.cork.work_off(range(3), work)
+    assert wire.written == [[0], [1, 2]]
+    assert "what was held back could not be written" in caplog.text
+
+
 def test_work_within_work_is_held_back_by_the_outer_one_alone() -> None:
     wire = Wire(Cork())
     wire.cork.work_off([10, 20, 30], lambda tens: wire.cork.work_off(range(tens, tens + 3), wire.send))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import os
+import random
 import selectors
 import signal
 import socket
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
+_PORTS = (20_000, 32_000)
+"""Below those that connections get (net.ipv4.ip_local_port_range)."""
 START_SECONDS = 20.0
 SETTLE_SECONDS = 20.0
 TRAVELLER = qualified_name(Traveller)
@@ -392,8 +395,11 @@ def _ready(copy: Copy) -> bool:
 
 
 def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+    """One that the system gives to nobody who does not ask for it: a host that starts again finds it free."""
+    while True:
+        port = random.SystemRandom().randrange(*_PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def alive(pid: int) -> bool:

@@ -72,3 +72,38 @@ def test_who_brings_a_reply_is_told_that_it_was_given_up_also_when_he_asks_late(
     assert wanted.begin()
     assert not wanted.cancel(), "it is being brought"
     assert told == ["early", "late"]
+
+
+def test_what_arrives_while_its_value_is_asked_for_is_learned_once() -> None:
+    learned: list[bytes] = []
+
+    def learn(raw: bytes) -> bytes:
+        learned.append(raw)
+        return raw
+
+    class Slow(RawReply):
+        """One that is asked for its value in the middle of its arrival."""
+
+        def notify(self) -> None:
+            self.decode(learn)
+
+    for _ in range(2):
+        reply = Slow()
+        reply.add_done_callback(lambda reply: reply.notify())  # type: ignore[attr-defined]
+        assert reply.begin()
+        reply.set_result(b"1")
+        assert reply.result(0) == 1
+    assert learned == [b"1", b"1"]
+
+
+def test_a_reply_can_be_given_up_from_within_its_beginning() -> None:
+    """As by a signal's handler: nothing that another reply needs is held meanwhile."""
+    other = RawReply()
+
+    class Interrupted(RawReply):
+        def set_running_or_notify_cancel(self) -> bool:
+            assert other.cancel()
+            return super().set_running_or_notify_cancel()
+
+    assert Interrupted().begin()
+    assert other.cancelled()

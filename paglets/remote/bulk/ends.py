@@ -55,8 +55,8 @@ class FileSource:
 class FileSink:
     """An open file that content is written to from its start. The descriptor stays the caller's.
 
-    Writing and hashing take about as long as each other, so they are two steps that may run beside each other; both
-    may be repeated from any offset that they have come to.
+    Writing and hashing take about as long as each other, so they are two steps that may run beside each other. Every
+    byte is hashed once, in order, and written once: what was hashed and could not be written ends the transfer.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -64,30 +64,36 @@ class FileSink:
         self._hash = hashlib.sha256()
         self._hashed = 0
         self._written = 0
+        self._failure: OSError | None = None
 
     @property
     def received(self) -> int:
         """Bytes from the start that are written and hashed."""
         return min(self._written, self._hashed)
 
-    def write(self, parts: list[bytes], offset: int) -> None:
-        """Write what comes at an offset; blocks."""
-        if len(parts) > _PARTS_AT_ONCE:
-            parts = [b"".join(parts)]
-        end = offset + sum(map(len, parts))
-        at = offset + os.pwritev(self._descriptor, parts, offset)
-        if at < end:
-            rest = memoryview(b"".join(parts))[at - offset :]
-            while rest:
-                rest = rest[os.pwrite(self._descriptor, rest, end - len(rest)) :]
-        self._written = max(self._written, end)
+    def require_sound(self) -> None:
+        """``OSError`` when something could not be written: whatever else went wrong, nothing goes on from here.
 
-    def hash(self, parts: list[bytes], offset: int) -> None:
-        """Hash what comes at an offset, as far as it has not been hashed; takes a while."""
+        ``TransferError`` when not all of what was hashed is written, for whatever reason.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if self._written != self._hashed:
+            raise TransferError(f"{self._hashed} bytes came, and {self._written} are written; fetch it again")
+
+    def write(self, parts: list[bytes]) -> None:
+        """Append to the file; blocks."""
+        try:
+            self._write(parts)
+        except OSError as error:
+            self._failure = error
+            raise
+
+    def hash(self, parts: list[bytes]) -> None:
+        """Hash what comes next; takes a while."""
         data = b"".join(parts)  # a copy costs less than handing the interpreter to and fro for each part
-        if offset <= self._hashed < offset + len(data):
-            self._hash.update(memoryview(data)[self._hashed - offset :])
-            self._hashed = offset + len(data)
+        self._hash.update(data)
+        self._hashed += len(data)
 
     def sync(self) -> None:
         """Have what is written so far on the disk; blocks. Done on the way, the last sync has little left to do."""
@@ -97,3 +103,15 @@ class FileSink:
     def digest(self) -> bytes:
         """SHA-256 of what came."""
         return self._hash.digest()
+
+    def _write(self, parts: list[bytes]) -> None:
+        if len(parts) > _PARTS_AT_ONCE:
+            parts = [b"".join(parts)]
+        end = self._written + sum(map(len, parts))
+        self._written += os.pwritev(self._descriptor, parts, self._written)
+        if self._written < end:
+            rest = memoryview(b"".join(parts))[self._written - end :]
+            while rest:
+                written = os.pwrite(self._descriptor, rest, self._written)
+                self._written += written
+                rest = rest[written:]

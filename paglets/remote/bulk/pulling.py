@@ -65,6 +65,7 @@ async def pull(
             async with pool.bulk(address) as stream:
                 return await _fetch(stream, signer, artifact_id, sink, expected_sha256, progress)
         except RemoteHostError:
+            sink.require_sound()
             if attempt + 1 == attempts:
                 raise
         await asyncio.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
@@ -140,8 +141,8 @@ async def take(
                     f"the host at {stream.url} sends more than the {ref.size_bytes} bytes that it announced"
                 )
             if text or taken - written >= BLOCK:
-                await hashing.start(partial(sink.hash, block, written))
-                await writing.start(partial(sink.write, block, written))
+                await hashing.start(partial(sink.hash, block))
+                await writing.start(partial(sink.write, block))
                 block, written = [], taken
                 if progress is not None and not text:
                     progress(sink.received, ref.size_bytes)

@@ -373,8 +373,7 @@ class Channel(asyncio.Protocol):
     def _flush(self) -> None:
         chunks = self.protocol.data_to_send()
         if len(chunks) > 1 and all(chunks):
-            self.transport.writelines(chunks)
-            return
+            chunks = [b"".join(chunks)]  # one system call, and one record of TLS
         for data in chunks:
             if data:
                 self.transport.write(data)

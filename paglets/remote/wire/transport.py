@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from paglets.core.errors import HostError, PagletError
@@ -209,7 +210,7 @@ class PoolTransport:
         return True
 
     def _give_up(self, work: Pending[bytes]) -> None:
-        if not self._loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed, and with it all work
             self._loop.call_soon_threadsafe(work.cancel)
 
     def fetch(self, host_url: str, resource: str, *, timeout: float) -> concurrent.futures.Future[bytes]:

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from paglets.core.errors import HostError
 from paglets.runtime.child.admission import admit, load_payload
 from paglets.runtime.child.describing import declared_services, describe
-from paglets.runtime.child.hooks import arriving_hooks, defines
+from paglets.runtime.child.hooks import arriving_hooks
 from paglets.runtime.child.limits import apply_limits, decoding
 from paglets.runtime.child.link import ChildLink, head_of
 from paglets.runtime.child.session import Session
@@ -55,7 +55,6 @@ def admitted(link: ChildLink, frame: Admit) -> Session | None:
             checkpoint=paglet_class.CHECKPOINT.to_wire(),
             restart=paglet_class.RESTART.to_wire(),
             hooks=arriving_hooks(paglet),
-            has_run=defines(paglet, "run"),
             services=declared_services(paglet_class),
         )
         with session.state() if frame.gives_state else nullcontext() as state:

@@ -27,7 +27,7 @@ from paglets.remote.proxy import PagletProxy
 from paglets.runtime.child.calls import Calls
 from paglets.runtime.child.context_host import ChildContextHost
 from paglets.runtime.child.departures import Departures
-from paglets.runtime.child.hooks import run_arriving_hook
+from paglets.runtime.child.hooks import defines, run_arriving_hook
 from paglets.runtime.child.reading import Reading
 from paglets.runtime.child.state_text import send_state_text
 from paglets.runtime.child_specs import CallThread
@@ -230,7 +230,8 @@ class Session:
         self._aside.put(lambda: self._paglet.end_waits(reason))
 
     def _start_run(self) -> None:
-        if self._run is None:
+        # What it is by now: a hook may have set it. Most have none, and a thread would be started for nothing.
+        if self._run is None and defines(self._paglet, "run"):
             self._run = threading.Thread(target=self._run_paglet, name="paglets-run", daemon=True)
             self._run.start()
 

@@ -184,12 +184,8 @@ class Child:
         await self._ask(bytes, lambda seq: RunHook(seq, kind, event, init))
 
     def start_run(self) -> None:
-        """Start ``run()`` on its own thread; its end is told by ``on_run_ended``. At most once.
-
-        Nothing happens when the paglet has none, which most have not: a thread and two messages for nothing.
-        """
-        if self.admitted is not None and self.admitted.has_run:
-            self._link.send(StartRun())
+        """Start ``run()`` on its own thread, if there is one; its end is told by ``on_run_ended``. At most once."""
+        self._link.send(StartRun())
 
     async def finish(self, grace: float = 5.0) -> ChildOutcome:
         """Let the handler return (its reply is still delivered) and ``run()`` end, then exit.

@@ -73,7 +73,6 @@ class HostLink:
         encoded = encode_frame(frame)
         if self._closed:
             return
-        self._relay.sent(self)
         if not descriptors and len(encoded) <= _HELD_BYTES and self._cork.hold(self._send_held):
             self._held.append(encoded)
             return
@@ -89,6 +88,7 @@ class HostLink:
         sent = 0
         if not self._unsent:
             sent = self._push(encoded, descriptors)
+            self._relay.sent(self)
             if sent == len(encoded) or self._closed:
                 return
             descriptors = () if sent else descriptors
