@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_LONGEST = 16 * 1024
+"""Bytes of output from which on it is not held back: it is worth a system call, and memory."""
 _AT_A_TIME = 4
 """So many pieces of input are worked off before what they led to is written: nobody is to wait for all of them."""
 
@@ -44,12 +46,13 @@ class Cork:
             if opened:
                 self._write(None)
 
-    def hold(self, write: Callable[[], object]) -> bool:
+    def hold(self, size: int, write: Callable[[], object]) -> bool:
         """Whether ``write`` will be called soon, before the loop goes on; if not, the caller writes now.
 
+        ``size``: bytes that there are to write; many are never held back.
         It may find that there is nothing left to write. What it raises is logged, and keeps nobody else's output back.
         """
-        if self._held is None:
+        if self._held is None or size > _LONGEST:
             return False
         self._held.append(write)
         return True

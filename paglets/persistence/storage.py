@@ -135,10 +135,10 @@ class ManagedStorage:
         return total
 
     def _replace(self, target: Path, data: bytes | bytearray | memoryview) -> None:
+        import tempfile  # noqa: PLC0415 - it loads random numbers, whose generator each child would have to seed
+
         created = [parent for parent in target.parents if not parent.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
-        import tempfile  # noqa: PLC0415 - see below
-
         descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=target.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -163,7 +163,7 @@ def _size(file: Path) -> int:
 
 def _remove(place: Path) -> bool:
     if place.is_dir() and not place.is_symlink():
-        import shutil  # noqa: PLC0415 - children load this module before they know whether they store anything
+        import shutil  # noqa: PLC0415 - few children store anything, and all load this module
 
         shutil.rmtree(place)
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import msgspec
@@ -10,7 +11,8 @@ import msgspec
 from paglets.remote.members import Gossip, HostFacts
 
 
-class MembershipSettings(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class MembershipSettings:
     """How fast and how large. Times in seconds."""
 
     period: float = 1.0

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 import threading
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -20,15 +20,17 @@ from paglets.remote.bulk.frames import sign_bulk_trailer
 from paglets.remote.bulk.overlap import Overlap, ahead
 from paglets.remote.trust.keys import HostKey
 from paglets.remote.trust.signers import Signer
+from paglets.remote.wire.addresses import HostAddress
 from paglets.remote.wire.stream_server import IncomingStream
 from paglets.runtime.artifacts.uploads import Upload, Uploads
 from paglets.runtime.artifacts.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
     from pathlib import Path
 
     from paglets.remote.wire.bulk_stream import BulkStream
+    from paglets.remote.wire.pool import LinkPool
 
 BOUND = 20.0
 
@@ -312,34 +314,45 @@ def test_what_is_pulled_is_written_in_however_many_pieces_it_comes(tmp_path: Pat
 
 async def test_what_could_not_be_written_is_said_also_when_the_connection_is_lost(tmp_path: Path) -> None:
     """Else it would go on with bytes that are hashed, and not those that are written."""
+    dialled: list[object] = []
 
-    class Lost(Frames):
-        async def next(self) -> tuple[bool, bytes]:
-            if self._left == 3:
-                raise RemoteHostError("the connection was lost")
-            return await super().next()
+    class Pool:
+        @asynccontextmanager
+        async def bulk(self, address: object) -> AsyncGenerator[BulkStream]:
+            dialled.append(address)
+            raise RemoteHostError("the connection was lost")
+            yield
 
-    class Full(FileSink):
-        def write(self, parts: list[bytes]) -> None:
-            asked.append(len(parts))
-            super().write(parts)
-
-    asked: list[int] = []
     path = tmp_path / "file"
     path.touch()
     descriptor = os.open(path, os.O_RDONLY)  # nothing can be written to it
-    ref = ArtifactRef("https://there", "a" * 32, size_bytes=5 * BLOCK)
-    sink = Full(descriptor)
     try:
-        async with asyncio.timeout(BOUND):
-            with pytest.raises((RemoteHostError, OSError)):
-                await pulling.take(cast("BulkStream", Lost(5, threading.Event())), ref, sink, None)
+        failed, half = FileSink(descriptor), FileSink(descriptor)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            failed.write([b"x"])
+        half.hash([b"x"])
+        pool, host = cast("LinkPool", Pool()), HostAddress("https://there:1")
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            await pulling.pull(pool, host, Signer(KEY, ""), "a" * 32, failed)
+        with pytest.raises(TransferError, match="1 bytes came, and 0 are written"):
+            await pulling.pull(pool, host, Signer(KEY, ""), "a" * 32, half)
     finally:
         os.close(descriptor)
-    assert asked
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        sink.require_sound()
-    half = FileSink(descriptor)
-    half.hash([b"x"])
-    with pytest.raises(TransferError, match="1 bytes came, and 0 are written"):
-        half.require_sound()
+    assert len(dialled) == 2, "it was not tried again"
+
+
+def test_a_write_that_the_system_takes_in_parts_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pwrite = os.pwrite
+
+    def in_parts(file: int, data: memoryview, at: int) -> int:
+        return pwrite(file, data[:7], at)
+
+    monkeypatch.setattr(os, "pwrite", in_parts)
+    descriptor = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    try:
+        FileSink(descriptor).write([b"0123456789", b"abcdefghij"])
+    finally:
+        os.close(descriptor)
+    assert (tmp_path / "file").read_bytes() == b"0123456789abcdefghij"

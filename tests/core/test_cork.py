@@ -19,7 +19,7 @@ class Wire:
 
     def send(self, piece: int) -> None:
         self._waiting.append(piece)
-        if not self.cork.hold(self.write):
+        if not self.cork.hold(1, self.write):
             self.write()
 
     def write(self) -> None:
@@ -46,6 +46,13 @@ def test_a_single_piece_of_input_holds_nothing_back() -> None:
     assert wire.written == [[1], [1], [2]]
 
 
+def test_what_is_long_is_not_held_back() -> None:
+    cork = Cork()
+    held: list[bool] = []
+    cork.work_off([1, 16 * 1024, 16 * 1024 + 1], lambda size: held.append(cork.hold(size, lambda: None)))
+    assert held == [False, True, False]
+
+
 def test_what_a_mistake_interrupts_is_written_all_the_same() -> None:
     wire = Wire(Cork())
 
@@ -68,7 +75,7 @@ def test_one_that_cannot_write_keeps_nobody_elses_output_back(caplog: pytest.Log
         raise OSError("no more room")
 
     def work(piece: int) -> None:
-        wire.cork.hold(fail)
+        wire.cork.hold(1, fail)
         wire.send(piece)
 
     wire.cork.work_off(range(3), work)
@@ -86,7 +93,7 @@ def test_all_that_use_one_loop_share_its_cork_if_it_has_one() -> None:
     loop = asyncio.new_event_loop()
     try:
         assert cork_of(loop) is not cork_of(loop)
-        loop.cork = Cork()  # type: ignore[attr-defined]
+        vars(loop)["cork"] = Cork()
         assert cork_of(loop) is cork_of(loop)
     finally:
         loop.close()

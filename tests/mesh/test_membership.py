@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
-from msgspec.structs import replace
 
 from paglets.remote.discovery import AddressHint
 from paglets.remote.members import Gossip, HostFacts, MemberFact, MemberStatus, fact_problem, normal_url

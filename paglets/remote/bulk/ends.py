@@ -9,8 +9,6 @@ import os
 from paglets.core.errors import TransferError
 
 BLOCK = 1024 * 1024
-_PARTS_AT_ONCE = 64
-"""More of them are joined before they are written: the system takes so many, and no end of them (IOV_MAX)."""
 
 
 class FileSource:
@@ -83,8 +81,12 @@ class FileSink:
 
     def write(self, parts: list[bytes]) -> None:
         """Append to the file; blocks."""
+        view = memoryview(b"".join(parts))
         try:
-            self._write(parts)
+            while view:
+                written = os.pwrite(self._descriptor, view, self._written)
+                self._written += written
+                view = view[written:]
         except OSError as error:
             self._failure = error
             raise
@@ -103,15 +105,3 @@ class FileSink:
     def digest(self) -> bytes:
         """SHA-256 of what came."""
         return self._hash.digest()
-
-    def _write(self, parts: list[bytes]) -> None:
-        if len(parts) > _PARTS_AT_ONCE:
-            parts = [b"".join(parts)]
-        end = self._written + sum(map(len, parts))
-        self._written += os.pwritev(self._descriptor, parts, self._written)
-        if self._written < end:
-            rest = memoryview(b"".join(parts))[self._written - end :]
-            while rest:
-                written = os.pwrite(self._descriptor, rest, self._written)
-                self._written += written
-                rest = rest[written:]

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 _MAX_FRAGMENTS = 1024
 _MAX_REASON_BYTES = 120
-_HELD_BYTES = 16 * 1024
-"""Longer messages are not held back: they are worth a system call, and memory."""
 
 websocket_logger = logging.getLogger("paglets.remote.wire.websocket")
 websocket_logger.setLevel(logging.WARNING)  # it announces every single connection at INFO
@@ -113,7 +111,7 @@ class Channel(asyncio.Protocol):
         """Hand a text message to the transport, now or soon. ``ConnectionError`` when the connection is not open."""
         self._require_open()
         self.protocol.send_text(data)
-        if len(data) > _HELD_BYTES or not self._cork.hold(self._flush):
+        if not self._cork.hold(len(data), self._flush):
             self._flush()
 
     def send_binary(self, data: bytes | bytearray | memoryview) -> None:

@@ -28,8 +28,6 @@ _MAX_DESCRIPTORS = 2
 """That a child may have sent ahead of the frames that speak of them: one payload is under way at a time."""
 _HIGH_WATER = 4 * 1024 * 1024
 """Unsent bytes from which on the child is not read and senders wait: it does not get more by not reading."""
-_HELD_BYTES = 16 * 1024
-"""Longer frames are not held back: they are worth a system call, and memory."""
 _ANCILLARY = socket.CMSG_SPACE(_MAX_DESCRIPTORS * array.array("i").itemsize)
 _RECEIVE_FLAGS = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
 _TRUNCATED = int(socket.MSG_CTRUNC)
@@ -73,7 +71,7 @@ class HostLink:
         encoded = encode_frame(frame)
         if self._closed:
             return
-        if not descriptors and len(encoded) <= _HELD_BYTES and self._cork.hold(self._send_held):
+        if not descriptors and self._cork.hold(len(encoded), self._send_held):
             self._held.append(encoded)
             return
         self._send_held()

@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 SPARE_SECONDS = 30.0
 """How long after a launch there is a spare child for the next one; it takes 4 MiB while it waits."""
-_SPARE_MILLISECONDS = 1
+_QUIET_MILLISECONDS = 1
 """How long nobody must ask for anything before the next spare is made: who has been given one is to begin first."""
 
 
@@ -205,7 +205,7 @@ class _Zygote:
     def _patience(self) -> int | None:
         """Milliseconds until something has to be done about the spare child; None: nothing as things are."""
         if self._wants_spare:
-            return _SPARE_MILLISECONDS
+            return _QUIET_MILLISECONDS
         if self._spare is None:
             return None
         return max(0, math.ceil((self._spare_until - time.monotonic()) * 1e3))
