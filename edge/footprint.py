@@ -7,6 +7,7 @@ import gc
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from paglets.core.pages import keep_originals
 from paglets.runtime.launchers.holes import fill_holes
 
 if TYPE_CHECKING:
@@ -34,11 +35,13 @@ def shared_with_forks() -> Generator[None]:
     """Keep what is loaded by now where this process and those that it forks in here share it.
 
     A page that one of them writes to is shared no more. A collection writes to each object that it looks at: from now
-    on none looks at these. And what is made goes where something is free: from now on not between these.
+    on none looks at these. And what is made goes where something is free: from now on not between these. What is copied
+    all the same can be given back (``paglets.core.pages``).
     """
     gc.collect()  # garbage would be kept with them, for ever
     filling = fill_holes()
     gc.freeze()
+    keep_originals()
     try:
         yield
     finally:

@@ -106,7 +106,7 @@ def idling(samples: Samples, site: Site, amounts: Amounts) -> None:
     paglets = [site.create("c") for _ in range(amounts.paglets)]
     for paglet in paglets:
         paglet.send(add())
-    time.sleep(1.0)
+    time.sleep(amounts.idle_seconds)  # idle, as the host was: what is for the next work has been given back
     samples.add("paglet_pss_mib", [(pss_mib(site.family("c")) - before) / amounts.paglets])
     for paglet in paglets:
         paglet.dispose()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from paglets.core.error_reports import report
 from paglets.core.errors import SerializationError
+from paglets.core.pages import give_back
 from paglets.runtime.frames import (
     Admit,
     Answer,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _READ = 64 * 1024
+REST_SECONDS = 20.0
+"""How long nothing must come before memory is given back: what comes next takes a little longer."""
 _ANCILLARY = socket.CMSG_SPACE(2 * array.array("i").itemsize)
 _RECEIVE_FLAGS = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
 
@@ -88,7 +91,9 @@ class ChildLink:
         while not self._ready:
             # A thread that waits in recv(2) is woken, for nothing, when the host takes what was sent to it; see unix(7)
             # and poll(2): one that polls for input is not.
-            self._input.poll()
+            if not self._input.poll(REST_SECONDS * 1e3):
+                give_back()
+                self._input.poll()
             try:
                 data, ancillary, _flags, _address = self._socket.recvmsg(_READ, _ANCILLARY, _RECEIVE_FLAGS)
             except OSError:

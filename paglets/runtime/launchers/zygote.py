@@ -90,7 +90,7 @@ def fork_zygote(*, prepared: bool = False) -> Zygote:
         ours.close()
         from paglets.runtime.launchers.zygote_process import run_zygote
 
-        run_zygote(theirs, program, prepared=prepared)
+        run_zygote(theirs, program, prepared=prepared, forked=True)
     theirs.close()
     return Zygote(pid, ours)
 

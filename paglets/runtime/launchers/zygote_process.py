@@ -15,6 +15,7 @@ from collections import deque
 from contextlib import suppress
 from typing import NoReturn
 
+from paglets.core.pages import keep_originals
 from paglets.runtime.child.rehearsal import rehearse_and_forget
 from paglets.runtime.launchers.control import (
     Birth,
@@ -48,10 +49,14 @@ _QUIET_MILLISECONDS = 1
 """How long nobody must ask for anything before the next spare is made: who has been given one is to begin first."""
 
 
-def run_zygote(root: socket.socket, program: int, *, prepared: bool = False) -> NoReturn:
+def run_zygote(
+    root: socket.socket, program: int, *, prepared: bool = False, forked: bool = False
+) -> NoReturn:
     """Serve until the program (a process id) ends or closes its end of ``root``; never returns.
 
     ``prepared``: what this process was forked from has prepared its code and filled its holes.
+    ``forked``: it shares its memory with the program, which may be large, and which has to keep the originals of that
+    itself.
     """
     try:
         with suppress(PermissionError):  # it leads a session already
@@ -63,6 +68,8 @@ def run_zygote(root: socket.socket, program: int, *, prepared: bool = False) -> 
         gc.collect()
         filling = [] if prepared else fill_holes()
         gc.freeze()  # a collection in a child must not touch, and so copy, the pages shared with the others
+        if not forked:
+            keep_originals()
         _Zygote(root, program).serve()
         filling.clear()  # not before
     except BaseException:  # noqa: BLE001 - the last frame of the process: whatever it is, it is shown

@@ -1,0 +1,49 @@
+"""Pages of memory that a process shares with those that were forked from it, also after they were written to.
+
+A fork shares memory until somebody writes to it, and Python writes where it only reads: it counts references. Most of
+that is taken back at once, so many pages that a child has copied hold what they held before. Where their originals are
+kept it can give those back when it is at rest, and share them again.
+
+Linux only, and only where ``_pages`` could be built; elsewhere both functions do nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+
+try:
+    from paglets.core import _pages
+except ImportError:
+    _pages = None
+
+logger = logging.getLogger(__name__)
+
+
+def keep_originals() -> int:
+    """Keep all that is in this process's heaps as it is now, for those that are forked from it; how many bytes.
+
+    They are in a memory file, which takes the place of what they were in. ``RuntimeError`` in a process that has other
+    threads. 0 when some are kept already, or the system refuses: nothing has changed then.
+    """
+    if _pages is None:
+        return 0
+    try:
+        return _pages.keep_originals()
+    except OSError as error:
+        logger.warning("the processes of paglets will share less memory: %s", error)
+        return 0
+
+
+def give_back() -> int:
+    """Share again what this process has copied and holds what its original holds; how many pages.
+
+    Some milliseconds, and a copy of each of these pages that is written to again: for a process at rest. Nothing is
+    given back while another thread of the process could run, that is, does not wait to be woken.
+    """
+    if _pages is None:
+        return 0
+    try:
+        return _pages.give_back()
+    except OSError as error:
+        logger.debug("no memory could be given back: %s", error)
+        return 0

@@ -1,0 +1,279 @@
+"""Memory that forked processes share again: what they hold, whatever is given back, is what they have made of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for its memory")
+
+_BEGIN = """
+import ctypes, gc, mmap, os, random, re, resource, signal, sys, threading, time, traceback
+from paglets.core.pages import give_back, keep_originals
+
+held = [[number] for number in range(50_000)]
+gc.collect()
+gc.freeze()
+"""
+
+_FORK = """
+kept = keep_originals()
+
+def touch():  # count a reference on each, and take it back
+    for each in held:
+        pass
+
+def own():  # KiB that this process shares with nobody
+    with open("/proc/self/smaps_rollup") as file:
+        return int(re.search(r"Private_Dirty: +(\\d+) kB", file.read())[1])
+
+def in_fork(work):
+    if not (pid := os.fork()):
+        try:
+            work()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+"""
+
+
+def test_it_was_built() -> None:
+    assert importlib.util.find_spec("paglets.core._pages"), "it takes a C compiler and the headers of Python"
+
+
+def test_what_was_only_looked_at_is_shared_again() -> None:
+    _run("""
+    def work():
+        touch()
+        before = own()
+        given = give_back()
+        assert given > 500, given
+        assert before - own() > 500 * 4, (before, own())
+        assert held == [[number] for number in range(50_000)]
+    in_fork(work)
+    """)
+
+
+def test_what_was_changed_stays_changed_for_who_changed_it() -> None:
+    _run("""
+    def work():
+        touch()
+        for number in range(0, 50_000, 5_000):
+            held[number].append("changed")
+        assert give_back() > 500
+        expected = [[number] if number % 5_000 else [number, "changed"] for number in range(50_000)]
+        assert held == expected
+        touch()
+        give_back()
+        assert held == expected
+    in_fork(work)
+    assert held == [[number] for number in range(50_000)]
+    def see():
+        assert held == [[number] for number in range(50_000)]
+    in_fork(see)
+    """)
+
+
+def test_a_process_goes_on_as_if_nothing_were_given_back() -> None:
+    _run("""
+    def work():
+        chance, model = random.Random(7), {number: [number] for number in range(50_000)}
+        for _ in range(60):
+            for _ in range(300):
+                number = chance.randrange(50_000)
+                match chance.randrange(4):
+                    case 0:
+                        held[number] = [number]
+                        model[number] = [number]
+                    case 1:
+                        new = "x" * chance.randrange(2_000)
+                        held[number].append(new)
+                        model[number].append(new)
+                    case 2:
+                        del held[number][1:], model[number][1:]
+                    case 3:
+                        held[number], held[0] = held[0], held[number]
+                        model[number], model[0] = model[0], model[number]
+            if not chance.randrange(4):
+                gc.collect()
+            give_back()
+        assert held == [model[number] for number in range(50_000)]
+    in_fork(work)
+    """)
+
+
+def test_memory_that_was_freed_and_had_anew_is_not_given_back() -> None:
+    _run(
+        """
+    def work():
+        assert libc.munmap(address, size) == 0
+        assert libc.mmap(address, size, MAPPED[0], MAPPED[1] | mmap_fixed, -1, 0) == address
+        ctypes.memset(address, 0xab, size)  # as its original is, though that is not its original any more
+        give_back()
+        assert ctypes.string_at(address, size) == b"\\xab" * size
+    in_fork(work)
+    """,
+        before="""
+size, mmap_fixed = 1 << 20, 0x10
+MAPPED = mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+address = libc.mmap(None, size, *MAPPED, -1, 0)
+ctypes.memset(address, 0xab, size)
+""",
+    )
+
+
+def test_the_original_cannot_be_written_to() -> None:
+    _run("""
+    def work():
+        address, size = next(
+            (int(start, 16), int(end, 16) - int(start, 16))
+            for start, end in re.findall(
+                r"^(\\w+)-(\\w+) r--p .*/memfd:paglets-originals", open("/proc/self/maps").read(), re.M)
+        )
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+        assert libc.mprotect(address, size, mmap.PROT_READ | mmap.PROT_WRITE) == 0
+        ctypes.memset(address, 0xee, size)  # what a hostile paglet would do: it becomes this process's own
+    in_fork(work)
+    def see():
+        touch()
+        assert give_back() > 500
+        assert held == [[number] for number in range(50_000)]
+    in_fork(see)
+    """)
+
+
+def test_nothing_is_left_open() -> None:
+    _run("""
+    assert kept > 0
+    in_fork(give_back)
+    assert os.listdir("/proc/self/fd") == before, os.listdir("/proc/self/fd")
+    """, before='before = os.listdir("/proc/self/fd")')  # fmt: skip
+
+
+def test_nothing_is_given_back_while_another_thread_could_run() -> None:
+    _run("""
+    def sleeping():
+        threading.Thread(target=time.sleep, args=[20], daemon=True).start()
+        time.sleep(0.1)
+        touch()
+        assert give_back() == 0
+    def waiting_for_a_time():
+        threading.Thread(target=threading.Event().wait, args=[20], daemon=True).start()
+        time.sleep(0.1)
+        touch()
+        assert give_back() == 0
+    def busy():
+        threading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()
+        time.sleep(0.1)
+        touch()
+        assert give_back() == 0
+    def reading():
+        threading.Thread(target=os.read, args=[os.pipe()[0], 10], daemon=True).start()
+        time.sleep(0.1)
+        touch()
+        assert give_back() == 0
+    for each in (sleeping, waiting_for_a_time, busy, reading):
+        in_fork(each)
+    """)
+
+
+def test_a_thread_that_sleeps_until_it_is_woken_can_be_woken() -> None:
+    _run("""
+    def work():
+        for _ in range(50):
+            go, gone = threading.Lock(), []
+            go.acquire()
+            def wait():
+                with go:
+                    gone.append(1)
+            thread = threading.Thread(target=wait)
+            thread.start()
+            for _ in range(500):
+                touch()
+                if give_back() > 500:
+                    break
+            else:
+                raise AssertionError("it never slept")
+            go.release()
+            thread.join(10)
+            assert gone
+    in_fork(work)
+    """)
+
+
+def test_a_signal_that_comes_meanwhile_is_seen() -> None:
+    _run("""
+    def work():
+        seen = 0
+        def note(number, frame):
+            nonlocal seen
+            seen += 1
+        signal.signal(signal.SIGALRM, note)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            touch()
+            give_back()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        assert seen > 20, seen
+        assert held == [[number] for number in range(50_000)]
+    in_fork(work)
+    """)
+
+
+def test_a_second_time_changes_nothing() -> None:
+    _run("""
+    assert kept > 0
+    assert keep_originals() == 0
+    def work():
+        assert keep_originals() == 0
+        touch()
+        assert give_back() > 500
+    in_fork(work)
+    """)
+
+
+def test_nothing_is_given_back_where_nothing_is_kept() -> None:
+    _run("assert give_back() == 0", fork="")
+
+
+def test_a_process_with_another_thread_cannot_keep_originals() -> None:
+    _run("""
+    threading.Thread(target=time.sleep, args=[20], daemon=True).start()
+    try:
+        keep_originals()
+    except RuntimeError as error:
+        assert "one thread" in str(error)
+    else:
+        raise AssertionError("it did")
+    """, fork="")  # fmt: skip
+
+
+def test_a_process_that_may_not_write_so_much_goes_on_without() -> None:
+    _run("""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+    assert keep_originals() == 0
+    assert give_back() == 0
+    assert held == [[number] for number in range(50_000)]
+    """, fork="")  # fmt: skip
+
+
+def _run(code: str, *, before: str = "", fork: str = _FORK) -> None:
+    lines = code.splitlines()
+    indent = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
+    script = "\n".join([_BEGIN, before, fork, *(line[indent:] for line in lines)])
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert done.returncode == 0, done.stderr
