@@ -72,9 +72,10 @@ async def test_many_are_launched_at_once(host: TestHost) -> None:
 
 
 async def test_launches_leave_no_descriptor_behind(zygote_host: TestHost, keeper: ZygoteKeeper) -> None:
-    await (await zygote_host.created()).kill()
-    zygote_host.outcomes.clear()
-    await spare_of(keeper)
+    for _ in range(2):
+        await (await zygote_host.launch()).kill()
+        zygote_host.outcomes.clear()
+    await until(lambda: len(forked_by(keeper)) == 2)  # which are kept from now on
     before, before_zygote = open_descriptors(), open_descriptors(keeper.pid)
     for _ in range(200):
         child = await zygote_host.launch()
@@ -97,11 +98,23 @@ def waits(pid: int) -> bool:
 
 
 async def spare_of(keeper: ZygoteKeeper, but: tuple[int, ...] = ()) -> int:
-    """The child that the zygote keeps ready; ``but``: those that are somebody's."""
-    await until(lambda: len([pid for pid in forked_by(keeper) if pid not in but]) == 1)
-    (pid,) = (pid for pid in forked_by(keeper) if pid not in but)
+    """The child that the zygote will take next; ``but``: those that are somebody's."""
+    await until(lambda: any(pid not in but for pid in forked_by(keeper)))
+    pid = next(pid for pid in forked_by(keeper) if pid not in but)  # they are listed as they were forked
     await until(lambda: waits(pid))
     return pid
+
+
+async def test_a_second_child_is_ready_while_launches_follow_each_other(
+    zygote_host: TestHost, keeper: ZygoteKeeper
+) -> None:
+    ours = [(await zygote_host.launch(f"agent-{number}")).pid for number in range(4)]
+    await until(lambda: len(set(forked_by(keeper)) - set(ours)) == 2)
+    for number in range(4, 8):
+        await asyncio.sleep(0.2)
+        ours.append((await zygote_host.launch(f"agent-{number}")).pid)
+    await asyncio.sleep(0.2)
+    assert len(set(forked_by(keeper)) - set(ours)) == 1, "one is enough for launches that come alone"
 
 
 async def test_the_next_child_is_there_before_it_is_asked_for(
@@ -142,7 +155,7 @@ async def test_a_spare_child_belongs_to_nobody_and_ends_with_its_zygote(tmp_path
 
 async def test_a_spare_child_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     before, after = entry.BOOT.split("from", 1)
-    hurried = "from paglets.runtime.launchers import zygote_process; zygote_process.SPARE_SECONDS = 1.0; "
+    hurried = "from paglets.runtime.launchers import spare; spare.SPARE_SECONDS = 1.0; "
     monkeypatch.setattr(entry, "BOOT", f"{before}{hurried}from{after}")
     keeper = ZygoteKeeper()
     launcher = ZygoteLauncher(keeper)

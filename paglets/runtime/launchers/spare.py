@@ -1,15 +1,17 @@
-"""A child that is forked before anybody asks for it, so that whoever asks next does not wait for its first steps.
+"""Children that are forked before anybody asks for one, so that whoever asks next does not wait for its first steps.
 
-It is nobody's: it holds no link, no output and no host's life file, only a socket to its zygote. It has
-made itself ready, and waits there to be told whose child it is. It ends with its zygote.
+They are nobody's: they hold no link, no output and no host's life file, only a socket to their zygote. They have
+made themselves ready, and wait there to be told whose children they are. They end with their zygote.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import socket
+import time
 from typing import NoReturn
 
 from paglets.runtime.child.rehearsal import rehearse
@@ -18,9 +20,72 @@ from paglets.runtime.launchers.newborn import LINK, detach, guarded, keep_only, 
 
 logger = logging.getLogger(__name__)
 
+SPARE_SECONDS = 30.0
+"""How long after a launch there are spare children for the next ones; each takes 4 MiB while it waits."""
+_QUIET_MILLISECONDS = 1
+"""How long nobody must ask for anything before the next one is made: who has been given one is to begin first."""
+_CLOSE_SECONDS = 0.1
+"""Launches that follow each other like this find the one spare child still busy making itself ready: two are kept."""
+
+
+class Spares:
+    """The spare children of a zygote: one for each launch, and not for ever.
+
+    Whatever kills spare children would otherwise have new ones made again and again.
+    """
+
+    def __init__(self, parent: int) -> None:
+        self._parent = parent
+        self._spares: list[Spare] = []  # the oldest first: it is ready before the others
+        self._wanted = 0
+        self._launched = -math.inf
+
+    def patience(self) -> int | None:
+        """Milliseconds of quiet until ``see_to`` has something to do; None: nothing as things are."""
+        if self._wanted:
+            return _QUIET_MILLISECONDS
+        if not self._spares:
+            return None
+        return max(0, math.ceil((self._launched + SPARE_SECONDS - time.monotonic()) * 1e3))
+
+    def see_to(self) -> None:
+        """Make the next one, or let go of those that nobody has asked for; to be called when nobody waits."""
+        if not self._wanted:
+            self.drop()
+            return
+        self._wanted -= 1
+        if (spare := Spare.fork(self._parent)) is not None:
+            self._spares.append(spare)
+
+    def take(self, link: int, output: int, birth: Birth) -> int | None:
+        """Have one be the child that has these descriptors; its process id, or None when there is none."""
+        while self._spares:
+            spare = self._spares.pop(0)
+            if spare.take(link, output, birth):
+                return spare.pid
+        return None
+
+    def launched(self) -> None:
+        """A child was launched: there will be another launch, and soon if the one before was not long ago."""
+        now = time.monotonic()
+        keep = 2 if now - self._launched < _CLOSE_SECONDS else 1
+        self._wanted = max(0, keep - len(self._spares))
+        self._launched = now
+
+    def drop(self) -> None:
+        """Let go of all. They are still to be reaped."""
+        while self._spares:
+            self._spares.pop().end()
+
+    def ended(self, pid: int) -> None:
+        """That process has ended by itself and was reaped; it may have been one of them."""
+        for spare in [each for each in self._spares if each.pid == pid]:
+            self._spares.remove(spare)
+            spare.ended()
+
 
 class Spare:
-    """The spare child, as its zygote sees it."""
+    """One of them, as its zygote sees it."""
 
     def __init__(self, pid: int, orders: socket.socket) -> None:
         self.pid = pid

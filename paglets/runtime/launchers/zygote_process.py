@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import gc
 import logging
-import math
 import os
 import select
 import signal
 import socket
-import time
 import traceback
 from collections import deque
 from contextlib import suppress
@@ -39,14 +37,9 @@ from paglets.runtime.launchers.newborn import (
     see_what_the_program_sees,
 )
 from paglets.runtime.launchers.packing import lay_together
-from paglets.runtime.launchers.spare import Spare
+from paglets.runtime.launchers.spare import Spares
 
 logger = logging.getLogger(__name__)
-
-SPARE_SECONDS = 30.0
-"""How long after a launch there is a spare child for the next one; it takes 4 MiB while it waits."""
-_QUIET_MILLISECONDS = 1
-"""How long nobody must ask for anything before the next spare is made: who has been given one is to begin first."""
 
 
 def run_zygote(
@@ -114,9 +107,7 @@ class _Zygote:
         self._poll.register(root, select.POLLIN)
         self._poll.register(self._woken, select.POLLIN)
         self._seen: tuple[list[str], dict[str, str]] | None = None
-        self._spare: Spare | None = None
-        self._wants_spare = False
-        self._spare_until = 0.0
+        self._spares = Spares(self._pid)
         self._program = _watch(program)
         if self._program is not None:
             # Somebody else may hold a copy of the program's end of root: a fork of it, say.
@@ -124,9 +115,9 @@ class _Zygote:
 
     def serve(self) -> None:
         while True:
-            ready = self._poll.poll(self._patience())
+            ready = self._poll.poll(self._spares.patience())
             if not ready:
-                self._see_to_spare()  # nobody waits for anything
+                self._spares.see_to()  # nobody waits for anything
             for descriptor, events in ready:
                 if descriptor == self._program:
                     return self._kill_all()
@@ -190,7 +181,7 @@ class _Zygote:
             # Here and not in each child: they are nearly always the same, and a fork brings them along.
             see_what_the_program_sees(request)
             self._seen = surroundings
-            self._drop_spare()
+            self._spares.drop()
         try:
             pid = self._new_child(descriptors[0], descriptors[1], Birth(request.cwd, request.life_file))
         except OSError as error:
@@ -199,38 +190,14 @@ class _Zygote:
         channel.children.add(pid)
         self._owners[pid] = channel
         self._tell(channel, Launched(seq, pid))
-        self._wants_spare = True
+        self._spares.launched()
 
     def _new_child(self, link: int, output: int, birth: Birth) -> int:
-        spare, self._spare = self._spare, None
-        if spare is not None and spare.take(link, output, birth):
-            return spare.pid
+        if (pid := self._spares.take(link, output, birth)) is not None:
+            return pid
         if not (pid := os.fork()):
             become_child(link, output, birth, self._pid)
         return pid
-
-    def _patience(self) -> int | None:
-        """Milliseconds until something has to be done about the spare child; None: nothing as things are."""
-        if self._wants_spare:
-            return _QUIET_MILLISECONDS
-        if self._spare is None:
-            return None
-        return max(0, math.ceil((self._spare_until - time.monotonic()) * 1e3))
-
-    def _see_to_spare(self) -> None:
-        """One for each launch, and not for ever: what kills spares would have new ones made again and again."""
-        if not self._wants_spare:
-            self._drop_spare()
-            return
-        self._wants_spare = False
-        self._spare_until = time.monotonic() + SPARE_SECONDS
-        if self._spare is None:
-            self._spare = Spare.fork(self._pid)
-
-    def _drop_spare(self) -> None:
-        if self._spare is not None:
-            self._spare.end()
-            self._spare = None
 
     def _reap(self) -> None:
         while True:
@@ -245,9 +212,7 @@ class _Zygote:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
             code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            if self._spare is not None and self._spare.pid == pid:
-                self._spare.ended()
-                self._spare = None
+            self._spares.ended(pid)
             channel = self._owners.pop(pid, None)
             if channel is not None:
                 channel.children.discard(pid)
@@ -283,7 +248,7 @@ class _Zygote:
     def _kill_all(self) -> None:
         # Nobody reads there any more, and it is closed before the last of them has ended.
         signal.set_wakeup_fd(-1)
-        self._drop_spare()
+        self._spares.drop()
         for pid in self._owners:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
