@@ -441,9 +441,12 @@ class Paglet(Generic[StateT]):
         """Take the paglet off its host. For the runtime and for tests."""
         self.__context = None
 
-    def end_waits(self, reason: str) -> None:
-        """The paglet has left: ``wait_state`` raises ``LifecycleError`` from now on. For the runtime."""
-        self.__lock.end_waits(reason)
+    def end_waits(self, reason: str, *, blocking: bool = True) -> bool:
+        """The paglet has left: ``wait_state`` raises ``LifecycleError`` from now on. For the runtime.
+
+        Not ``blocking``: False, and nothing done, when somebody holds the paglet's lock.
+        """
+        return self.__lock.end_waits(reason, blocking=blocking)
 
     def holds_lock(self) -> bool:
         """Whether the calling thread is inside ``locked()``. For the runtime."""

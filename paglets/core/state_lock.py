@@ -59,11 +59,19 @@ class StateLock:
                     self._depth, self._owner = depth, threading.get_ident()
             return True
 
-    def end_waits(self, reason: str) -> None:
-        """Nothing will change any more: who waits, or comes to wait, gets a ``LifecycleError``."""
-        with self:
+    def end_waits(self, reason: str, *, blocking: bool = True) -> bool:
+        """Nothing will change any more: who waits, or comes to wait, gets a ``LifecycleError``.
+
+        Not ``blocking``: False when that would take waiting for the lock, and nothing is done.
+        """
+        if not self._lock.acquire(blocking=blocking):
+            return False
+        try:
             self._ended = reason
             self._changed.notify_all()
+        finally:
+            self._lock.release()
+        return True
 
     def notify(self) -> None:
         """Wake one that waits."""

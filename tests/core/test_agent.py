@@ -11,7 +11,7 @@ import pytest
 from paglets.core import agent as agent_module
 from paglets.core.agent import NOT_HANDLED, Paglet, PagletState, state_locked
 from paglets.core.deactivation import DeactivationPolicy, DeactivationRequest
-from paglets.core.errors import HostError, NotHandledError
+from paglets.core.errors import HostError, LifecycleError, NotHandledError
 from paglets.core.events import CreationEvent, MobilityEvent
 from paglets.core.messages import Message
 
@@ -135,6 +135,44 @@ def test_wait_state_wakes_when_the_state_has_changed():
     assert counter.wait_state(lambda state: state.count == 3, timeout=0)
     assert not counter.wait_state(lambda: counter.state.count == 4, timeout=0.01)
     assert not counter.holds_lock()
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_waits_end_when_the_paglet_has_left(blocking: bool):
+    counter, waits, told = Counter(), threading.Event(), list[str]()
+
+    def wait() -> None:
+        with pytest.raises(LifecycleError) as caught:
+            counter.wait_state(lambda: waits.set(), timeout=5)
+        told.append(str(caught.value))
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    assert waits.wait(5)
+    while not counter.end_waits("it has left", blocking=blocking):
+        pass  # the other one is just about to wait
+    thread.join()
+    assert told == ["it has left"]
+    with pytest.raises(LifecycleError, match="it has left"):
+        counter.wait_state(lambda: False, timeout=5)
+    assert not counter.holds_lock()
+
+
+def test_waits_are_not_ended_at_once_while_somebody_holds_the_lock():
+    counter, held, done = Counter(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with counter.locked():
+            held.set()
+            done.wait(5)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(5)
+    assert not counter.end_waits("it has left", blocking=False)
+    done.set()
+    thread.join()
+    assert not counter.wait_state(lambda: False, timeout=0.01), "nothing was ended"
 
 
 def test_a_predicate_that_raises_leaves_the_lock_free():

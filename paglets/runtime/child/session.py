@@ -226,8 +226,8 @@ class Session:
         """What waits for a change of a paglet that has left would keep the process from its end."""
         reason = f"paglet {self._paglet.agent_id} has left this process"
         self._host.end_waits(reason)
-        # It takes the paglet's lock, which somebody may hold for long.
-        self._aside.put(lambda: self._paglet.end_waits(reason))
+        if not self._paglet.end_waits(reason, blocking=False):  # somebody has its lock, perhaps for long
+            self._aside.put(lambda: self._paglet.end_waits(reason))
 
     def _start_run(self) -> None:
         # What it is by now: a hook may have set it. Most have none, and a thread would be started for nothing.
