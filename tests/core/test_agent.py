@@ -143,7 +143,7 @@ def test_waits_end_when_the_paglet_has_left(blocking: bool):
 
     def wait() -> None:
         with pytest.raises(LifecycleError) as caught:
-            counter.wait_state(lambda: waits.set(), timeout=5)
+            counter.wait_state(lambda _: waits.set(), timeout=5)
         told.append(str(caught.value))
 
     thread = threading.Thread(target=wait)
