@@ -4,9 +4,17 @@
    shares such a mapping as it shares other memory, and a page that is written to becomes the writer's own. What was
    written back to what it was can then be told from the file, and given back.
 
-   What is looked at and given back must not change in between. So: nothing here allocates or calls Python while it does
-   that, the interpreter's lock is held, and every other thread must sleep until it is woken (futex(2) without a timeout),
-   which only this one could do. A signal that one of them handles writes to data of libraries; those are left alone. */
+   Nothing may write to a page between the look at it and its return:
+
+   - This thread does not: it allocates nothing and calls no Python meanwhile, and its signals are blocked.
+   - Other threads that run Python do not: the interpreter's lock is held. But a thread that waits, or does without
+     Python, may write all the same, so there may be one other thread only, the one that the caller names, and it must
+     sleep in a futex(2) of this process without a time limit. Nobody but this thread could wake it.
+   - A signal could, where one is caught. Then nothing is given back, but for those that every child catches, with a
+     handler of Python's: that writes to the interpreter's state, which is left alone, and who waited for a lock of
+     Python's then waits for the interpreter's.
+   - The kernel may write to what it was asked to read into. That takes a thread that waits for it, or an interface
+     that needs none (io_uring(7), io_submit(2)) and a buffer that looks like its original: nothing here uses those. */
 
 #define Py_LIMITED_API 0x030b0000
 #define PY_SSIZE_T_CLEAN
@@ -18,12 +26,14 @@
 #include <fcntl.h>
 #include <link.h>
 #include <pthread.h>
+#include <gnu/libc-version.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -41,11 +51,15 @@
 
 enum {
     SMALLEST = 64 * 1024,        /* bytes of a mapping that are worth the while */
-    AROUND_THREAD = 64 * 1024,   /* bytes before and behind a thread's own data that the kernel may write to, rseq(2) */
-    MOST_RANGES = 1024,
-    TEXT = 4 * 1024 * 1024,      /* bytes that a list of all mappings may take */
+    AROUND_THREAD = 64 * 1024,   /* bytes before and behind a thread's own data, some of it the kernel's: rseq(2) */
+    MOST_RANGES = 256,
+    TEXT = 8 * 1024 * 1024,      /* bytes that a description of all mappings may take */
     ENTRIES = 1024,              /* of a pagemap, read at a time */
 };
+
+/* Each range has a part of the file for itself, with nothing behind it: mremap(2) makes a mapping longer, as realloc(3)
+   does with a large block, and its new end must not be another's original, or the end of the file. */
+#define SLOT ((uint64_t)1 << (sizeof(void *) == 8 ? 40 : 32))
 
 struct range {
     uintptr_t start, end;
@@ -66,8 +80,11 @@ struct line {
 };
 
 static struct {
-    const char *view; /* all of the file, for comparing; NULL: nothing is kept */
-    size_t size;
+    size_t count; /* 0: nothing is kept */
+    struct {
+        const char *view; /* of that part of the file, for comparing */
+        size_t size;
+    } slots[MOST_RANGES];
     unsigned device_major, device_minor;
     uint64_t inode;
 } originals;
@@ -76,12 +93,12 @@ static size_t page_size(void) { return (size_t)sysconf(_SC_PAGESIZE); }
 
 /* --- what is mapped where ------------------------------------------------------------------------------------------ */
 
-/* The text of /proc/self/maps, in memory that is not the allocator's; NULL and errno when it cannot be had. */
-static char *read_mappings(void) {
-    char *text = mmap(NULL, TEXT, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+/* A text of /proc, in memory that is not the allocator's; NULL and errno when it cannot be had. */
+static char *read_text(const char *path) {
+    char *text = mmap(NULL, TEXT, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (text == MAP_FAILED)
         return NULL;
-    int file = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
     size_t length = 0;
     ssize_t got = file < 0 ? -1 : 1;
     while (got > 0 && length < TEXT - 1) {
@@ -99,7 +116,7 @@ static char *read_mappings(void) {
     return text; /* its end is zeroed, as new memory is */
 }
 
-/* Take the next line of that text apart; 0 at its end. */
+/* Take the next line of /proc/self/maps apart; 0 at its end, and at a line of another kind. */
 static int next_line(char **text, struct line *line) {
     char *end = strchr(*text, '\n');
     int name = 0;
@@ -123,6 +140,20 @@ static int next_line(char **text, struct line *line) {
 static int without_file(const struct line *line) {
     return strcmp(line->permissions, "rw-p") == 0 && line->inode == 0 &&
            (*line->name == '\0' || strcmp(line->name, "[heap]") == 0 || strncmp(line->name, "[anon:", 6) == 0);
+}
+
+/* Whether a mapping is as malloc(3) makes them, by its flags in /proc/self/smaps: not locked, not wiped on fork, not a
+   stack of any kind, whose like a mapping of a file would not be. */
+static int is_plain(const char *flags) {
+    static const char plain[] = " rd wr mr mw me ac sd nr hg nh mg ";
+    char flag[5] = "    ";
+    for (; flags[0] != '\0' && flags[0] != '\n' && flags[1] != '\n'; flags += strspn(flags, " ")) {
+        flag[1] = flags[0], flag[2] = flags[1];
+        if (strstr(plain, flag) == NULL)
+            return 0;
+        flags += strcspn(flags, " \n");
+    }
+    return 1;
 }
 
 static int add(struct ranges *ranges, uintptr_t start, uintptr_t end) {
@@ -192,17 +223,34 @@ static int add_types(struct dl_phdr_info *library, size_t size, void *ranges) {
            !add(ranges, state_end > start ? state_end : start, end);
 }
 
+/* All of /proc/self/smaps that is a heap. What lies behind a guard page is a stack, of a thread that may have ended. */
+static int add_heaps(struct ranges *ranges, char *text) {
+    struct line line, last = {0};
+    int wanted = 0;
+    for (char *next, *at = text; (next = strchr(at, '\n')) != NULL; at = next + 1) {
+        if (strncmp(at, "VmFlags:", 8) == 0) {
+            if (wanted && is_plain(at + 8 + strspn(at + 8, " ")) && !add(ranges, last.start, last.end))
+                return 0;
+            wanted = 0;
+        } else if (strspn(at, "0123456789abcdef") > 0 && at[strspn(at, "0123456789abcdef")] == '-') {
+            char *start = at;
+            int behind_guard = strcmp(last.permissions, "---p") == 0 ? 1 : 0;
+            uintptr_t end_before = last.end;
+            if (!next_line(&start, &line))
+                continue;
+            wanted = without_file(&line) && !(behind_guard && line.start == end_before);
+            last = line;
+        }
+    }
+    return 1;
+}
+
 /* What is written to by whoever runs Python, and by nobody else. */
-static int find_heaps(struct ranges *ranges) {
-    char *text = read_mappings();
+static int find_ranges(struct ranges *ranges) {
+    char *text = read_text("/proc/self/smaps");
     if (text == NULL)
         return 0;
-    char *at = text;
-    struct line line;
-    int fits = 1;
-    while (fits && next_line(&at, &line))
-        if (without_file(&line))
-            fits = add(ranges, line.start, line.end);
+    int fits = add_heaps(ranges, text);
     munmap(text, TEXT);
     uintptr_t thread = (uintptr_t)pthread_self();
     fits = fits && leave_out(ranges, (uintptr_t)text, (uintptr_t)text + TEXT) &&
@@ -214,7 +262,19 @@ static int find_heaps(struct ranges *ranges) {
     return fits;
 }
 
-static int new_file(size_t size) {
+/* Whether free memory is given back to the kernel by an allocator that does not expect to find zeros there afterwards. */
+static int knows_allocator(void) {
+    Dl_info allocator, library;
+    return dladdr(dlsym(RTLD_DEFAULT, "malloc"), &allocator) && dladdr((void *)gnu_get_libc_version, &library) &&
+           allocator.dli_fbase == library.dli_fbase;
+}
+
+static int new_file(uint64_t size) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < size) {
+        errno = EFBIG; /* and no signal */
+        return -1;
+    }
     int file = memfd_create("paglets-originals", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
     if (file < 0 && errno == EINVAL) /* before Linux 6.3 */
         file = memfd_create("paglets-originals", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -227,109 +287,163 @@ static int new_file(size_t size) {
     return file;
 }
 
+/* Whether so much memory may be promised to this process once more, where promises are counted: mapping over something
+   may end the old promise before the new one is refused. */
+static int may_map(size_t size) {
+    void *test = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return test != MAP_FAILED && munmap(test, size) == 0;
+}
+
 static int write_all(int file, const struct ranges *ranges) {
-    off_t offset = 0;
-    for (size_t i = 0; i < ranges->count; i++)
+    for (size_t i = 0; i < ranges->count; i++) {
+        off_t offset = (off_t)(i * SLOT);
         for (uintptr_t at = ranges->at[i].start; at < ranges->at[i].end;) {
             ssize_t wrote = pwrite(file, (const void *)at, ranges->at[i].end - at, offset);
             if (wrote <= 0) {
-                if (wrote < 0 && errno == EINTR)
-                    continue;
+                errno = wrote < 0 ? errno : EIO;
                 return 0;
             }
             at += (uintptr_t)wrote;
             offset += wrote;
         }
+    }
     return fcntl(file, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0;
 }
 
+static size_t size_of(const struct range *range) { return range->end - range->start; }
+
 /* From the first call of mmap here to its end the process must be able to go on: what is mapped is what was there. */
 static void map_in_place(int file, const struct ranges *ranges) {
-    off_t offset = 0;
     for (size_t i = 0; i < ranges->count; i++) {
         void *start = (void *)ranges->at[i].start;
-        size_t size = ranges->at[i].end - ranges->at[i].start;
+        size_t size = size_of(&ranges->at[i]);
         if (size == 0)
             continue;
-        if (mmap(start, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, file, offset) == MAP_FAILED)
+        if (mmap(start, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, file, (off_t)(i * SLOT)) == MAP_FAILED)
             abort(); /* what was there may be gone */
         madvise(start, size, MADV_POPULATE_READ); /* at once, and not page by page; older kernels do not know it */
-        offset += (off_t)size;
     }
 }
 
-static int keep(const struct ranges *ranges) {
-    size_t size = 0;
+static void unmap_views(void) {
+    for (size_t i = 0; i < MOST_RANGES; i++)
+        if (originals.slots[i].view != NULL) {
+            munmap((void *)originals.slots[i].view, originals.slots[i].size);
+            originals.slots[i].view = NULL;
+        }
+}
+
+static int map_views(int file, const struct ranges *ranges) {
+    for (size_t i = 0; i < ranges->count; i++) {
+        size_t size = size_of(&ranges->at[i]);
+        void *view = size == 0 ? NULL : mmap(NULL, size, PROT_READ, MAP_PRIVATE, file, (off_t)(i * SLOT));
+        if (view == MAP_FAILED)
+            return 0;
+        originals.slots[i].view = view;
+        originals.slots[i].size = size;
+    }
+    return 1;
+}
+
+static int keep(const struct ranges *ranges, size_t size) {
     struct stat about;
-    for (size_t i = 0; i < ranges->count; i++)
-        size += ranges->at[i].end - ranges->at[i].start;
-    int file = new_file(size);
+    int file = new_file(MOST_RANGES * SLOT);
     if (file < 0)
         return 0;
-    void *view = mmap(NULL, size, PROT_READ, MAP_PRIVATE, file, 0);
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* the handler of a signal may write to anything */
-    int kept = view != MAP_FAILED && fstat(file, &about) == 0 && write_all(file, ranges);
+    int kept = fstat(file, &about) == 0 && map_views(file, ranges) && may_map(size) && write_all(file, ranges);
     int failure = errno;
     if (kept)
         map_in_place(file, ranges);
+    else
+        unmap_views();
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     close(file);
     if (!kept) {
-        if (view != MAP_FAILED)
-            munmap(view, size);
         errno = failure;
         return 0;
     }
-    originals.view = view;
-    originals.size = size;
+    originals.count = ranges->count;
     originals.inode = (uint64_t)about.st_ino;
     originals.device_major = major(about.st_dev);
     originals.device_minor = minor(about.st_dev);
     return 1;
 }
 
-/* --- other threads ------------------------------------------------------------------------------------------------- */
+/* --- other threads and signals ------------------------------------------------------------------------------------- */
 
-/* Whether that thread sleeps until another one wakes it. */
-static int sleeps(const char *thread) {
-    char path[320], text[256];
-    snprintf(path, sizeof path, "/proc/self/task/%s/syscall", thread);
+#define FUTEX_OPERATION 127
+#define FUTEX_PRIVATE 128
+#define FUTEX_WAIT 0
+#define FUTEX_WAIT_BITSET 9
+
+static int is_futex(long call) {
+#ifdef SYS_futex_time64
+    if (call == SYS_futex_time64)
+        return 1;
+#endif
+    return call == SYS_futex;
+}
+
+/* The beginning of a file of a thread's in /proc; 0 when it cannot be read. */
+static int read_of_thread(const char *thread, const char *name, char *text, size_t size) {
+    char path[320];
+    snprintf(path, sizeof path, "/proc/self/task/%s/%s", thread, name);
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return 0;
-    ssize_t got = read(file, text, sizeof text - 1);
+    ssize_t got = read(file, text, size - 1);
     close(file);
-    if (got <= 0)
-        return 0;
-    text[got] = '\0';
-    long number;
-    unsigned long long timeout;
-    if (sscanf(text, "%ld %*x %*x %*x %llx", &number, &timeout) != 2) /* also when it runs: "running" */
-        return 0;
-#ifdef SYS_futex_time64
-    if (number == SYS_futex_time64)
-        return timeout == 0;
-#endif
-    return number == SYS_futex && timeout == 0;
+    text[got > 0 ? got : 0] = '\0';
+    return got > 0;
 }
 
-/* How many threads there are beside the calling one, or -1: one of them might run (asleep), or it cannot be told. */
-static int other_threads(int asleep) {
+/* Whether that thread sleeps until another one of this process wakes it. */
+static int sleeps(const char *thread) {
+    char text[1024];
+    long call;
+    unsigned long long operation, timeout;
+    if (!read_of_thread(thread, "syscall", text, sizeof text) ||
+        sscanf(text, "%ld %*x %llx %*x %llx", &call, &operation, &timeout) != 3) /* also when it runs: "running" */
+        return 0;
+    int waits = (operation & FUTEX_OPERATION) == FUTEX_WAIT || (operation & FUTEX_OPERATION) == FUTEX_WAIT_BITSET;
+    if (!is_futex(call) || !waits || !(operation & FUTEX_PRIVATE) || timeout != 0)
+        return 0;
+    char *state = read_of_thread(thread, "stat", text, sizeof text) ? strrchr(text, ')') : NULL;
+    return state != NULL && strncmp(state, ") S ", 4) == 0;
+}
+
+/* Whether there is no thread beside the calling one, or only ``sleeper``, which sleeps (0: none); -1 and errno when it
+   cannot be told. */
+static int alone(long sleeper) {
     DIR *tasks = opendir("/proc/self/task");
     if (tasks == NULL)
         return -1;
-    char own[32];
-    snprintf(own, sizeof own, "%ld", (long)syscall(SYS_gettid));
-    int count = 0;
-    for (struct dirent *task; count >= 0 && (task = readdir(tasks)) != NULL;) {
-        if (task->d_name[0] == '.' || strcmp(task->d_name, own) == 0)
-            continue;
-        count = asleep && !sleeps(task->d_name) ? -1 : count + 1;
+    int answer = 1;
+    long own = (long)syscall(SYS_gettid);
+    for (struct dirent *task; answer && (task = readdir(tasks)) != NULL;) {
+        long thread = strtol(task->d_name, NULL, 10);
+        if (task->d_name[0] != '.' && thread != own)
+            answer = thread == sleeper && sleeps(task->d_name);
     }
     closedir(tasks);
-    return count;
+    return answer;
+}
+
+/* Whether a signal is caught that not every child catches. */
+static int catches_others(void) {
+    static const int known[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTERM, SIGHUP, 32, 33 /* the C library's */};
+    char text[4096], own[32];
+    unsigned long long caught;
+    snprintf(own, sizeof own, "%ld", (long)syscall(SYS_gettid));
+    char *line = read_of_thread(own, "status", text, sizeof text) ? strstr(text, "\nSigCgt:") : NULL;
+    if (line == NULL || sscanf(line, "\nSigCgt: %llx", &caught) != 1)
+        return 1;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        caught &= ~(1ULL << (known[i] - 1));
+    return caught != 0;
 }
 
 /* --- giving back --------------------------------------------------------------------------------------------------- */
@@ -350,6 +464,14 @@ static void give(struct run *run) {
     run->start = run->end;
 }
 
+/* The page at that offset of the file; NULL where there is none. */
+static const char *original_at(uint64_t offset) {
+    uint64_t slot = offset / SLOT, within = offset % SLOT;
+    if (slot >= originals.count || within >= originals.slots[slot].size)
+        return NULL;
+    return originals.slots[slot].view + within;
+}
+
 /* Those pages of one mapping that are this process's own, and need not be. */
 static int give_back_in(const struct line *line, int pagemap, struct run *run) {
     uint64_t entries[ENTRIES];
@@ -358,14 +480,17 @@ static int give_back_in(const struct line *line, int pagemap, struct run *run) {
         size_t count = pages - first < ENTRIES ? pages - first : ENTRIES;
         ssize_t size = (ssize_t)(count * sizeof *entries);
         off_t offset = (off_t)((line->start / page + first) * sizeof *entries);
-        if (pread(pagemap, entries, (size_t)size, offset) != size)
+        ssize_t got = pread(pagemap, entries, (size_t)size, offset);
+        if (got != size) {
+            errno = got < 0 ? errno : EIO;
             return 0;
+        }
         for (size_t i = 0; i < count; i++) {
             if (!(entries[i] & PAGEMAP_PRESENT) || (entries[i] & PAGEMAP_OF_A_FILE))
                 continue;
             uintptr_t at = line->start + (first + i) * page;
-            const char *original = originals.view + line->offset + (first + i) * page;
-            if (memcmp((const void *)at, original, page) != 0)
+            const char *original = original_at(line->offset + (first + i) * page);
+            if (original == NULL || memcmp((const void *)at, original, page) != 0)
                 continue;
             if (at != run->end) {
                 give(run);
@@ -382,28 +507,41 @@ static int give_back_in(const struct line *line, int pagemap, struct run *run) {
 
 static PyObject *keep_originals(PyObject *module, PyObject *nothing) {
     (void)module, (void)nothing;
-    if (originals.view != NULL)
+    int others = alone(0);
+    if (others < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    if (!others)
+        return PyErr_Format(PyExc_OSError, "pages can be put elsewhere in a process with one thread only");
+    if (!knows_allocator())
+        return PyErr_Format(PyExc_OSError, "this process has an allocator that is not the C library's");
+    if (originals.count != 0)
         return PyLong_FromSize_t(0);
-    if (other_threads(0) != 0)
-        return PyErr_Format(PyExc_RuntimeError, "pages can be put elsewhere in a process with one thread only");
     struct ranges *ranges = mmap(NULL, sizeof *ranges, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (ranges == MAP_FAILED)
         return PyErr_SetFromErrno(PyExc_OSError);
-    int kept = find_heaps(ranges) && (ranges->count == 0 || keep(ranges));
+    size_t size = 0;
+    int kept = find_ranges(ranges);
+    for (size_t i = 0; kept && i < ranges->count; i++)
+        size += size_of(&ranges->at[i]);
+    kept = kept && (size == 0 || keep(ranges, size));
     int failure = errno;
     munmap(ranges, sizeof *ranges);
     errno = failure;
-    return kept ? PyLong_FromSize_t(originals.size) : PyErr_SetFromErrno(PyExc_OSError);
+    return kept ? PyLong_FromSize_t(size) : PyErr_SetFromErrno(PyExc_OSError);
 }
 
-static PyObject *give_back(PyObject *module, PyObject *nothing) {
-    (void)module, (void)nothing;
+static PyObject *give_back(PyObject *module, PyObject *argument) {
+    (void)module;
+    long sleeper = PyLong_AsLong(argument);
+    if (sleeper == -1 && PyErr_Occurred())
+        return NULL;
     struct run run = {0, 0, 0};
-    if (originals.view == NULL || other_threads(1) < 0)
+    if (originals.count == 0 || alone(sleeper) != 1 || catches_others())
         return PyLong_FromSize_t(0);
     int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    char *text = pagemap < 0 ? NULL : read_mappings(), *at = text;
+    char *text = pagemap < 0 ? NULL : read_text("/proc/self/maps"), *at = text;
     int read_all = text != NULL;
+    int failure = errno;
     if (text != NULL) {
         struct line line;
         sigset_t all, before;
@@ -412,12 +550,13 @@ static PyObject *give_back(PyObject *module, PyObject *nothing) {
         while (read_all && next_line(&at, &line))
             if (is_of_originals(&line))
                 read_all = give_back_in(&line, pagemap, &run);
-        madvise((void *)originals.view, originals.size, MADV_DONTNEED);
+        failure = errno;
+        for (size_t i = 0; i < originals.count; i++)
+            if (originals.slots[i].view != NULL)
+                madvise((void *)originals.slots[i].view, originals.slots[i].size, MADV_DONTNEED);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
-    }
-    int failure = errno;
-    if (text != NULL)
         munmap(text, TEXT);
+    }
     if (pagemap >= 0)
         close(pagemap);
     errno = failure;
@@ -426,7 +565,7 @@ static PyObject *give_back(PyObject *module, PyObject *nothing) {
 
 static PyMethodDef methods[] = {
     {"keep_originals", keep_originals, METH_NOARGS, NULL},
-    {"give_back", give_back, METH_NOARGS, NULL},
+    {"give_back", give_back, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 

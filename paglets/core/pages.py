@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 def keep_originals() -> int:
     """Keep all that is in this process's heaps as it is now, for those that are forked from it; how many bytes.
 
-    They are in a memory file, which takes the place of what they were in. ``RuntimeError`` in a process that has other
-    threads. 0 when some are kept already, or the system refuses: nothing has changed then.
+    They are in a memory file, which takes the place of what they were in. 0 when some are kept already, when this
+    process has other threads or an allocator of its own, or when the system refuses: nothing has changed then.
     """
     if _pages is None:
         return 0
@@ -34,16 +34,18 @@ def keep_originals() -> int:
         return 0
 
 
-def give_back() -> int:
+def give_back(sleeper: int = 0) -> int:
     """Share again what this process has copied and holds what its original holds; how many pages.
 
-    Some milliseconds, and a copy of each of these pages that is written to again: for a process at rest. Nothing is
-    given back while another thread of the process could run, that is, does not wait to be woken.
+    Some milliseconds, and a copy of each of these pages that is written to again: for a process at rest. ``sleeper``:
+    the native id of the one other thread that there may be, which waits for a lock of Python's without a time limit.
+    Nothing is given back when it does not, when there are other threads, or when signals are caught that not every
+    child catches.
     """
     if _pages is None:
         return 0
     try:
-        return _pages.give_back()
+        return _pages.give_back(sleeper)
     except OSError as error:
         logger.debug("no memory could be given back: %s", error)
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import os
 import select
 import socket
 import threading
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 _READ = 64 * 1024
 REST_SECONDS = 20.0
 """How long nothing must come before memory is given back: what comes next takes a little longer."""
+_APART = 50
+"""Children that were asked something together do not all rest together, but over so many tenths of a second."""
 _ANCILLARY = socket.CMSG_SPACE(2 * array.array("i").itemsize)
 _RECEIVE_FLAGS = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
 
@@ -39,10 +42,14 @@ _RECEIVE_FLAGS = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
 class ChildLink:
     """Frames to and from the host."""
 
+    standing_by = 0
+    """The native id of the thread that waits while another one reads; 0: there is none."""
+
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._input = select.poll()
         self._input.register(connection, select.POLLIN)
+        self._rest = (REST_SECONDS + os.getpid() % _APART / 10) * 1e3
         self._sending = threading.Lock()
         self._splitter = FrameSplitter()
         self._ready: deque[bytes] = deque()
@@ -91,8 +98,8 @@ class ChildLink:
         while not self._ready:
             # A thread that waits in recv(2) is woken, for nothing, when the host takes what was sent to it; see unix(7)
             # and poll(2): one that polls for input is not.
-            if not self._input.poll(REST_SECONDS * 1e3):
-                give_back()
+            if not self._input.poll(self._rest):
+                give_back(self.standing_by)
                 self._input.poll()
             try:
                 data, ancillary, _flags, _address = self._socket.recvmsg(_READ, _ANCILLARY, _RECEIVE_FLAGS)

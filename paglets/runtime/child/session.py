@@ -96,7 +96,7 @@ class Session:
     def serve(self) -> int:
         """Work until the host says that it is done; the exit code. To be called on the main thread."""
         self._calls.name_thread(CallThread.HANDLER)
-        self._reading.start()
+        self._link.standing_by = self._reading.start().native_id or 0
         self._work()
         if self._run is not None:
             self._run.join()
