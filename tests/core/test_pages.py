@@ -243,7 +243,8 @@ def test_a_signal_that_comes_meanwhile_is_seen() -> None:
         go.acquire()
         thread = threading.Thread(target=go.acquire)
         thread.start()
-        sender = subprocess.Popen([sys.executable, "-c", f"import os, time\\nwhile True: os.kill({os.getpid()}, 15); time.sleep(0.001)"])
+        sends = f"import os, time\\nwhile True: os.kill({os.getpid()}, 15); time.sleep(0.001)"
+        sender = subprocess.Popen([sys.executable, "-c", sends])
         until, given = time.monotonic() + 2, 0
         while time.monotonic() < until:
             touch()
