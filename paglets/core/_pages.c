@@ -9,10 +9,11 @@
    - This thread does not: it allocates nothing and calls no Python meanwhile, and its signals are blocked.
    - Other threads that run Python do not: the interpreter's lock is held. But a thread that waits, or does without
      Python, may write all the same, so there may be one other thread only, the one that the caller names, and it must
-     sleep in a futex(2) of this process without a time limit. Nobody but this thread could wake it.
-   - A signal could, where one is caught. Then nothing is given back, but for those that every child catches, with a
-     handler of Python's: that writes to the interpreter's state, which is left alone, and who waited for a lock of
-     Python's then waits for the interpreter's.
+     sleep in a futex(2) of this process without a time limit, for a lock of Python's. No other thread could wake it.
+   - A signal could, where one is caught. Then nothing is given back, but for those that every child catches with a
+     handler of Python's. That writes to the interpreter's state, which is left alone. Who was woken by it notes in the
+     lock that it does not wait any more, and needs the interpreter's lock before it waits again. So what it writes to
+     differs from its original, which nobody waited for, until then, and does not change any more afterwards.
    - The kernel may write to what it was asked to read into. That takes a thread that waits for it, or an interface
      that needs none (io_uring(7), io_submit(2)) and a buffer that looks like its original: nothing here uses those. */
 
@@ -57,9 +58,9 @@ enum {
     ENTRIES = 1024,              /* of a pagemap, read at a time */
 };
 
-/* Each range has a part of the file for itself, with nothing behind it: mremap(2) makes a mapping longer, as realloc(3)
-   does with a large block, and its new end must not be another's original, or the end of the file. */
-#define SLOT ((uint64_t)1 << (sizeof(void *) == 8 ? 40 : 32))
+/* Each range has a part of the file for itself, at least as long. Should mremap(2) make a mapping longer, its new end is
+   not another's original, nor the end of the file; what is touched there stays in the file, so it must not be much. */
+#define SLOT ((uint64_t)64 << 20)
 
 struct range {
     uintptr_t start, end;
@@ -145,7 +146,7 @@ static int without_file(const struct line *line) {
 /* Whether a mapping is as malloc(3) makes them, by its flags in /proc/self/smaps: not locked, not wiped on fork, not a
    stack of any kind, whose like a mapping of a file would not be. */
 static int is_plain(const char *flags) {
-    static const char plain[] = " rd wr mr mw me ac sd nr hg nh mg ";
+    static const char plain[] = " rd wr mr mw me ac sd nr hg mg ";
     char flag[5] = "    ";
     for (; flags[0] != '\0' && flags[0] != '\n' && flags[1] != '\n'; flags += strspn(flags, " ")) {
         flag[1] = flags[0], flag[2] = flags[1];
@@ -155,6 +156,8 @@ static int is_plain(const char *flags) {
     }
     return 1;
 }
+
+static size_t size_of(const struct range *range) { return range->end - range->start; }
 
 static int add(struct ranges *ranges, uintptr_t start, uintptr_t end) {
     if (start >= end || end - start < SMALLEST)
@@ -223,6 +226,21 @@ static int add_types(struct dl_phdr_info *library, size_t size, void *ranges) {
            !add(ranges, state_end > start ? state_end : start, end);
 }
 
+/* Large blocks of malloc(3), which have mappings of their own: realloc(3) makes those longer. They begin with a page that
+   begins with a zero and their size, marked as such. What only looks like one may be left out as well. */
+static int leave_out_blocks(struct ranges *ranges) {
+    size_t page = page_size();
+    for (size_t i = 0; i < ranges->count; i++)
+        for (uintptr_t at = ranges->at[i].start; at < ranges->at[i].end; at += page) {
+            const size_t *header = (const size_t *)at;
+            size_t size = header[1] & ~(size_t)7;
+            if (header[0] == 0 && (header[1] & 7) == 2 && size != 0 && size % page == 0 &&
+                size <= ranges->at[i].end - at && !leave_out(ranges, at, at + size))
+                return 0;
+        }
+    return 1;
+}
+
 /* All of /proc/self/smaps that is a heap. What lies behind a guard page is a stack, of a thread that may have ended. */
 static int add_heaps(struct ranges *ranges, char *text) {
     struct line line, last = {0};
@@ -256,7 +274,10 @@ static int find_ranges(struct ranges *ranges) {
     fits = fits && leave_out(ranges, (uintptr_t)text, (uintptr_t)text + TEXT) &&
            leave_out(ranges, (uintptr_t)ranges, (uintptr_t)(ranges + 1)) &&
            leave_out(ranges, thread - AROUND_THREAD, thread + AROUND_THREAD) &&
-           dl_iterate_phdr(leave_out_library, ranges) == 0 && dl_iterate_phdr(add_types, ranges) == 0;
+           dl_iterate_phdr(leave_out_library, ranges) == 0 && leave_out_blocks(ranges) &&
+           dl_iterate_phdr(add_types, ranges) == 0;
+    for (size_t i = 0; i < ranges->count; i++)
+        fits = fits && size_of(&ranges->at[i]) <= SLOT;
     if (!fits)
         errno = EFBIG;
     return fits;
@@ -310,8 +331,6 @@ static int write_all(int file, const struct ranges *ranges) {
     return fcntl(file, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0;
 }
 
-static size_t size_of(const struct range *range) { return range->end - range->start; }
-
 /* From the first call of mmap here to its end the process must be able to go on: what is mapped is what was there. */
 static void map_in_place(int file, const struct ranges *ranges) {
     for (size_t i = 0; i < ranges->count; i++) {
@@ -347,13 +366,13 @@ static int map_views(int file, const struct ranges *ranges) {
 
 static int keep(const struct ranges *ranges, size_t size) {
     struct stat about;
-    int file = new_file(MOST_RANGES * SLOT);
+    int file = new_file(ranges->count * SLOT);
     if (file < 0)
         return 0;
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* the handler of a signal may write to anything */
-    int kept = fstat(file, &about) == 0 && map_views(file, ranges) && may_map(size) && write_all(file, ranges);
+    int kept = fstat(file, &about) == 0 && map_views(file, ranges) && write_all(file, ranges) && may_map(size);
     int failure = errno;
     if (kept)
         map_in_place(file, ranges);

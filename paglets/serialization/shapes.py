@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import PurePath
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -24,6 +24,9 @@ from paglets.serialization.plain import (
     sorted_list,
     to_plain,
 )
+
+_Clock = TypeVar("_Clock", dt.datetime, dt.time)
+_SHORT_ZONE = len("+00:00:00.000001")
 
 Encode = Callable[[Any], Any]
 Decode = Callable[[Any], Any]
@@ -211,6 +214,19 @@ def _types(plains: list[tuple[Any, Any]]) -> frozenset[type[Any]]:
     return frozenset(kinds or {int})
 
 
+def _clock_from_text(kind: type[_Clock]) -> Callable[[str], _Clock]:
+    """``fromisoformat`` with every zone: Python takes one that is less than a second away from UTC for UTC."""
+
+    def read(text: str) -> _Clock:
+        value = kind.fromisoformat(text)
+        zone, fraction = text[-_SHORT_ZONE:-6], text[-6:]
+        if value.tzinfo is dt.UTC and zone in {"+00:00:00.", "-00:00:00."} and fraction.strip("0"):
+            return value.replace(tzinfo=dt.timezone(dt.timedelta(microseconds=int(zone[0] + fraction))))
+        return value
+
+    return read
+
+
 _SCALARS: dict[type[Any], Shape] = {
     NONE: NULL,
     bool: BOOL,
@@ -219,10 +235,10 @@ _SCALARS: dict[type[Any], Shape] = {
     str: STR,
     bytes: BYTES,
     bytearray: BYTEARRAY,
-    dt.datetime: text_shape(dt.datetime, dt.datetime.isoformat, dt.datetime.fromisoformat),
+    dt.datetime: text_shape(dt.datetime, dt.datetime.isoformat, _clock_from_text(dt.datetime)),
     # A datetime is a date to Python, but its time would be lost.
     dt.date: text_shape(dt.date, dt.date.isoformat, dt.date.fromisoformat, exact=True),
-    dt.time: text_shape(dt.time, dt.time.isoformat, dt.time.fromisoformat),
+    dt.time: text_shape(dt.time, dt.time.isoformat, _clock_from_text(dt.time)),
     dt.timedelta: text_shape(dt.timedelta, duration_text, lambda text: msgspec.convert(text, dt.timedelta)),
     uuid.UUID: text_shape(uuid.UUID, str, uuid.UUID),
     decimal.Decimal: text_shape(decimal.Decimal, str, decimal.Decimal),

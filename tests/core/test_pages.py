@@ -273,19 +273,34 @@ def test_nothing_is_given_back_while_other_signals_are_caught() -> None:
 
 
 def test_a_large_block_can_be_made_larger() -> None:
-    # The C library lengthens the mapping of one, and what comes behind it in the file is no memory.
+    # The C library lengthens the mapping of one: neither into what is no memory, nor into what stays for ever.
     _run("""
+    def shared():  # KiB of memory files that somebody has touched
+        with open("/proc/meminfo") as file:
+            return int(re.search(r"Shmem: +(\\d+) kB", file.read())[1])
+    before = shared()
     def work():
-        large.extend(bytes(64 << 20))
+        large.extend(bytes(200 << 20))
         many.extend(range(4_000_000))
         touch()
         assert give_back() > 500
-        assert large == bytes(69 << 20)
+        assert large == bytes(205 << 20) and many[-1] == 3_999_999
         large[:] = b"x" * len(large)
-        assert give_back() < 500
-        assert large.count(b"x") == 69 << 20 and many[-1] == 3_999_999
+        give_back()
+        assert large.count(b"x") == 205 << 20
     in_fork(work)
+    assert shared() - before < 100 << 10, (before, shared())
     """, before="large, many = bytearray(5 << 20), list(range(500_000))")  # fmt: skip
+
+
+def test_what_is_too_large_is_left_alone() -> None:
+    _run("""
+    assert kept == 0
+    """, before="""
+libc = ctypes.CDLL(None)
+libc.sbrk.restype = ctypes.c_void_p
+libc.sbrk(200 << 20)
+""")  # fmt: skip
 
 
 def test_what_has_been_set_apart_stays_where_it_is() -> None:
@@ -360,7 +375,7 @@ def test_a_process_with_another_allocator_goes_on_without(tmp_path: Path) -> Non
 def test_a_process_that_may_not_write_so_much_goes_on_without() -> None:
     _run("""
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
     assert keep_originals() == 0
     assert give_back() == 0
     assert held == [[number] for number in range(50_000)]

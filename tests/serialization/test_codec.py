@@ -117,6 +117,19 @@ def test_every_shape_of_state_comes_back(state: Everything):
     assert again == state
 
 
+@pytest.mark.parametrize("microseconds", [1, -1, 999_999, -999_999, 1_000_000, 61_000_001, 0])
+def test_a_zone_comes_back_whole(microseconds: int):
+    @dataclass
+    class Box:
+        when: dt.datetime
+        hour: dt.time
+
+    zone = dt.timezone(dt.timedelta(microseconds=microseconds))
+    box = Box(dt.datetime(2000, 1, 1, 1, tzinfo=zone), dt.time(12, 0, 0, 1, tzinfo=zone))
+    back = dataclass_from_wire(Box, dataclass_to_wire(box))
+    assert (repr(back.when), repr(back.hour)) == (repr(box.when), repr(box.hour))
+
+
 def test_sets_are_sorted_and_dicts_are_not():
     @dataclass
     class Box:
