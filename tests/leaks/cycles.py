@@ -77,7 +77,7 @@ def _cycle(site: Site, number: int, direction: tuple[str, str]) -> None:
 
 
 def _look(site: Site, root: Path, name: str) -> Holdings:
-    """Once the last processes of paglets have ended and the next spare ones are there: none comes or goes for a while."""
+    """Once the last processes of paglets have ended and the spare ones are there: none comes or goes for a while."""
     for paglet in [site.create(name) for _ in range(_IN_A_ROW)]:
         paglet.dispose()
     deadline = time.monotonic() + _PATIENCE
