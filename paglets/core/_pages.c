@@ -526,6 +526,8 @@ static int give_back_in(const struct line *line, int pagemap, struct run *run) {
 
 static PyObject *keep_originals(PyObject *module, PyObject *nothing) {
     (void)module, (void)nothing;
+    if (originals.count != 0)
+        return PyLong_FromSize_t(0);
     int others = alone(0);
     if (others < 0)
         return PyErr_SetFromErrno(PyExc_OSError);
@@ -533,8 +535,6 @@ static PyObject *keep_originals(PyObject *module, PyObject *nothing) {
         return PyErr_Format(PyExc_OSError, "pages can be put elsewhere in a process with one thread only");
     if (!knows_allocator())
         return PyErr_Format(PyExc_OSError, "this process has an allocator that is not the C library's");
-    if (originals.count != 0)
-        return PyLong_FromSize_t(0);
     struct ranges *ranges = mmap(NULL, sizeof *ranges, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (ranges == MAP_FAILED)
         return PyErr_SetFromErrno(PyExc_OSError);
