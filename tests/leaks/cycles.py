@@ -61,10 +61,6 @@ def run(site: Site, root: Path, cycles: int, batch: int, tell: Callable[[str], N
     return made
 
 
-_IN_A_ROW = 4
-"""Paglets created without a pause before a look, so that each finds as many spare processes."""
-
-
 def _cycle(site: Site, number: int, direction: tuple[str, str]) -> None:
     source, target = direction
     paglet = site.create(source)
@@ -78,8 +74,6 @@ def _cycle(site: Site, number: int, direction: tuple[str, str]) -> None:
 
 def _look(site: Site, root: Path, name: str) -> Holdings:
     """Once the last processes of paglets have ended and the spare ones are there: none comes or goes for a while."""
-    for paglet in [site.create(name) for _ in range(_IN_A_ROW)]:
-        paglet.dispose()
     deadline = time.monotonic() + _PATIENCE
     seen, since = site.family(name), time.monotonic()
     while time.monotonic() - since < _AT_REST:
