@@ -273,7 +273,7 @@ def test_nothing_is_given_back_while_other_signals_are_caught() -> None:
 
 
 def test_a_large_block_can_be_made_larger() -> None:
-    # The C library lengthens the mapping of one: neither into what is no memory, nor into what stays in a file for ever.
+    # The C library lengthens the mapping of one: neither into what is no memory, nor into what stays in a file.
     _run("""
     def mapping():  # of the block's first byte
         at = ctypes.addressof(ctypes.c_char.from_buffer(large))
