@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import os
 import threading
 from contextlib import aclosing, asynccontextmanager
@@ -344,15 +345,17 @@ async def test_what_could_not_be_written_is_said_also_when_the_connection_is_los
 def test_a_write_that_the_system_takes_in_parts_is_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pwrite = os.pwrite
+    sizes = itertools.cycle([7, 3, 13, 1])
 
-    def in_parts(file: int, data: memoryview, at: int) -> int:
-        return pwrite(file, data[:7], at)
+    def in_parts(file: int, parts: list[memoryview], at: int) -> int:
+        return os.pwrite(file, b"".join(parts)[: next(sizes)], at)
 
-    monkeypatch.setattr(os, "pwrite", in_parts)
+    monkeypatch.setattr(os, "pwritev", in_parts)
     descriptor = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
     try:
-        FileSink(descriptor).write([b"0123456789", b"abcdefghij"])
+        sink = FileSink(descriptor)
+        sink.write([b"0123456789", b"", b"abcdefghij", b"k"])
+        sink.write([b"", b"lmnopqrstuvwxyz"])
     finally:
         os.close(descriptor)
-    assert (tmp_path / "file").read_bytes() == b"0123456789abcdefghij"
+    assert (tmp_path / "file").read_bytes() == b"0123456789abcdefghijklmnopqrstuvwxyz"

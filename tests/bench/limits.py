@@ -8,6 +8,7 @@ import datetime as dt
 import ipaddress
 import os
 import pickle
+import shutil
 import socket
 import ssl
 import subprocess
@@ -164,20 +165,19 @@ def commit(samples: Samples, folder: Path, times: int) -> None:
         samples.add("limit_commit_ms", timed(times, write, scale=1e3))
 
 
-def bulk_writes(samples: Samples, folder: Path, megabytes: int, times: int) -> None:
-    """Chunks into a database, four to a durable transaction."""
+def bulk_writes(samples: Samples, folder: Path, megabytes: int) -> None:
+    """Chunks into a database, four to a durable transaction; the database goes with the end of it."""
     chunk = os.urandom(CHUNK)
-    rates: list[float] = []
-    for number in range(times):
-        with contextlib.closing(_database(folder / f"bulk-{number}")) as database:
-            begun = time.perf_counter()
-            count = int(megabytes * MEGA) // CHUNK
-            for first in range(0, count, 4):
-                with database.begin(write=True) as transaction:
-                    for each in range(first, min(first + 4, count)):
-                        transaction.put(b"%08d" % each, chunk, append=True)
-            rates.append(megabytes / (time.perf_counter() - begun))
-    samples.add("limit_lmdb_write_mb_s", rates)
+    place = folder / "bulk"
+    with contextlib.closing(_database(place)) as database:
+        begun = time.perf_counter()
+        count = int(megabytes * MEGA) // CHUNK
+        for first in range(0, count, 4):
+            with database.begin(write=True) as transaction:
+                for each in range(first, min(first + 4, count)):
+                    transaction.put(b"%08d" % each, chunk, append=True)
+        samples.add("limit_lmdb_write_mb_s", [megabytes / (time.perf_counter() - begun)])
+    shutil.rmtree(place)
 
 
 def pickled(samples: Samples, times: int) -> None:

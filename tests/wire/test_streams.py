@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tracemalloc
+from asyncio import sslproto
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,7 @@ from paglets.core.errors import ForbiddenError, HostError, RemoteHostError, Tran
 from paglets.remote.wire.settings import CHUNK_BYTES, STREAM_PATH
 from paglets.remote.wire.strangers import Refusal
 from tests.wire.raw_link import RawLink
-from tests.wire.site import Rig, Site, until
+from tests.wire.site import Rig, Site, echo, until
 
 if TYPE_CHECKING:
     from paglets.remote.wire.peer import Peer
@@ -75,6 +76,35 @@ async def test_a_transfer_arrives_whole_and_gets_its_verdict(site: Site) -> None
         assert stream.trailer_left
         verdict = json.loads(await stream.verdict(5))
     assert verdict == {"received": len(payload) + 4, "trailer": {"trailer": 1}}
+
+
+async def test_streams_read_much_at_once_whatever_their_program_gives_to_connections(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, offered = 16 * 1024, set[int]()
+    get_buffer = sslproto.SSLProtocol.get_buffer
+
+    def watched(tls: sslproto.SSLProtocol, wanted: int) -> memoryview:
+        buffer = get_buffer(tls, wanted)
+        offered.add(len(buffer))
+        return buffer
+
+    monkeypatch.setattr(sslproto.SSLProtocol, "max_size", small)
+    monkeypatch.setattr(sslproto.SSLProtocol, "get_buffer", watched)
+    rig, pool = await site.rig(), site.pool()
+    await pool.call(rig.address, "echo", echo("hello"), timeout=5)
+    assert offered == {small}
+    offered.clear()
+    for _ in range(2):
+        async with pool.stream(rig.address) as stream:
+            await stream.send_header(HEADER)
+            await stream.send_chunk(bytes(CHUNK_BYTES))
+            await stream.send_trailer(TRAILER)
+            await stream.verdict(5)
+    assert offered == {small, 256 * 1024}, "small for the handshake and for what asks"
+    offered.clear()
+    await pool.call(rig.address, "echo", echo("hello"), timeout=5)
+    assert offered == {small}
 
 
 async def test_a_clean_connection_is_used_again_and_an_unclean_one_is_not(site: Site) -> None:

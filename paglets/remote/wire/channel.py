@@ -16,7 +16,13 @@ from websockets.frames import BINARY, CONT, TEXT, CloseCode, Frame
 from websockets.protocol import CLIENT, CONNECTING, OPEN, SERVER
 
 from paglets.core.cork import cork_of
-from paglets.remote.wire.large_frames import LARGE, LargeFrames, LargeFramesReading, large_frame
+from paglets.remote.wire.large_frames import (
+    LARGE,
+    LargeFrames,
+    LargeFramesReading,
+    large_frame,
+    read_much_at_once,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,6 +109,7 @@ class Channel(asyncio.Protocol):
         if bulk:
             self._large = LargeFrames(masked=self.protocol.side is SERVER, max_size=max_size)
             self.transport.set_protocol(LargeFramesReading(self, self._large))
+            read_much_at_once(self.transport)
         self._receiver = receiver
         self._opener = None
         self._watch(self._settings.ping_interval)

@@ -11,7 +11,8 @@ import asyncio
 import mmap
 import secrets
 import struct
-from typing import TYPE_CHECKING, Protocol
+from asyncio import sslproto
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from websockets.frames import BINARY, CONT, TEXT
 
@@ -29,8 +30,10 @@ LARGE = 16 * 1024
 _FIN, _MASKED, _OPCODE = 0x80, 0x80, 0x0F
 _LENGTH, _TWO_BYTES, _EIGHT_BYTES = 0x7F, 126, 127
 _LONGEST_HEADER = 14
-_READ_AT_ONCE = 272 * 1024
-"""What asyncio decrypts at a time, at most: 256 KiB, and what was left of a TLS record."""
+_TLS_BUFFER = 256 * 1024
+"""Bytes of TLS that are taken from the system at a time where large frames come: asyncio's own measure."""
+_READ_AT_ONCE = _TLS_BUFFER + 16 * 1024
+"""What asyncio decrypts at a time, at most: as much, and what was left of a TLS record."""
 
 
 def large_frame(
@@ -156,6 +159,16 @@ class LargeFrames:
                 self._in_fragments = not first & _FIN
             other(bytes(view[begin:end]))
         return True
+
+
+def read_much_at_once(transport: asyncio.BaseTransport) -> None:
+    """Undo for one connection what its program may have done to have all of them take little memory.
+
+    What is read in small pieces is read in more of them: a turn of the loop each, and often a wait for the next.
+    """
+    tls = getattr(transport, "_ssl_protocol", None)  # asyncio has no public way to it
+    if isinstance(tls, sslproto.SSLProtocol):
+        cast("Any", tls).max_size = max(tls.max_size, _TLS_BUFFER)
 
 
 class LargeFramesReading(asyncio.BufferedProtocol):

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from paglets.remote.wire.stream_server import IncomingStream
     from paglets.runtime.artifacts.workers import Workers
 
-_BLOCK = 1024 * 1024
+_BLOCK = 2 * 1024 * 1024
+"""What is handed to a thread at a time: what the store writes in one transaction."""
 
 
 class Taking(Receiving, Protocol):
@@ -135,7 +136,7 @@ class Uploads(Generic[TakingT]):
 
 
 async def _blocks(stream: IncomingStream, offset: int) -> AsyncGenerator[list[bytes]]:
-    """What comes from there on, about a megabyte at a time; ``_LostError`` behind it when the sender is gone."""
+    """What comes from there on, about two megabytes at a time; ``_LostError`` behind it when the sender is gone."""
     block: list[bytes] = []
     held = 0
     try:
