@@ -27,8 +27,9 @@ demo: $(VENV)/.runtime
 demo-binary: binary
 	@$(BIN)/python docs/examples/demo.py --paglets build/dist/paglets/paglets
 
+# Three at a time on two cores: tests wait for other processes more than they compute.
 test: $(VENV)/.dev
-	$(BIN)/python -X dev -m pytest -n 2 -m "not slow"
+	$(BIN)/python -X dev -m pytest -n 3 -m "not slow"
 
 # Timings: on a machine that does nothing else, and to be compared within one run only.
 bench: binary

@@ -68,6 +68,7 @@ def facts():
         "frozen": bool(getattr(sys, "frozen", False)),
         "missing": [name for name in sorted(sys.stdlib_module_names) if not importable(name)],
         "executable": sys.executable,
+        "gives_back": importable("paglets.core._pages"),
     }
 
 
@@ -227,6 +228,7 @@ def _check_facts(bench: Bench, facts: dict[str, Any]) -> None:
     wanted = {
         "neighbour": "found beside it", "sum": 42, "squared": 49, "frozen": True,
         "library_path": bench.environ["LD_LIBRARY_PATH"],
+        "gives_back": find_spec("paglets.core._pages") is not None,  # compiled where there is a compiler
     }  # fmt: skip
     got = {key: facts[key] for key in wanted}
     if got != wanted:
