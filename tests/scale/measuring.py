@@ -38,6 +38,8 @@ class Amounts:
     travellers: int = 50
     tries: int = 15
     idle_seconds: float = 20.0
+    rest_seconds: float = 30.0
+    """After which paglets without messages have given back what they only looked at."""
 
 
 def inactive(program: list[str], root: Path, amounts: Amounts, tell: Tell) -> list[Curve]:
@@ -111,6 +113,7 @@ def active(program: list[str], root: Path, amounts: Amounts, tell: Tell) -> list
         Curve("message_ms_by_active", "message and reply", "active paglets", "ms"),
         Curve("list_ms_by_active", "a page of 100 of the list", "active paglets", "ms"),
         Curve("all_pss_mib_by_active", "all processes of the host", "active paglets", "MiB"),
+        Curve("rested_pss_mib_by_active", "the same when they have rested", "active paglets", "MiB"),
     ]
     with Site(program, root / "active") as site:
         site.start("a")
@@ -121,7 +124,8 @@ def active(program: list[str], root: Path, amounts: Amounts, tell: Tell) -> list
             here = count
             family = site.family("a")
             costs = (own_memory_mib(family[0].pid), *_daily(site, amounts), _all_memory_mib(site, "a"))
-            _take(curves, count, costs, tell)
+            time.sleep(amounts.rest_seconds)
+            _take(curves, count, (*costs, _all_memory_mib(site, "a")), tell)
     return curves
 
 
