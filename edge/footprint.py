@@ -17,7 +17,8 @@ _M_ARENA_MAX = -8
 """mallopt(3)"""
 
 TLS_BUFFER = 64 * 1024
-"""Bytes that each TLS connection of this process keeps for what it receives; 256 KiB if nobody says otherwise."""
+"""Bytes that each TLS connection of this process keeps for what it receives; 256 KiB if nobody says otherwise, and for
+streams that have brought a large frame."""
 
 
 def keep_one_heap() -> None:

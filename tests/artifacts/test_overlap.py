@@ -16,7 +16,7 @@ from paglets.artifacts.refs import ArtifactRef
 from paglets.artifacts.spool import Spool
 from paglets.core.errors import RemoteHostError, StorageQuotaError, TransferError
 from paglets.remote.bulk import pulling
-from paglets.remote.bulk.ends import BLOCK, FileSink
+from paglets.remote.bulk.ends import BLOCK, MOST_PARTS, FileSink
 from paglets.remote.bulk.frames import sign_bulk_trailer
 from paglets.remote.bulk.overlap import Overlap, ahead
 from paglets.remote.trust.keys import HostKey
@@ -346,6 +346,7 @@ def test_a_write_that_the_system_takes_in_parts_is_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = itertools.cycle([7, 3, 13, 1])
+    first, second = [b"0123456789", b"", b"abcdefghij", b"k"], [b"", b"lmnopqrstuvwxyz"]
 
     def in_parts(file: int, parts: list[memoryview], at: int) -> int:
         return os.pwrite(file, b"".join(parts)[: next(sizes)], at)
@@ -354,8 +355,56 @@ def test_a_write_that_the_system_takes_in_parts_is_finished(
     descriptor = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
     try:
         sink = FileSink(descriptor)
-        sink.write([b"0123456789", b"", b"abcdefghij", b"k"])
-        sink.write([b"", b"lmnopqrstuvwxyz"])
+        for parts in (first, second):
+            sink.write(parts)
+            sink.hash(parts)
     finally:
         os.close(descriptor)
-    assert (tmp_path / "file").read_bytes() == b"0123456789abcdefghijklmnopqrstuvwxyz"
+    content = b"0123456789abcdefghijklmnopqrstuvwxyz"
+    assert (tmp_path / "file").read_bytes() == content
+    assert (sink.received, sink.digest) == (len(content), hashlib.sha256(content).digest())
+
+
+def test_more_parts_than_the_system_takes_at_once_are_written(tmp_path: Path) -> None:
+    most = os.sysconf("SC_IOV_MAX")
+    assert most >= MOST_PARTS
+    parts = [b"%d," % number for number in range(2 * most + 1)]
+    descriptor = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    try:
+        FileSink(descriptor).write(parts)
+    finally:
+        os.close(descriptor)
+    assert (tmp_path / "file").read_bytes() == b"".join(parts)
+
+
+async def test_what_comes_in_small_pieces_is_written_before_there_are_too_many_of_them(
+    tmp_path: Path,
+) -> None:
+    pieces = [bytes([number % 251]) * (number % 3) for number in range(5 * MOST_PARTS)]
+    coming = iter([*((False, piece) for piece in pieces), (True, b"trailer")])
+    most = 0
+
+    class Stream:
+        url = "https://there"
+
+        async def next(self) -> tuple[bool, bytes]:
+            return next(coming)
+
+    class CountingSink(FileSink):
+        def write(self, parts: list[bytes]) -> None:
+            nonlocal most
+            most = max(most, len(parts))
+            super().write(parts)
+
+    content = b"".join(pieces)
+    ref = ArtifactRef("https://there", "a" * 32, size_bytes=len(content))
+    descriptor = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    try:
+        sink = CountingSink(descriptor)
+        async with asyncio.timeout(BOUND):
+            assert await pulling.take(cast("BulkStream", Stream()), ref, sink, None) == b"trailer"
+    finally:
+        os.close(descriptor)
+    assert (tmp_path / "file").read_bytes() == content
+    assert sink.digest == hashlib.sha256(content).digest()
+    assert most == MOST_PARTS

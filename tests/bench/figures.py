@@ -103,7 +103,7 @@ LIMITS = {
     "limit_tls_echo_us": ("µs", "100 bytes to another process and back, WebSocket over TLS 1.3"),
     "limit_commit_ms": ("ms", "1 KB into LMDB, durable"),
     "limit_tls_mb_s": ("MB/s", "frames of 256 KiB, WebSocket over TLS 1.3, to a process that drops them"),
-    "limit_lmdb_write_mb_s": ("MB/s", "256 MB into LMDB in chunks of 256 KiB, 1 MB a durable transaction"),
+    "limit_lmdb_write_mb_s": ("MB/s", "into LMDB in chunks of 256 KiB, 1 MB a durable transaction"),
     "limit_pickle_64m_ms": ("ms", "64 MB of bytes into a pickle and back"),
 }
 """The limits: unit and meaning."""

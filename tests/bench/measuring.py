@@ -1,4 +1,7 @@
-"""How each figure is taken. Limits are taken beside the figures they belong to: machines change their pace."""
+"""How each figure is taken. Limits are taken beside the figures they belong to: machines change their pace.
+
+Those of large files are taken beside artifacts; what a move of 64 MB is shown beside is a minute apart.
+"""
 
 from __future__ import annotations
 
@@ -200,7 +203,7 @@ def moves(samples: Samples, site: Site, paglet: PagletProxy, root: Path, amounts
 def artifacts(samples: Samples, site: Site, root: Path, amounts: Amounts) -> None:
     """Large files into a host and out of it, each beside its limits.
 
-    A page of memory that has not been used for seconds costs a virtual machine more than all that is measured here, the
+    A page of memory that has not been used for seconds can cost a virtual machine as much as a whole transfer, the
     first time it is written to. So memory for the files is used first, for limits and figures alike.
     """
     size = amounts.artifact_mb

@@ -28,6 +28,7 @@ class Ends:
         self.frames = LargeFrames(masked=masked, max_size=MAX)
         self.got: list[tuple[Opcode, bytes, bool]] = []
         self.short = 0
+        self.flooded = False
 
     def take(self, data: bytes, cuts: Sequence[int]) -> None:
         """Give the bytes in pieces."""
@@ -37,7 +38,7 @@ class Ends:
                 piece = data[at : min(end, at + 200_000)]
                 room = self.frames.room()
                 room[: len(piece)] = piece
-                self.frames.came(len(piece), self._other, self._large)
+                self.flooded |= not self.frames.came(len(piece), self._other, self._large)
 
     def _other(self, data: bytes) -> None:
         self.protocol.receive_data(data)
@@ -126,6 +127,22 @@ def test_what_is_wrong_is_for_websockets_to_refuse(header: bytes, code: int) -> 
     assert ends.protocol.close_sent.code == code
     ends.take(bytes(3 * MAX) * 9, [])  # and nothing of what comes then is kept
     assert len(ends.frames.room()) > 3 * MAX
+
+
+def test_a_flood_of_frames_is_cut_off_and_nothing_of_it_is_kept() -> None:
+    """Each costs some microseconds of a loop on which others wait; six bytes bring one."""
+    ends = Ends(masked=True)
+    flood = b"".join(Frame(Opcode.BINARY, b"").serialize(mask=True) for _ in range(20_000))
+    ends.take(flood[: 6 * 999], [])
+    assert len(ends.got) == 999
+    assert not ends.flooded
+    ends.take(flood, [])
+    assert ends.flooded
+    assert len(ends.got) == 999 + 1000
+    room = len(ends.frames.room())
+    ends.take(flood, [3, 11, 700])
+    assert len(ends.got) == 999 + 1000
+    assert len(ends.frames.room()) == room
 
 
 def test_a_large_frame_within_a_fragmented_message_is_refused() -> None:

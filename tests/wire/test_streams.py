@@ -9,6 +9,7 @@ from asyncio import sslproto
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from websockets.frames import Frame, Opcode
 
 from paglets.core.errors import ForbiddenError, HostError, RemoteHostError, TransferError
 from paglets.remote.wire.settings import CHUNK_BYTES, STREAM_PATH
@@ -82,6 +83,7 @@ async def test_streams_read_much_at_once_whatever_their_program_gives_to_connect
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small, offered = 16 * 1024, set[int]()
+    both = {small, 256 * 1024}
     get_buffer = sslproto.SSLProtocol.get_buffer
 
     def watched(tls: sslproto.SSLProtocol, wanted: int) -> memoryview:
@@ -95,16 +97,27 @@ async def test_streams_read_much_at_once_whatever_their_program_gives_to_connect
     await pool.call(rig.address, "echo", echo("hello"), timeout=5)
     assert offered == {small}
     offered.clear()
-    for _ in range(2):
+    for size, buffers in ((100, [{small}]), (CHUNK_BYTES, [{small}, both]), (CHUNK_BYTES, [both])):
         async with pool.stream(rig.address) as stream:
             await stream.send_header(HEADER)
-            await stream.send_chunk(bytes(CHUNK_BYTES))
+            await stream.send_chunk(bytes(size))
             await stream.send_trailer(TRAILER)
             await stream.verdict(5)
-    assert offered == {small, 256 * 1024}, "small for the handshake and for what asks"
+        assert offered in buffers, "small for whoever sends, and until something large has come"
     offered.clear()
     await pool.call(rig.address, "echo", echo("hello"), timeout=5)
     assert offered == {small}
+
+
+async def test_a_flood_of_small_frames_is_cut_off(site: Site) -> None:
+    recorder = Recorder()
+    rig = await rig_with(site, recorder)
+    async with RawLink.open(rig, site.member(), STREAM_PATH) as link:
+        link.send(HEADER)
+        link.channel.transport.write(Frame(Opcode.BINARY, b"").serialize(mask=True) * 20_000)
+        await asyncio.wait_for(recorder.ended.wait(), 5)
+    assert isinstance(recorder.error, TransferError)
+    assert "flood of small frames" in str(recorder.error)
 
 
 async def test_a_clean_connection_is_used_again_and_an_unclean_one_is_not(site: Site) -> None:

@@ -9,8 +9,8 @@ import os
 from paglets.core.errors import TransferError
 
 BLOCK = 1024 * 1024
-_FEW = 16
-"""Frames of the usual size that are more than a block."""
+MOST_PARTS = 256
+"""Of a block, which the system writes in one step; usually there are four, or eight."""
 
 
 class FileSource:
@@ -83,10 +83,10 @@ class FileSink:
 
     def write(self, parts: list[bytes]) -> None:
         """Append to the file; blocks."""
-        views = [memoryview(part) for part in _few(parts)]
+        views = [memoryview(part) for part in parts]
         try:
             while views:
-                written = os.pwritev(self._descriptor, views, self._written)
+                written = os.pwritev(self._descriptor, views[:MOST_PARTS], self._written)
                 self._written += written
                 while views and written >= len(views[0]):
                     written -= len(views.pop(0))
@@ -98,7 +98,7 @@ class FileSink:
 
     def hash(self, parts: list[bytes]) -> None:
         """Hash what comes next; takes a while."""
-        for part in _few(parts):
+        for part in parts:
             self._hash.update(part)
             self._hashed += len(part)
 
@@ -110,8 +110,3 @@ class FileSink:
     def digest(self) -> bytes:
         """SHA-256 of what came."""
         return self._hash.digest()
-
-
-def _few(parts: list[bytes]) -> list[bytes]:
-    """As they came, or joined when somebody sends his content in many small frames."""
-    return parts if len(parts) <= _FEW else [b"".join(parts)]

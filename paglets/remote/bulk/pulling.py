@@ -11,7 +11,7 @@ import msgspec
 
 from paglets.artifacts.refs import ArtifactRef
 from paglets.core.errors import AuthenticationError, RemoteHostError, TransferError
-from paglets.remote.bulk.ends import BLOCK
+from paglets.remote.bulk.ends import BLOCK, MOST_PARTS
 from paglets.remote.bulk.frames import PullHeader, SignedBulkHeader, sign_bulk_header, verify_bulk_trailer
 from paglets.remote.bulk.overlap import Overlap
 from paglets.remote.bulk.pushing import ATTEMPTS
@@ -140,7 +140,7 @@ async def take(
                 raise TransferError(
                     f"the host at {stream.url} sends more than the {ref.size_bytes} bytes that it announced"
                 )
-            if text or taken - written >= BLOCK:
+            if text or taken - written >= BLOCK or len(block) >= MOST_PARTS:
                 await hashing.start(partial(sink.hash, block))
                 await writing.start(partial(sink.write, block))
                 block, written = [], taken

@@ -16,13 +16,7 @@ from websockets.frames import BINARY, CONT, TEXT, CloseCode, Frame
 from websockets.protocol import CLIENT, CONNECTING, OPEN, SERVER
 
 from paglets.core.cork import cork_of
-from paglets.remote.wire.large_frames import (
-    LARGE,
-    LargeFrames,
-    LargeFramesReading,
-    large_frame,
-    read_much_at_once,
-)
+from paglets.remote.wire.large_frames import LARGE, LargeFrames, LargeFramesReading, large_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,8 +102,7 @@ class Channel(asyncio.Protocol):
         self.protocol.max_message_size = max_size
         if bulk:
             self._large = LargeFrames(masked=self.protocol.side is SERVER, max_size=max_size)
-            self.transport.set_protocol(LargeFramesReading(self, self._large))
-            read_much_at_once(self.transport)
+            self.transport.set_protocol(LargeFramesReading(self, self._large, self.transport))
         self._receiver = receiver
         self._opener = None
         self._watch(self._settings.ping_interval)
@@ -283,6 +276,10 @@ class Channel(asyncio.Protocol):
         """The payload of a large frame."""
         self._deliver(data, text=False)
 
+    def flooded(self) -> None:
+        """More frames came at once than there is a use for where large frames may come."""
+        self.abort("the other side sent a flood of small frames")
+
     def _head_received(self, data: bytes) -> None:
         """Parse up to the end of the request, or response; what follows counts once the opener has upgraded."""
         if self._head is None:
@@ -310,7 +307,8 @@ class Channel(asyncio.Protocol):
         if not data:
             return
         if self._large is not None:
-            self._large.take(data, self.bytes_received, self.large_received)
+            if not self._large.take(data, self.bytes_received, self.large_received):
+                self.flooded()
         elif self.protocol.state is not CONNECTING or self.protocol.side is CLIENT:
             self._parse(data)
 

@@ -36,6 +36,10 @@ _READ_AT_ONCE = _TLS_BUFFER + 16 * 1024
 """What asyncio decrypts at a time, at most: as much, and what was left of a TLS record."""
 
 
+_MOST_FRAMES = 1000
+"""Of one read. Who has a megabyte to send needs four; frames of no bytes would keep the loop from everybody else."""
+
+
 def large_frame(
     data: bytes | bytearray | memoryview, *, masked: bool
 ) -> list[bytes | bytearray | memoryview]:
@@ -65,6 +69,10 @@ class Wire(Protocol):
 
     def large_received(self, data: bytes) -> None:
         """The payload of a whole binary frame."""
+        ...
+
+    def flooded(self) -> None:
+        """More frames came at once than there is a use for, and not all of them were handed on."""
         ...
 
     def eof_received(self) -> None:
@@ -99,30 +107,40 @@ class LargeFrames:
         self._end = 0
         self._in_fragments = False
         self._given_up = False
+        self._flooded = False
 
     def room(self) -> memoryview:
         """Where the next bytes go."""
         return self._view[self._end :]
 
-    def take(self, data: bytes, other: Callable[[bytes], None], large: Callable[[bytes], None]) -> None:
+    def take(self, data: bytes, other: Callable[[bytes], None], large: Callable[[bytes], None]) -> bool:
         """What was read elsewhere, before the first of what is read here; not more than a request may have."""
         self.room()[: len(data)] = data
-        self.came(len(data), other, large)
+        return self.came(len(data), other, large)
 
-    def came(self, size: int, other: Callable[[bytes], None], large: Callable[[bytes], None]) -> None:
-        """So many are there: hand on what is whole, in order."""
+    def came(self, size: int, other: Callable[[bytes], None], large: Callable[[bytes], None]) -> bool:
+        """So many are there: hand on what is whole, in order.
+
+        False when those are more frames than there is a use for: the rest is dropped, and so is all that comes then.
+        """
         self._end += size
-        while not self._given_up and self._next(other, large):
-            pass
+        left = 0 if self._flooded else _MOST_FRAMES
+        while left and not self._given_up and self._next(other, large):
+            left -= 1
+        if not left:
+            self._flooded = True
+            self._begin = self._end = 0
+            return False
         if self._given_up and self._end > self._begin:
             other(bytes(self._view[self._begin : self._end]))
             self._begin = self._end
         if self._begin == self._end:
             self._begin = self._end = 0
         elif len(self._view) - self._end < _READ_AT_ONCE:
-            left = self._end - self._begin
-            self._view[:left] = self._view[self._begin : self._end]
-            self._begin, self._end = 0, left
+            held = self._end - self._begin
+            self._view[:held] = self._view[self._begin : self._end]
+            self._begin, self._end = 0, held
+        return True
 
     def _next(self, other: Callable[[bytes], None], large: Callable[[bytes], None]) -> bool:
         """Hand on one frame; whether there was a whole one."""
@@ -161,7 +179,7 @@ class LargeFrames:
         return True
 
 
-def read_much_at_once(transport: asyncio.BaseTransport) -> None:
+def _read_much_at_once(transport: asyncio.BaseTransport) -> None:
     """Undo for one connection what its program may have done to have all of them take little memory.
 
     What is read in small pieces is read in more of them: a turn of the loop each, and often a wait for the next.
@@ -174,9 +192,12 @@ def read_much_at_once(transport: asyncio.BaseTransport) -> None:
 class LargeFramesReading(asyncio.BufferedProtocol):
     """Reads for a connection from the moment on at which large frames may come."""
 
-    def __init__(self, wire: Wire, frames: LargeFrames) -> None:
+    def __init__(self, wire: Wire, frames: LargeFrames, transport: asyncio.Transport) -> None:
         self._wire = wire
         self._frames = frames
+        self._transport = transport
+        self._much = False
+        """Whether a large frame has come: many do not bring any."""
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Called by asyncio: where to read to."""
@@ -186,7 +207,14 @@ class LargeFramesReading(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Called by asyncio: so much was read."""
         self._wire.seen()
-        self._frames.came(nbytes, self._wire.bytes_received, self._wire.large_received)
+        if not self._frames.came(nbytes, self._wire.bytes_received, self._large_received):
+            self._wire.flooded()
+
+    def _large_received(self, data: bytes) -> None:
+        if not self._much:
+            self._much = True
+            _read_much_at_once(self._transport)
+        self._wire.large_received(data)
 
     def eof_received(self) -> None:
         """Called by asyncio."""

@@ -12,6 +12,7 @@ import msgspec
 
 from paglets.artifacts.spool import Receiving, Spool
 from paglets.core.errors import TransferError
+from paglets.remote.bulk.ends import MOST_PARTS
 from paglets.remote.bulk.frames import BulkTrailer, verify_bulk_trailer
 from paglets.remote.bulk.overlap import Overlap
 from paglets.remote.trust.errors import PayloadMismatchError
@@ -145,7 +146,7 @@ async def _blocks(stream: IncomingStream, offset: int) -> AsyncGenerator[list[by
             if chunk:
                 block.append(chunk)
                 held += len(chunk)
-            if held >= _BLOCK:
+            if held >= _BLOCK or len(block) >= MOST_PARTS:
                 yield block
                 block, held = [], 0
     except TransferError as error:
