@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import itertools
 import os
@@ -23,6 +24,7 @@ from paglets.remote.trust.keys import HostKey
 from paglets.remote.trust.signers import Signer
 from paglets.remote.wire.addresses import HostAddress
 from paglets.remote.wire.stream_server import IncomingStream
+from paglets.runtime.artifacts.uploads import BLOCK as UPLOAD_BLOCK
 from paglets.runtime.artifacts.uploads import Upload, Uploads
 from paglets.runtime.artifacts.workers import Workers
 
@@ -157,17 +159,17 @@ def frames(count: int, more: threading.Event, *, lost: bool = False, before: int
         for number in range(count):
             if number == 1:
                 more.set()
-            yield bytes(BLOCK)
+            yield bytes(UPLOAD_BLOCK)
         if lost:
             raise TransferError("broke off")
         stream.trailer = sign_bulk_trailer(
-            Signer(KEY, ""), "0" * 64, size=(before + count) * BLOCK, digest=bytes(32)
+            Signer(KEY, ""), "0" * 64, size=(before + count) * UPLOAD_BLOCK, digest=bytes(32)
         )
 
     async def send(data: bytes | memoryview, *, text: bool) -> None:
         del data, text
 
-    stream = IncomingStream(b"", take, send, 10 * BLOCK)
+    stream = IncomingStream(b"", take, send, 10 * UPLOAD_BLOCK)
     return stream
 
 
@@ -180,7 +182,7 @@ def upload(taking: Slow, count: int) -> Upload[Slow]:
         upload_id="one",
         header_digest="0" * 64,
         signer_id=KEY.host_id,
-        size=count * BLOCK,
+        size=count * UPLOAD_BLOCK,
         begin=lambda: taking,
         complete=lambda _taking, _trailer: b"{}",
     )
@@ -191,7 +193,38 @@ async def test_a_push_is_received_while_it_is_written(uploads: Uploads[Slow]) ->
     taking = Slow(more)
     async with asyncio.timeout(BOUND):
         assert await uploads.take(frames(3, more), upload(taking, 3)) == b"{}"
-    assert taking.received == 3 * BLOCK
+    assert taking.received == 3 * UPLOAD_BLOCK
+
+
+async def test_a_push_in_small_pieces_is_written_before_there_are_too_many_of_them(
+    uploads: Uploads[Slow],
+) -> None:
+    asked = 0
+    begun: list[int] = []
+
+    class Watching(Slow):
+        def write(self, data: bytes) -> None:
+            begun.append(asked)
+            self.received += len(data)
+
+    async def take() -> AsyncIterator[bytes]:
+        nonlocal asked
+        for _ in range(4 * MOST_PARTS):
+            asked += 1
+            yield b"x"
+        size = 4 * MOST_PARTS
+        stream.trailer = sign_bulk_trailer(Signer(KEY, ""), "0" * 64, size=size, digest=bytes(32))
+
+    async def send(data: bytes | memoryview, *, text: bool) -> None:
+        del data, text
+
+    stream = IncomingStream(b"", take, send, UPLOAD_BLOCK)
+    taking = Watching(threading.Event())
+    small = dataclasses.replace(upload(taking, 0), size=4 * MOST_PARTS)
+    async with asyncio.timeout(BOUND):
+        await uploads.take(stream, small)
+    assert taking.received == 4 * MOST_PARTS
+    assert begun[0] <= 2 * MOST_PARTS, "the first of them are not kept until the last are here"
 
 
 async def test_a_push_that_breaks_off_is_kept_as_far_as_it_came(uploads: Uploads[Slow]) -> None:
@@ -200,9 +233,9 @@ async def test_a_push_that_breaks_off_is_kept_as_far_as_it_came(uploads: Uploads
     async with asyncio.timeout(BOUND):
         with pytest.raises(TransferError, match="broke off"):
             await uploads.take(frames(2, more, lost=True), upload(taking, 3))
-        assert taking.received == 2 * BLOCK, "all of it is written before the sender can come back"
+        assert taking.received == 2 * UPLOAD_BLOCK, "all of it is written before the sender can come back"
         await uploads.take(frames(1, more, before=2), upload(Slow(more), 3))
-    assert taking.received == 3 * BLOCK, "it goes on with what is here"
+    assert taking.received == 3 * UPLOAD_BLOCK, "it goes on with what is here"
 
 
 async def test_a_push_that_does_not_fit_is_not_kept_although_its_sender_is_gone(

@@ -118,6 +118,7 @@ async def test_a_flood_of_small_frames_is_cut_off(site: Site) -> None:
         await asyncio.wait_for(recorder.ended.wait(), 5)
     assert isinstance(recorder.error, TransferError)
     assert "flood of small frames" in str(recorder.error)
+    assert [report.reason for report in rig.reports] == [Refusal.BAD_FRAMES]
 
 
 async def test_a_clean_connection_is_used_again_and_an_unclean_one_is_not(site: Site) -> None:

@@ -79,6 +79,8 @@ class Channel(asyncio.Protocol):
         self._fragments_text = False
         self._head: bytearray | None = bytearray()  # of HTTP, as far as it is here; None once it was whole
         self._large: LargeFrames | None = None
+        self.was_flooded = False
+        """Whether it was cut for a flood of small frames."""
         self._write_paused = False
         self._read_holds = 0
         self._drain_waiters: deque[asyncio.Future[None]] = deque()
@@ -278,6 +280,7 @@ class Channel(asyncio.Protocol):
 
     def flooded(self) -> None:
         """More frames came at once than there is a use for where large frames may come."""
+        self.was_flooded = True
         self.abort("the other side sent a flood of small frames")
 
     def _head_received(self, data: bytes) -> None:

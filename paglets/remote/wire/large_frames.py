@@ -34,8 +34,6 @@ _TLS_BUFFER = 256 * 1024
 """Bytes of TLS that are taken from the system at a time where large frames come: asyncio's own measure."""
 _READ_AT_ONCE = _TLS_BUFFER + 16 * 1024
 """What asyncio decrypts at a time, at most: as much, and what was left of a TLS record."""
-
-
 _MOST_FRAMES = 1000
 """Of one read. Who has a megabyte to send needs four; frames of no bytes would keep the loop from everybody else."""
 
@@ -197,7 +195,7 @@ class LargeFramesReading(asyncio.BufferedProtocol):
         self._frames = frames
         self._transport = transport
         self._much = False
-        """Whether a large frame has come: many do not bring any."""
+        """Whether a large frame has come; many connections bring none."""
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Called by asyncio: where to read to."""

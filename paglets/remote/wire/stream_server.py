@@ -141,6 +141,8 @@ class StreamConnection:
     def connection_closed(self, reason: str) -> None:
         """The sender is gone."""
         self._lost = reason or "the connection was closed"
+        if self._channel.was_flooded:
+            self._report(reason)
         self._wake()
 
     def _wake(self) -> None:
@@ -248,10 +250,13 @@ class StreamConnection:
             yield data
 
     def _misbehaved(self, reason: str) -> TransferError:
-        self._server.strangers.refuse(Refusal.BAD_FRAMES, self._peer.address, f"{self._peer.name}: {reason}")
+        self._report(reason)
         error = TransferError(reason)
         self._refuse(error)
         return error
+
+    def _report(self, reason: str) -> None:
+        self._server.strangers.refuse(Refusal.BAD_FRAMES, self._peer.address, f"{self._peer.name}: {reason}")
 
     def _refuse(self, error: PagletError) -> None:
         self._queue.clear()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from paglets.remote.wire.stream_server import IncomingStream
     from paglets.runtime.artifacts.workers import Workers
 
-_BLOCK = 2 * 1024 * 1024
+BLOCK = 2 * 1024 * 1024
 """What is handed to a thread at a time: what the store writes in one transaction."""
 
 
@@ -146,7 +146,7 @@ async def _blocks(stream: IncomingStream, offset: int) -> AsyncGenerator[list[by
             if chunk:
                 block.append(chunk)
                 held += len(chunk)
-            if held >= _BLOCK or len(block) >= MOST_PARTS:
+            if held >= BLOCK or len(block) >= MOST_PARTS:
                 yield block
                 block, held = [], 0
     except TransferError as error:
