@@ -199,24 +199,28 @@ class Arrivals:
             self._residents.check_room(spare=True)
             self._supervisor.memory.check()
         await self._files.of(header)
-        if not await asyncio.to_thread(self._store.accepts_arrivals, header.payload_size):
-            raise TransferError(
+        if reason := await asyncio.to_thread(self._refused_by_store, header):
+            raise TransferError(reason)
+
+    def _refused_by_store(self, header: EnvelopeHeader) -> str:
+        """Why what the store holds, or its disk, speaks against that arrival; empty when nothing does. Blocks."""
+        if not self._store.accepts_arrivals(header.payload_size):
+            return (
                 f"the store of host {self._here.name} is nearly full, and takes no more paglets; make room on its "
                 "disk, or choose another host"
             )
-        standing, unsure = await self._store.read(
+        standing, unsure = self._store.read_sync(
             lambda tx: (
                 tx.paglet(header.agent_id),
                 unsure_below(cast("JournalTransaction", tx), self._here.host_id, header.source),
             )
         )
         if header.transfer_id.counter < unsure:
-            raise TransferError(arrivals.FORCED)
+            return arrivals.FORCED
         arriving = arriving_record(header)
         reason = arrivals.refusal(standing, arriving)
         # One that an adoption has outdone is decided on, so that its source is told.
-        if reason and not arrivals.is_outdone(standing, arriving):
-            raise TransferError(reason)
+        return "" if arrivals.is_outdone(standing, arriving) else reason
 
     async def _decide(
         self, signed: SignedHeader, trailer: EnvelopeTrailer, incoming: IncomingPayload

@@ -55,7 +55,6 @@ if TYPE_CHECKING:
     from paglets.runtime.transfers.mover import Mover
     from paglets.runtime.transfers.packing import Packing
     from paglets.runtime.transfers.queueing import Queueing
-    from paglets.runtime.work_places import WorkPlaces
 
 _DEPARTURES = {MoveKind.DISPATCH: DepartureKind.DISPATCH, MoveKind.RETRACT: DepartureKind.RETRACT}
 
@@ -71,7 +70,6 @@ class Departures:
         claims: Claims,
         lifecycle: Lifecycle,
         mover: Mover,
-        work_places: WorkPlaces,
         peers: Peers,
         first_hooks: FirstHooks,
         files: LeavingFiles,
@@ -86,7 +84,6 @@ class Departures:
         self._claims = claims
         self._lifecycle = lifecycle
         self._mover = mover
-        self._work_places = work_places
         self._first_hooks = first_hooks
         self._files = files
         self._here = here
@@ -160,8 +157,6 @@ class Departures:
             except PagletError:
                 pass
             raise
-        if resident is not None or target.host_id != self._here.host_id:
-            await self._work_places.clear(record.agent_id, record.incarnation)
         return target
 
     @undivided
@@ -193,7 +188,6 @@ class Departures:
             await self._move_parked(
                 record, ticket, MoveKind.DISPATCH, host_id=queued.target_id, queue_key=queued.key
             )
-            await self._work_places.clear(agent_id, record.incarnation)
         return waiting_move.Gone()
 
     async def _move_active(

@@ -196,9 +196,8 @@ class Move:
         self._sending = Sending(
             peers=self._parts.peers,
             key=self._parts.key,
-            passports=self._parts.passports,
-            record=self.record,
             cargo=self._need_cargo(),
+            stops=self._journal.stops,
             patience=self.outgoing.timeout,
             tell=self.tell,
             read=self._read,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from paglets.persistence.journal.moves import Departed
     from paglets.persistence.records import Outgoing, PagletRecord, PeerRecord
     from paglets.persistence.store import StagedBlob
+    from paglets.remote.envelopes.stops import Stop
     from paglets.runtime.transfers.asking import Heard
     from paglets.runtime.transfers.move_parts import Cargo, MoveParts
 
@@ -44,6 +45,7 @@ class MoveJournal:
         self._record = record
         self._outgoing = outgoing
         self._agent_id = agent_id
+        self._stops: tuple[Stop, ...] | None = None
         self._target_store: PeerRecord | None = None
         self._verdict = b""
         self.payload_digest = record.state.digest if record.state else b""
@@ -56,6 +58,12 @@ class MoveJournal:
         """The target has said something: its signed verdict is kept with the settlement."""
         self._target_store = heard.store or self._target_store
         self._verdict = heard.verdict or self._verdict
+
+    async def stops(self) -> tuple[Stop, ...]:
+        """Where the paglet has been before; read once."""
+        if self._stops is None:
+            self._stops = await self._parts.passports.stops(self._record)
+        return self._stops
 
     async def prepare(self, cargo: Cargo) -> on.Event:
         """Write PREPARED, with the state."""
@@ -120,7 +128,7 @@ class MoveJournal:
         return on.SettlementWritten()
 
     async def _settle_arrived(self) -> Departed:
-        passport = await self._parts.passports.leaving(self._record, self._outgoing, self._verdict)
+        passport = await self._parts.passports.leaving(self.stops, self._outgoing, self._verdict)
 
         def rule(tx: Any) -> Departed:
             self._note_target_store(tx)

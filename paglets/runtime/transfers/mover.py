@@ -316,7 +316,7 @@ class Mover:
             self._delivery.reroute(move.resident)
         if move.record.files:
             self._work_places.files.tidy()
-        if move.state.in_doubt:  # otherwise who waits for the move sees to it
+        if move.outgoing.kind is not MoveKind.CLONE:
             self._own(self._work_places.clear(move.record.agent_id, move.record.incarnation))
         if departed is not None and departed.messages:
             self.onward.begin(move.record.agent_id)

@@ -13,7 +13,7 @@ from paglets.remote.envelopes.passport import check_passport
 from paglets.remote.envelopes.stops import Stop, add_stop, decode_stops, encode_stops
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from paglets.persistence.blobs import StagedBlob
     from paglets.persistence.records import Outgoing, PagletRecord
@@ -44,11 +44,13 @@ class Passports:
         """Write a passport with one more stop towards the store."""
         return await self._store.stage_bytes(encode_stops(add_stop(before, header, receipt)))
 
-    async def leaving(self, record: PagletRecord, outgoing: Outgoing, verdict: bytes) -> list[StagedBlob]:
+    async def leaving(
+        self, stops: Callable[[], Awaitable[Sequence[Stop]]], outgoing: Outgoing, verdict: bytes
+    ) -> list[StagedBlob]:
         """The same for a paglet that has left, to be kept here; none when its target did not say so itself."""
         if not verdict or outgoing.kind is MoveKind.CLONE:
             return []
-        return [await self.stage(await self.stops(record), outgoing.header, verdict)]
+        return [await self.stage(await stops(), outgoing.header, verdict)]
 
     async def show(self, record: PagletRecord, mesh_id: str, host_name: str) -> dict[str, Any]:
         """A passport for people and programs, verified; with the frames, so that they can verify it themselves."""

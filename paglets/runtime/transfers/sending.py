@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from paglets.core.errors import PagletError, RemoteHostError
 from paglets.remote.envelopes.trailer import sign_trailer
@@ -13,14 +13,13 @@ from paglets.remote.wire.settings import CHUNK_BYTES
 from paglets.runtime.transfers import events as on
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Sequence
 
-    from paglets.persistence.records import PagletRecord
+    from paglets.remote.envelopes.stops import Stop
     from paglets.remote.trust.keys import HostKey
     from paglets.remote.wire.stream_client import OutgoingStream
     from paglets.runtime.peers import Peers
     from paglets.runtime.transfers.move_parts import Cargo
-    from paglets.runtime.transfers.passports import Passports
 
 logger = logging.getLogger(__name__)
 
@@ -37,18 +36,16 @@ class Sending:
         *,
         peers: Peers,
         key: HostKey,
-        passports: Passports,
-        record: PagletRecord,
         cargo: Cargo,
+        stops: Callable[[], Coroutine[Any, Any, Sequence[Stop]]],
         patience: float,
         tell: Callable[[on.Event], None],
         read: Callable[[bytes], on.Event],
     ) -> None:
         self._peers = peers
         self._key = key
-        self._passports = passports
-        self._record = record
         self._cargo = cargo
+        self._stops = stops
         self._patience = patience
         self._tell = tell
         self._read = read
@@ -65,10 +62,13 @@ class Sending:
             async with self._peers.stream(self._cargo.target) as stream:
                 answer = asyncio.ensure_future(stream.verdict())
                 answer.add_done_callback(look_away)  # a refusal may be raised by what is being sent, too
+                stops = asyncio.create_task(self._stops())  # read while the payload leaves
+                stops.add_done_callback(look_away)
                 try:
-                    frame = await self._converse(stream, answer)
+                    frame = await self._converse(stream, answer, stops)
                 finally:
                     answer.cancel()
+                    stops.cancel()
             event = self._read(frame)
         except PagletError as error:
             if isinstance(error, RemoteHostError):
@@ -82,14 +82,16 @@ class Sending:
         else:
             self._tell(event)
 
-    async def _converse(self, stream: OutgoingStream, answer: asyncio.Future[bytes]) -> bytes:
+    async def _converse(
+        self, stream: OutgoingStream, answer: asyncio.Future[bytes], stops: asyncio.Future[Sequence[Stop]]
+    ) -> bytes:
         await stream.send_header(self._cargo.header.encode())
         offset = 0
         while offset < self._cargo.payload.size:
             chunk = self._cargo.payload.pread(CHUNK_BYTES, offset)
             await stream.send_chunk(chunk)
             offset += len(chunk)
-        passport = await self._passports.stops(self._record)
+        passport = await stops
         self._tell(on.PayloadSent())
         # A refusal that comes before the trailer may leave is told at once: the move can still be taken back.
         await asyncio.wait({answer, self._digest}, return_when=asyncio.FIRST_COMPLETED)
