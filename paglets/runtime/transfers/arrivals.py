@@ -178,7 +178,7 @@ class Arrivals:
                 decided = await self._decide(signed, trailer, incoming)
             finally:
                 self._files.decided(header.transfer_id)
-        return await self._answer(decided)
+        return self._answer(decided, begun=self._has_begun(header))
 
     async def _advise(self, header: EnvelopeHeader) -> None:
         """Refuse early what would be refused anyway, before the payload has crossed the network."""
@@ -342,7 +342,14 @@ class Arrivals:
 
     # --- verdicts --------------------------------------------------------------------------------------
 
-    async def _answer(self, decided: _Decided) -> bytes:
+    def _has_begun(self, header: EnvelopeHeader) -> bool:
+        """Whether that life's first hook has returned here by now, or it has none."""
+        resident = self._residents.get(header.agent_id)
+        if resident is None or resident.incarnation != header.incarnation:
+            return False
+        return resident.settled.done() and resident.settled.exception() is None
+
+    def _answer(self, decided: _Decided, *, begun: bool = False) -> bytes:
         if isinstance(decided, arrivals.Closed):
             raise TransferError(
                 f"this host has been told that all transfers below {decided.floor} are settled"
@@ -356,6 +363,7 @@ class Arrivals:
             verdict=signed.encode().decode("ascii"),
             store_id=self._store.store_id,
             commit=self._store.commit_number,
+            begun=begun,
         ).encode()
 
     async def answer_query(self, peer: Peer, params: VerdictAskParams) -> VerdictReply:
@@ -382,7 +390,7 @@ class Arrivals:
             return VerdictReply(closed=decided.floor)
         if isinstance(decided, arrivals.Unsure):
             return VerdictReply(unsure=decided.reason)
-        return VerdictReply(verdict=base64.b64encode(await self._answer(decided)).decode("ascii"))
+        return VerdictReply(verdict=base64.b64encode(self._answer(decided)).decode("ascii"))
 
     def under_way(self) -> list[dict[str, Any]]:
         """The transfers that are coming in now, for people."""

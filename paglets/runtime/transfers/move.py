@@ -48,6 +48,8 @@ class Move:
         self.resident = resident
         self.result: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.result.add_done_callback(_retrieve)
+        self.begun = False
+        """Its target has said that its first hook there has returned, or that it has none."""
         self._parts = parts
         self._cargo = cargo
         self._loop = asyncio.get_running_loop()
@@ -172,7 +174,8 @@ class Move:
         self.tell(await self._journal.abort(process_alive=effect.process_alive))
 
     async def _write_arrived(self, _: do.WriteArrived) -> None:
-        self.tell(await self._journal.arrived())
+        event, _gone = await asyncio.gather(self._journal.arrived(), self._parts.aftermath.leaves(self))
+        self.tell(event)
 
     async def _write_fenced(self, effect: do.WriteFenced) -> None:
         self.tell(await self._journal.fenced(process_alive=effect.process_alive))
@@ -218,6 +221,7 @@ class Move:
 
     def _heard(self, heard: Heard) -> on.Event:
         self._journal.heard(heard)
+        self.begun = heard.begun
         return heard.event
 
     # --- asking
