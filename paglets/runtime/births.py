@@ -82,12 +82,15 @@ class Births:
         wait for this. ``host_scoped``: a resident service of the host, which is never moved. ``on_behalf``: the paglet
         or peer that asks, which shares the starts of processes with others.
         """
+        chosen = bool(agent_id)
         agent_id = agent_id or uuid.uuid4().hex
         if not is_agent_id(agent_id):
             raise HostError(f"{agent_id!r} is no paglet id: use up to 128 letters, digits and . _ : -")
         if not host_scoped:
             self._gate.check()
-        new = _New(agent_id, class_name, state_class_name, state, state_json, init, host_scoped, on_behalf)
+        new = _New(
+            agent_id, class_name, state_class_name, state, state_json, init, host_scoped, on_behalf, chosen
+        )
         async with self._residents.claim(agent_id, OPERATION_TIMEOUT):
             with self._residents.place(agent_id):
                 resident = await self._enter(new)
@@ -127,7 +130,8 @@ class Births:
     async def _prepare(self, new: _New, phase: Phase) -> tuple[Child, PagletRecord, StagedBlob]:
         """A new paglet's process, its first record and its first state; nothing is written yet."""
         agent_id = new.agent_id
-        standing = await self._store.read(lambda tx: tx.paglet(agent_id))
+        # Whoever takes an id of its own making for one that is there is told so by the commit.
+        standing = await self._store.read(lambda tx: tx.paglet(agent_id)) if new.chosen else None
         if standing is not None and standing.phase is not Phase.TOMBSTONE:
             raise _taken(agent_id)
         incarnation = standing.incarnation.next() if standing else Incarnation()
@@ -195,6 +199,8 @@ class _New(NamedTuple):
     init: Any
     host_scoped: bool
     on_behalf: str = ""
+    chosen: bool = True
+    """The id is somebody's choice, and not a random one that nobody had before."""
 
     @property
     def hook(self) -> PendingHook:

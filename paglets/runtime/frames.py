@@ -41,11 +41,18 @@ class PayloadHead(msgspec.Struct, frozen=True, array_like=True):
 # --- host to child ---------------------------------------------------------------------------------------
 
 
+class Prepare(msgspec.Struct, frozen=True, tag="prepare", array_like=True):
+    """The first frame: apply the limits, and import the classes of this paglet. Not answered: ``Admit`` follows."""
+
+    spec: AdmitSpec
+    size: int
+    """Bytes of the state that will come with it; 0: the spec has it."""
+
+
 class Admit(msgspec.Struct, frozen=True, tag="admit", array_like=True):
-    """The first frame: bring this paglet to life. Answered by ``AdmittedAnswer``, or by ``Answer`` with an error."""
+    """Bring to life what was prepared. Answered by ``AdmittedAnswer``, or by ``Answer`` with an error."""
 
     seq: int
-    spec: AdmitSpec
     state: PayloadHead | None
     gives_state: bool = False
     """Give back the state that it begins with."""
@@ -223,7 +230,8 @@ class RunEnded(msgspec.Struct, frozen=True, tag="run-ended", array_like=True):
 
 
 HostFrame = (
-    Admit
+    Prepare
+    | Admit
     | Inspect
     | Describe
     | RunHook

@@ -22,6 +22,7 @@ from paglets.runtime.work_dirs import safe_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     import msgspec
@@ -107,34 +108,51 @@ class Supervisor:
         ``gives_state``: see ``Child.admit``. Bounded by ``start_timeout`` from the moment it is its turn. Any failure
         is one of the API page's errors, and leaves no process.
         """
-        if class_name.partition(":")[0] in REFUSED_MODULES:
+        spec = self._spec(agent_id, incarnation, class_name, state_class_name, state_json)
+        async with self._start_of(spec, on_behalf):
+            child = await self._launch(spec, state.size if state is not None else 0)
+            return child, await self._admit(child, state, gives_state=gives_state)
+
+    async def launch(
+        self,
+        *,
+        agent_id: str,
+        incarnation: Incarnation,
+        class_name: str,
+        state_class_name: str,
+        size: int,
+        on_behalf: str = "",
+    ) -> Child:
+        """The first half of ``start``, for a paglet whose state of ``size`` bytes is still on its way.
+
+        The class is being imported when this returns; what goes wrong with that is told by ``admit``. The child is the
+        caller's to admit or to end.
+        """
+        spec = self._spec(agent_id, incarnation, class_name, state_class_name, None)
+        async with self._start_of(spec, on_behalf):
+            return await self._launch(spec, size)
+
+    async def admit(self, child: Child, state: Payload, *, class_name: str, on_behalf: str = "") -> Admitted:
+        """The other half: the state is loaded. Bounded by ``start_timeout`` anew; a failure leaves no process."""
+        async with self._bounded(child.agent_id, class_name, on_behalf):
+            return await self._admit(child, state)
+
+    def _start_of(self, spec: AdmitSpec, on_behalf: str) -> AbstractAsyncContextManager[None]:
+        if spec.class_name.partition(":")[0] in REFUSED_MODULES:
             raise InvalidAgentError(
-                f"{class_name} is defined in the program's main script, which a child process cannot import; "
+                f"{spec.class_name} is defined in the program's main script, which a child process cannot import; "
                 "move the class into a module of its own and import it from there"
             )
         if self._closing:
             raise HostError(f"host {self._here.name} is stopping")
-        spec = self._spec(agent_id, incarnation, class_name, state_class_name, state_json)
+        return self._bounded(spec.agent_id, spec.class_name, on_behalf)
+
+    @contextlib.asynccontextmanager
+    async def _bounded(self, agent_id: str, class_name: str, on_behalf: str) -> AsyncGenerator[None]:
         try:
             # Waiting for its turn does not count: after a power cut hundreds want to start at once.
             async with self._turn(on_behalf), asyncio.timeout(self._settings.limits.start_timeout):
-                child = await Child.launch(
-                    self._launcher,
-                    self._request(),
-                    agent_id=agent_id,
-                    incarnation=incarnation,
-                    owner=self,
-                    room=self.calls_room,
-                )
-                self._children.add(child)
-                try:
-                    return child, await child.admit(spec, state, gives_state=gives_state)
-                except BaseException as error:
-                    self.end(child, grace=0)
-                    lost = child.outcome is not None and child.outcome.end is ChildEnd.LAUNCHER_LOST
-                    if lost and isinstance(error, PagletCrashedError):
-                        raise LauncherLostError(str(error)) from error
-                    raise
+                yield
         except TimeoutError:
             raise HostError(
                 f"paglet {agent_id} of class {class_name} was not ready within "
@@ -142,6 +160,33 @@ class Supervisor:
             ) from None
         except OSError as error:  # no descriptors left, for example
             raise HostError(f"paglet {agent_id} could not be given a process: {error}") from error
+
+    async def _launch(self, spec: AdmitSpec, size: int) -> Child:
+        child = await Child.launch(
+            self._launcher,
+            self._request(),
+            agent_id=spec.agent_id,
+            incarnation=spec.incarnation,
+            owner=self,
+            room=self.calls_room,
+        )
+        self._children.add(child)
+        try:
+            child.prepare(spec, size)
+        except BaseException:
+            self.end(child, grace=0)
+            raise
+        return child
+
+    async def _admit(self, child: Child, state: Payload | None, *, gives_state: bool = False) -> Admitted:
+        try:
+            return await child.admit(state, gives_state=gives_state)
+        except BaseException as error:
+            self.end(child, grace=0)
+            lost = child.outcome is not None and child.outcome.end is ChildEnd.LAUNCHER_LOST
+            if lost and isinstance(error, PagletCrashedError):
+                raise LauncherLostError(str(error)) from error
+            raise
 
     async def inspect(self, state: Payload) -> bytes:
         """A stored state as JSON text, made by a process of its own."""

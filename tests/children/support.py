@@ -125,7 +125,7 @@ class TestHost:
     ) -> Child:
         child = await self.launch(agent_id)
         async with asyncio.timeout(BOUND):
-            admitted = await child.admit(self.spec(class_name, agent_id, **fields), state)
+            admitted = await admit(child, self.spec(class_name, agent_id, **fields), state)
         assert isinstance(admitted, Admitted)
         return child
 
@@ -140,6 +140,12 @@ class TestHost:
             await child.kill()
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+
+async def admit(child: Child, spec: AdmitSpec, state: Payload | None = None) -> Admitted:
+    """Bring a paglet to life in a child that holds none yet."""
+    child.prepare(spec, state.size if state is not None else 0)
+    return await child.admit(state)
 
 
 async def send(child: Child, kind: str, arg: Any = None, **args: Any) -> Any:

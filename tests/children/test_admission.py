@@ -15,20 +15,28 @@ from paglets.runtime.children.inspection import inspect_state
 from paglets.runtime.children.outcomes import ChildEnd
 from paglets.runtime.launchers.launcher import LaunchRequest
 from paglets.runtime.memory_files import Payload
-from tests.children.support import BOUND, SAMPLES, TestHost, is_running, send
+from tests.children.support import BOUND, SAMPLES, TestHost, admit, is_running, send
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 # A pickle of protocol 2: an empty dictionary, put into the memo under a number that makes the memo huge.
 MEMO_BOMB = b"\x80\x02}r\xff\xff\xff\x7f."
+GREEDY = """
+from tests.children.samples import Notes
+KEPT = bytearray(120 * 1024 * 1024)
+class Greedy(Notes):
+    def __init__(self, state=None, *, agent_id=None):
+        super().__init__(state, agent_id=agent_id)
+        self.more = bytearray(120 * 1024 * 1024)
+"""
 # A string that claims to have four thousand million bytes.
 LENGTH_BOMB = b"\x80\x04\x8d\x00\x00\x00\xff\x00\x00\x00\x00."
 
 
 async def test_an_admitted_class_tells_what_it_is(host: TestHost) -> None:
     child = await host.launch()
-    admitted = await child.admit(host.spec("Runner"))
+    admitted = await admit(child, host.spec("Runner"))
     assert admitted.class_name == f"{SAMPLES}:Runner"
     assert admitted.state_class_name == f"{SAMPLES}:NotesState"
     assert admitted.restart["max_restarts"] == 5
@@ -51,7 +59,7 @@ async def test_an_admitted_class_tells_what_it_is(host: TestHost) -> None:
 async def test_what_is_no_paglet_is_refused(zygote_host: TestHost, class_name: str, reason: str) -> None:
     child = await zygote_host.launch()
     with pytest.raises(InvalidAgentError, match=reason):
-        await child.admit(zygote_host.spec(class_name))
+        await admit(child, zygote_host.spec(class_name))
     assert child.outcome is not None
     assert child.outcome.wanted
     assert not is_running(child.pid)
@@ -60,7 +68,7 @@ async def test_what_is_no_paglet_is_refused(zygote_host: TestHost, class_name: s
 async def test_a_state_class_of_another_paglet_is_refused(zygote_host: TestHost) -> None:
     child = await zygote_host.launch()
     with pytest.raises(InvalidAgentError, match="no state of"):
-        await child.admit(zygote_host.spec(state_class_name=f"{SAMPLES}:OtherState"))
+        await admit(child, zygote_host.spec(state_class_name=f"{SAMPLES}:OtherState"))
 
 
 async def test_code_runs_from_the_allowed_places_only(zygote_host: TestHost, tmp_path: Path) -> None:
@@ -82,11 +90,11 @@ async def test_code_runs_from_the_allowed_places_only(zygote_host: TestHost, tmp
     assert await send(child, "n") == 5
     refused = await zygote_host.launch("other")
     with pytest.raises(InvalidAgentError, match="on none of this host's code paths"):
-        await refused.admit(zygote_host.spec("mod_elsewhere:P", "other", code=policy))
+        await admit(refused, zygote_host.spec("mod_elsewhere:P", "other", code=policy))
     assert not (elsewhere / "mod_elsewhere.ran").exists(), "it was not even imported"
     refused = await zygote_host.launch("third")
     with pytest.raises(InvalidAgentError, match="on none of this host's code paths"):
-        await refused.admit(zygote_host.spec(f"{SAMPLES}:Notes", "third", code=policy))
+        await admit(refused, zygote_host.spec(f"{SAMPLES}:Notes", "third", code=policy))
 
 
 async def test_a_state_given_as_json_is_checked(zygote_host: TestHost) -> None:
@@ -94,14 +102,14 @@ async def test_a_state_given_as_json_is_checked(zygote_host: TestHost) -> None:
     assert await send(child, "count") == 42
     child = await zygote_host.launch("second")
     with pytest.raises(SerializationError, match="count"):
-        await child.admit(zygote_host.spec(agent_id="second", state_json=b'{"count": "many"}'))
+        await admit(child, zygote_host.spec(agent_id="second", state_json=b'{"count": "many"}'))
 
 
 @pytest.mark.parametrize("bomb", [MEMO_BOMB, LENGTH_BOMB, b"", b"garbage", b"\x80\x04cos\nsystem\n."])
 async def test_a_bad_state_costs_no_more_than_its_child(zygote_host: TestHost, bomb: bytes) -> None:
     child = await zygote_host.launch()
     with pytest.raises(SerializationError):
-        await child.admit(zygote_host.spec(), Payload.of(bomb))
+        await admit(child, zygote_host.spec(), Payload.of(bomb))
     assert not is_running(child.pid)
     with pytest.raises(SerializationError):
         await inspect_state(zygote_host.launcher, LaunchRequest(), Payload.of(bomb))
@@ -110,14 +118,14 @@ async def test_a_bad_state_costs_no_more_than_its_child(zygote_host: TestHost, b
 async def test_a_module_that_takes_for_ever_is_ended(zygote_host: TestHost) -> None:
     child = await zygote_host.launch()
     with pytest.raises(PagletCrashedError, match="took too long"):
-        await child.admit(zygote_host.spec("Slow", limits=Limits(decode_seconds=0.2)))
+        await admit(child, zygote_host.spec("Slow", limits=Limits(decode_seconds=0.2)))
 
 
 async def test_a_cancelled_admission_leaves_no_process(zygote_host: TestHost) -> None:
     child = await zygote_host.launch()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3):
-            await child.admit(zygote_host.spec("Slow"))
+            await admit(child, zygote_host.spec("Slow"))
     assert not is_running(child.pid)
 
 
@@ -148,3 +156,32 @@ async def test_a_stored_state_is_shown_without_its_class(zygote_host: TestHost) 
         "data": {"__paglets_binary__": "bytes", "base64": "AP8="},
         "nan": "NaN",
     }
+
+
+async def test_what_is_wrong_with_a_class_is_told_when_its_state_has_come(zygote_host: TestHost) -> None:
+    child = await zygote_host.launch()
+    child.prepare(zygote_host.spec(f"{SAMPLES}:Missing"), 0)
+    assert child.outcome is None
+    async with asyncio.timeout(BOUND):
+        with pytest.raises(InvalidAgentError, match="has no Missing"):
+            await child.admit()
+    assert child.outcome is not None
+
+
+async def test_one_whose_state_does_not_come_ends_with_its_link(host: TestHost) -> None:
+    child = await host.launch()
+    child.prepare(host.spec(), 100)
+    async with asyncio.timeout(BOUND):
+        outcome = await child.finish(grace=0.0)
+    assert outcome.wanted
+    assert not is_running(child.pid)
+
+
+async def test_what_the_import_took_counts_with_what_follows(zygote_host: TestHost, tmp_path: Path) -> None:
+    (tmp_path / "mod_greedy.py").write_text(GREEDY)
+    policy = CodePolicy(search=(str(tmp_path),))
+    bounds = Limits(memory_bytes=200 * 1024 * 1024, decode_bytes=200 * 1024 * 1024)
+    child = await zygote_host.launch()
+    async with asyncio.timeout(BOUND):
+        with pytest.raises(SerializationError, match="more memory than it may have"):
+            await admit(child, zygote_host.spec("mod_greedy:Greedy", code=policy, limits=bounds))

@@ -23,13 +23,13 @@ from paglets.runtime.launchers.orphans import end_orphans
 from paglets.runtime.launchers.spawn_launcher import SpawnLauncher
 from paglets.runtime.launchers.zygote import fork_zygote
 from paglets.runtime.launchers.zygote_launcher import ZygoteLauncher
-from tests.children.support import BOUND, TestHost, is_running, open_descriptors, send, until
+from tests.children.support import BOUND, TestHost, admit, is_running, open_descriptors, send, until
 
 
 async def test_a_child_sees_what_the_program_sees(host: TestHost, tmp_path: Path) -> None:
     path = [*sys.path, str(tmp_path / "more")]
     child = await host.launch(cwd=str(tmp_path), environ={"ONLY": "this", "LC_ALL": "C"}, sys_path=path)
-    await child.admit(host.spec())
+    await admit(child, host.spec())
     seen = await send(child, "surroundings")
     assert seen["cwd"] == str(tmp_path)
     assert seen["environ"] == {"ONLY": "this", "LC_ALL": "C"}
@@ -39,7 +39,7 @@ async def test_a_child_sees_what_the_program_sees(host: TestHost, tmp_path: Path
 
 async def test_a_working_directory_that_is_gone_is_no_obstacle(host: TestHost, tmp_path: Path) -> None:
     child = await host.launch(cwd=str(tmp_path / "gone"))
-    await child.admit(host.spec())
+    await admit(child, host.spec())
     assert (await send(child, "surroundings"))["cwd"] == "/"
 
 
@@ -60,7 +60,7 @@ async def test_a_child_holds_no_descriptor_but_its_own(host: TestHost, tmp_path:
 async def test_big_surroundings_reach_the_child(zygote_host: TestHost) -> None:
     environ = {f"VARIABLE_{number}": "x" * 1000 for number in range(500)}
     child = await zygote_host.launch(environ=environ)
-    await child.admit(zygote_host.spec())
+    await admit(child, zygote_host.spec())
     assert (await send(child, "surroundings"))["environ"] == environ
 
 
@@ -124,7 +124,7 @@ async def test_the_next_child_is_there_before_it_is_asked_for(
     spare = await spare_of(keeper, (first.pid,))
     second = await zygote_host.launch("second", cwd=str(tmp_path))
     assert second.pid == spare
-    await second.admit(zygote_host.spec(agent_id="second"))
+    await admit(second, zygote_host.spec(agent_id="second"))
     seen = await send(second, "surroundings")
     assert (seen["cwd"], seen["session"], seen["parent"]) == (str(tmp_path), spare, keeper.pid)
     assert await send(second, "count") == 1, "nothing is left of the rehearsal"
@@ -189,7 +189,7 @@ async def test_a_spare_child_is_not_used_for_other_surroundings(
     spare = await spare_of(keeper, (first.pid,))
     second = await zygote_host.launch("second", environ={"ONLY": "this"})
     assert second.pid != spare
-    await second.admit(zygote_host.spec(agent_id="second"))
+    await admit(second, zygote_host.spec(agent_id="second"))
     assert (await send(second, "surroundings"))["environ"] == {"ONLY": "this"}
     await until(lambda: not is_running(spare))
 
@@ -347,9 +347,9 @@ async def test_an_orphan_is_found_and_ended(host: TestHost, tmp_path: Path) -> N
     life_file = tmp_path / "life"
     assert end_orphans(life_file) == []
     kept = await host.launch("kept", life_file=str(tmp_path / "another"))
-    await kept.admit(host.spec(agent_id="kept"))
+    await admit(kept, host.spec(agent_id="kept"))
     child = await host.launch("orphan", life_file=str(life_file))
-    await child.admit(host.spec(agent_id="orphan"))
+    await admit(child, host.spec(agent_id="orphan"))
     grandchild = await send(child, "grandchild")
     ended = await asyncio.to_thread(end_orphans, life_file)
     assert ended == [child.pid]

@@ -27,6 +27,7 @@ _SHORT = 8
 _LOOKALIKES = str.maketrans({"0": "o", "1": "l", "8": "b"})
 
 
+@lru_cache(maxsize=256)
 def host_id_of(public_bytes: bytes) -> str:
     """The id of the host (admin, issuer, mesh authority) with that raw Ed25519 public key, 32 bytes."""
     if len(public_bytes) != PUBLIC_KEY_BYTES:
@@ -44,6 +45,7 @@ def key_id_of_digest(digest: bytes) -> str:
     return text + _check_characters(text)
 
 
+@lru_cache(maxsize=1024)
 def check_host_id(text: str) -> str:
     """The id itself, when it is one in its exact form; ``InvalidKeyIdError`` says what is wrong."""
     if len(text) != KEY_ID_CHARACTERS:

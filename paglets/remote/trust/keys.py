@@ -8,6 +8,7 @@ with the byte 0x30.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
@@ -107,7 +108,12 @@ class HostKey:
 def signature_fits(public_bytes: bytes, label: bytes, data: bytes, signature: bytes) -> bool:
     """Whether ``signature`` is the key's over ``label + data``. Never raises, whatever the bytes are."""
     try:
-        Ed25519PublicKey.from_public_bytes(public_bytes).verify(signature, label + data)
+        _public_key(public_bytes).verify(signature, label + data)
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+@lru_cache(maxsize=256)
+def _public_key(public_bytes: bytes) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(public_bytes)

@@ -34,13 +34,7 @@ def write_strict(value: msgspec.Struct) -> bytes:
 def read_strict(data: bytes, kind: type[_StructT], *, what: str) -> _StructT:
     """The struct in a JSON text; ``what`` names it in the sentence of a ``MalformedFrameError``."""
     try:
-        plain = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_no_doubles,
-            parse_constant=_refuse_constant,
-            parse_int=_bounded_int,
-            parse_float=_finite_float,
-        )
+        plain = _decoder.decode(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise MalformedFrameError(f"{what} is no JSON text of the strict kind: {_short(error)}") from error
     if not isinstance(plain, dict):
@@ -53,7 +47,8 @@ def read_strict(data: bytes, kind: type[_StructT], *, what: str) -> _StructT:
     if unknown:
         raise MalformedFrameError(f"{what} has a field {unknown[0][:40]!a} that does not belong there")
     try:
-        _check_values(fields, _MAX_DEPTH)
+        if data.count(b"{") + data.count(b"[") > _MAX_DEPTH or b"\\u" in data:
+            _check_values(fields, _MAX_DEPTH)
         found = msgspec.convert(fields, kind, strict=True)
         # Structs in array form would let elements be missing or too many.
         exact = msgspec.to_builtins(found) == fields
@@ -109,3 +104,11 @@ def _finite_float(text: str) -> float:
 def _short(error: Exception) -> str:
     """A sentence may quote hostile bytes: bounded, and nothing that a terminal would obey."""
     return ascii(str(error)[:200])[1:-1]
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_no_doubles,
+    parse_constant=_refuse_constant,
+    parse_int=_bounded_int,
+    parse_float=_finite_float,
+)

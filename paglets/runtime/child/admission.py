@@ -10,40 +10,70 @@ from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from paglets.core.agent import Paglet
-from paglets.core.errors import InvalidAgentError, PagletError, SerializationError
-from paglets.runtime.child.limits import apply_limits, decoding
+from paglets.core.errors import HostError, InvalidAgentError, PagletError, SerializationError
+from paglets.runtime.child.limits import address_space, apply_limits, decoding
 from paglets.serialization.codec import dataclass_from_wire, qualified_name
 from paglets.serialization.state_pickle import load_state
 from paglets.serialization.values import from_json
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from paglets.runtime.child_specs import AdmitSpec, CodePolicy
     from paglets.runtime.memory_files import Payload
 
 
-def admit(spec: AdmitSpec, payload: Payload | None) -> Paglet[Any]:
-    """The paglet, attached to nothing yet.
+class Admission:
+    """One paglet on its way in: its classes first, its state when that is here.
 
-    ``InvalidAgentError`` for a class that may not or cannot run here, ``SerializationError`` for a state that
-    does not fit it.
+    ``size``: bytes of the state that will come; 0: ``spec`` has it.
     """
-    apply_limits(spec.limits)
-    size = payload.size if payload is not None else len(spec.state_json)
-    try:
-        with decoding(spec.limits, size):
-            # Imports are inside: a module may do anything when it is imported, also eat memory.
-            paglet_class = paglet_class_of(spec)
-            state_class = _state_class(spec, paglet_class)
-            wire = _wire(spec, payload)
+
+    def __init__(self, spec: AdmitSpec, size: int) -> None:
+        apply_limits(spec.limits)
+        self.spec = spec
+        self._size = size or len(spec.state_json)
+        self._base = address_space()
+        self._classes: tuple[type[Paglet[Any]], type[Any]] | None = None
+        self._failure: Exception | None = None
+
+    def import_classes(self) -> None:
+        """Import the classes. What goes wrong is raised by ``paglet``, when somebody waits for that."""
+        try:
+            # A module may do anything when it is imported, also eat memory.
+            with self._decoding():
+                paglet_class = paglet_class_of(self.spec)
+                self._classes = (paglet_class, _state_class(self.spec, paglet_class))
+        except Exception as error:  # noqa: BLE001 - whatever an author's module raises is why it cannot run here
+            self._failure = error
+
+    def paglet(self, payload: Payload | None) -> Paglet[Any]:
+        """The paglet, attached to nothing yet.
+
+        ``InvalidAgentError`` for a class that may not or cannot run here, ``SerializationError`` for a state that
+        does not fit it.
+        """
+        try:
+            paglet = self._made(payload)
+        except MemoryError as error:
+            raise SerializationError(
+                f"the state of paglet {self.spec.agent_id} ({self._size} bytes) takes more memory than it may have"
+            ) from error
+        if paglet.agent_id != self.spec.agent_id:
+            raise InvalidAgentError(f"{self.spec.class_name} does not pass agent_id on to Paglet.__init__")
+        return paglet
+
+    def _made(self, payload: Payload | None) -> Paglet[Any]:
+        if self._classes is None:
+            raise self._failure or HostError("the classes of this paglet were not imported")
+        paglet_class, state_class = self._classes
+        with self._decoding():
+            wire = _wire(self.spec, payload)
             state = None if wire is None else dataclass_from_wire(state_class, wire)
-            paglet = paglet_class(state, agent_id=spec.agent_id)
-    except MemoryError as error:
-        raise SerializationError(
-            f"the state of paglet {spec.agent_id} ({size} bytes) takes more memory than it may have"
-        ) from error
-    if paglet.agent_id != spec.agent_id:
-        raise InvalidAgentError(f"{spec.class_name} does not pass agent_id on to Paglet.__init__")
-    return paglet
+            return paglet_class(state, agent_id=self.spec.agent_id)
+
+    def _decoding(self) -> AbstractContextManager[None]:
+        return decoding(self.spec.limits, self._size, self._base)
 
 
 def load_payload(payload: Payload) -> dict[str, Any]:

@@ -27,15 +27,17 @@ def apply_limits(limits: Limits) -> None:
 
 
 @contextmanager
-def decoding(limits: Limits, payload_bytes: int) -> Generator[None]:
-    """Bound memory and wall time while a state is decoded.
+def decoding(limits: Limits, payload_bytes: int, base: int | None = None) -> Generator[None]:
+    """Bound memory and wall time while a class is imported, or a state decoded.
 
-    Memory: ``MemoryError`` inside. Time: the process is killed, for what takes this long may not come back.
+    Memory beyond ``base`` (``address_space()``; None: what is in use now): ``MemoryError`` inside. Time: the process
+    is killed, for what takes this long may not come back.
     """
     allowance = limits.decode_bytes or DECODE_BASE_BYTES + DECODE_FACTOR * payload_bytes
     if limits.memory_bytes:
         allowance = min(allowance, limits.memory_bytes)
-    base = _address_space()
+    if base is None:
+        base = address_space()
     before = resource.getrlimit(resource.RLIMIT_AS)
     _set_soft(resource.RLIMIT_AS, base + allowance)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -49,14 +51,14 @@ def decoding(limits: Limits, payload_bytes: int) -> Generator[None]:
             _set_soft(resource.RLIMIT_AS, base + limits.memory_bytes)
 
 
-def _set_soft(which: int, value: int) -> None:
-    hard = resource.getrlimit(which)[1]
-    resource.setrlimit(which, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
-
-
-def _address_space() -> int:
+def address_space() -> int:
     """Bytes of address space in use; a guess on the safe side where the kernel does not tell."""
     if sys.platform == "linux":
         with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - no need for a path object
             return int(file.read().split(b" ", 1)[0]) * resource.getpagesize()
     return 1 << 34
+
+
+def _set_soft(which: int, value: int) -> None:
+    hard = resource.getrlimit(which)[1]
+    resource.setrlimit(which, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))

@@ -7,7 +7,7 @@ import socket
 from contextlib import nullcontext
 
 from paglets.core.errors import HostError
-from paglets.runtime.child.admission import admit, load_payload
+from paglets.runtime.child.admission import Admission, load_payload
 from paglets.runtime.child.describing import declared_services, describe
 from paglets.runtime.child.hooks import arriving_hooks
 from paglets.runtime.child.limits import apply_limits, decoding
@@ -15,7 +15,7 @@ from paglets.runtime.child.link import ChildLink, head_of
 from paglets.runtime.child.session import Session
 from paglets.runtime.child.state_text import send_state_text
 from paglets.runtime.child_specs import Admitted
-from paglets.runtime.frames import Admit, AdmittedAnswer, Describe, Described, Inspect
+from paglets.runtime.frames import Admit, AdmittedAnswer, Describe, Described, Inspect, Prepare
 from paglets.serialization.codec import qualified_name
 
 
@@ -26,8 +26,8 @@ def run_child(descriptor: int) -> int:
     match frame:
         case None:
             return 0
-        case Admit():
-            session = admitted(link, frame)
+        case Prepare(spec, size):
+            session = _prepared(link, Admission(spec, size))
             if session is None:
                 return 0
             gc.freeze()  # modules and classes of the paglet live as long as the process does
@@ -42,13 +42,25 @@ def run_child(descriptor: int) -> int:
             raise HostError("a child is first told what it is for")
 
 
-def admitted(link: ChildLink, frame: Admit) -> Session | None:
-    """The session of the paglet that the frame speaks of, the host told of it; None when it cannot run here."""
+def _prepared(link: ChildLink, admission: Admission) -> Session | None:
+    """The session of a paglet whose state is still to come; None when it did not, or it cannot run here."""
+    admission.import_classes()
+    match next(link.frames(), None):
+        case None:
+            return None
+        case Admit() as frame:
+            return admitted(link, admission, frame)
+        case _:
+            raise HostError("a child that was prepared is admitted next")
+
+
+def admitted(link: ChildLink, admission: Admission, frame: Admit) -> Session | None:
+    """The session of that paglet, the host told of it; None when it cannot run here."""
     payload = link.payload_of(frame)
     try:
-        paglet = admit(frame.spec, payload)
+        paglet = admission.paglet(payload)
         paglet_class = type(paglet)
-        session = Session(link, paglet, frame.spec)
+        session = Session(link, paglet, admission.spec)
         facts = Admitted(
             class_name=qualified_name(paglet),
             state_class_name=qualified_name(paglet.state),

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 from paglets.core.incarnation import Incarnation
 from paglets.persistence.records import HookKind
 from paglets.remote.proxy import PagletProxy
+from paglets.runtime.child.admission import Admission
 from paglets.runtime.child.link import ChildLink
 from paglets.runtime.child.main import admitted
 from paglets.runtime.child_specs import AdmitSpec, Departure, DepartureKind, Limits, Message
-from paglets.runtime.frames import Admit, Deliver, Depart, PayloadHead, RunHook, encode_frame
+from paglets.runtime.frames import Admit, Deliver, Depart, PayloadHead, Prepare, RunHook, encode_frame
 from paglets.serialization.state_pickle import dump_state
 
 if TYPE_CHECKING:
@@ -65,14 +66,21 @@ def live_briefly(step_aside: Callable[[], None] = _nothing) -> None:
     host, child = socket.socketpair()
     with host, child:
         link = ChildLink(child)
-        host.sendall(encode_frame(_admit()))
-        frame = next(link.frames())
-        if not isinstance(frame, Admit):
-            raise TypeError("a rehearsal begins with an admission")
+        spec, state = _sample()
+        host.sendall(encode_frame(Prepare(spec, state.size)) + encode_frame(Admit(0, state)))
+        first = next(link.frames())
+        if not isinstance(first, Prepare):
+            raise TypeError("a rehearsal begins with what a life begins with")
         step_aside()
         importlib.util.find_spec(_UNUSED)
         step_aside()
-        session = admitted(link, frame)
+        admission = Admission(first.spec, first.size)
+        admission.import_classes()
+        frame = next(link.frames())
+        if not isinstance(frame, Admit):
+            raise TypeError("a rehearsal goes on with an admission")
+        step_aside()
+        session = admitted(link, admission, frame)
         if session is None:
             raise RuntimeError("the sample paglet was not admitted")
         for asked in (
@@ -84,7 +92,7 @@ def live_briefly(step_aside: Callable[[], None] = _nothing) -> None:
             session.rehearse(asked)
 
 
-def _admit() -> Admit:
+def _sample() -> tuple[AdmitSpec, PayloadHead]:
     spec = AdmitSpec(
         agent_id="rehearsal",
         incarnation=Incarnation(),
@@ -98,4 +106,4 @@ def _admit() -> Admit:
     )
     state = BytesIO()
     dump_state({"count": 1}, state)
-    return Admit(0, spec, PayloadHead(state.getvalue(), len(state.getvalue())))
+    return spec, PayloadHead(state.getvalue(), len(state.getvalue()))

@@ -37,6 +37,7 @@ from paglets.runtime.frames import (
     MakeCall,
     PayloadHead,
     Place,
+    Prepare,
     ReadState,
     Recall,
     Resume,
@@ -139,19 +140,27 @@ class Child:
 
     # --- its life ----------------------------------------------------------------------------------------
 
-    async def admit(
-        self, spec: AdmitSpec, state: Payload | None = None, *, gives_state: bool = False
-    ) -> Admitted:
-        """Apply limits, import the classes, decode the state; no hook runs.
+    def prepare(self, spec: AdmitSpec, size: int = 0) -> None:
+        """Apply limits and import the classes; ``admit`` follows, and says what went wrong.
 
-        ``state`` is a snapshot's payload (stays the caller's to close); None: ``spec.state_json``, or the
-        defaults. ``InvalidAgentError`` for a class that may not or cannot run, ``SerializationError`` for a
+        ``size``: bytes of the payload that it will get; 0: none. ``SerializationError`` when ``spec`` is too long.
+        """
+        try:
+            self._link.send(Prepare(spec, size))
+        except FrameError as error:
+            raise SerializationError(f"this cannot be told to paglet {self.agent_id}: {error}") from error
+
+    async def admit(self, state: Payload | None = None, *, gives_state: bool = False) -> Admitted:
+        """Bring to life what was prepared: decode the state; no hook runs.
+
+        ``state`` is a snapshot's payload (stays the caller's to close); None: ``state_json`` of what was prepared, or
+        the defaults. ``InvalidAgentError`` for a class that may not or cannot run, ``SerializationError`` for a
         state that does not fit, ``HostError`` otherwise; the child has ended then, as it has when this is
         cancelled. ``gives_state``: the state that it begins with is in ``first_state`` then.
         """
         try:
             admitted: Admitted = await self._ask(
-                Admitted, lambda seq: Admit(seq, spec, _head(state), gives_state), state
+                Admitted, lambda seq: Admit(seq, _head(state), gives_state), state
             )
         except BaseException:
             self._finishing = True

@@ -26,6 +26,7 @@ from paglets.remote.envelopes.header import EnvelopeHeader, SignedHeader, verify
 from paglets.remote.envelopes.trailer import verify_trailer
 from paglets.remote.envelopes.verdicts import VerdictAnswer, sign_verdict
 from paglets.remote.wire.peer import PeerKind
+from paglets.runtime.early_start import EarlyStart
 from paglets.runtime.transfers.advice import Advice
 from paglets.runtime.transfers.arriving_records import arrives_parked, arriving_record, crossing
 from paglets.runtime.transfers.asking import VerdictReply
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from paglets.runtime.files.arriving import ArrivingFiles
     from paglets.runtime.gate import Gate
     from paglets.runtime.here import Here
-    from paglets.runtime.residents import Residents
+    from paglets.runtime.residents import Resident, Residents
     from paglets.runtime.settings import Limits
     from paglets.runtime.supervisor import Supervisor
 
@@ -161,7 +162,13 @@ class Arrivals:
         header = signed.header
         stream.expect(header.payload_size)
         await self._advise(header)
-        async with IncomingPayload(self._store, header.payload_size) as incoming:
+        parked = arrives_parked(header)
+        async with (
+            contextlib.nullcontext() if parked else self._early(header) as start,
+            IncomingPayload(self._store, header.payload_size) as incoming,
+        ):
+            if reason := await asyncio.to_thread(self._refused_by_store, header):
+                raise TransferError(reason)
             async for chunk in stream:
                 await incoming.write(chunk)
             digest = await incoming.digest()
@@ -175,10 +182,21 @@ class Arrivals:
             # From here on the envelope is genuine and complete: whatever happens, it gets a verdict.
             shown["status"] = _DECIDING
             try:
-                decided = await self._decide(signed, trailer, incoming)
+                decided = await self._decide(signed, trailer, incoming, start)
             finally:
                 self._files.decided(header.transfer_id)
-        return self._answer(decided, begun=self._has_begun(header))
+        return self._answer(decided, self._life(header))
+
+    def _early(self, header: EnvelopeHeader) -> EarlyStart:
+        return EarlyStart(
+            self._supervisor,
+            agent_id=header.agent_id,
+            incarnation=header.incarnation,
+            class_name=header.class_name,
+            state_class_name=header.state_class_name,
+            size=header.payload_size,
+            on_behalf=header.source,
+        )
 
     async def _advise(self, header: EnvelopeHeader) -> None:
         """Refuse early what would be refused anyway, before the payload has crossed the network."""
@@ -199,8 +217,6 @@ class Arrivals:
             self._residents.check_room(spare=True)
             self._supervisor.memory.check()
         await self._files.of(header)
-        if reason := await asyncio.to_thread(self._refused_by_store, header):
-            raise TransferError(reason)
 
     def _refused_by_store(self, header: EnvelopeHeader) -> str:
         """Why what the store holds, or its disk, speaks against that arrival; empty when nothing does. Blocks."""
@@ -223,7 +239,11 @@ class Arrivals:
         return "" if arrivals.is_outdone(standing, arriving) else reason
 
     async def _decide(
-        self, signed: SignedHeader, trailer: EnvelopeTrailer, incoming: IncomingPayload
+        self,
+        signed: SignedHeader,
+        trailer: EnvelopeTrailer,
+        incoming: IncomingPayload,
+        start: EarlyStart | None,
     ) -> _Decided:
         header = signed.header
         try:
@@ -231,16 +251,9 @@ class Arrivals:
         except TransferError as error:
             return await self._fence(header, str(error))
         child: Child | None = None
-        if not arrives_parked(header):
+        if start is not None:
             try:
-                child, _ = await self._supervisor.start(
-                    agent_id=header.agent_id,
-                    incarnation=header.incarnation,
-                    class_name=header.class_name,
-                    state_class_name=header.state_class_name,
-                    state=await incoming.payload(),
-                    on_behalf=header.source,
-                )
+                child, _ = await start.finish(await incoming.payload())
             except (PagletError, OSError) as error:
                 return await self._fence(header, f"{type(error).__name__}: {error}")
         try:
@@ -336,20 +349,18 @@ class Arrivals:
         if earlier is not None:
             self._delivery.reroute(earlier)
 
-    async def _begin(self, resident: Any, decided: arrivals.Decided) -> None:
+    async def _begin(self, resident: Resident, decided: arrivals.Decided) -> None:
         with contextlib.suppress(PagletError):  # shown by its record, and told to whoever asks about the hook
             await self._beginnings.begin(resident, decided.messages)
 
     # --- verdicts --------------------------------------------------------------------------------------
 
-    def _has_begun(self, header: EnvelopeHeader) -> bool:
-        """Whether that life's first hook has returned here by now, or it has none."""
+    def _life(self, header: EnvelopeHeader) -> Resident | None:
+        """The life that has arrived with it, while it goes on here."""
         resident = self._residents.get(header.agent_id)
-        if resident is None or resident.incarnation != header.incarnation:
-            return False
-        return resident.settled.done() and resident.settled.exception() is None
+        return resident if resident is not None and resident.incarnation == header.incarnation else None
 
-    def _answer(self, decided: _Decided, *, begun: bool = False) -> bytes:
+    def _answer(self, decided: _Decided, life: Resident | None = None) -> bytes:
         if isinstance(decided, arrivals.Closed):
             raise TransferError(
                 f"this host has been told that all transfers below {decided.floor} are settled"
@@ -363,7 +374,7 @@ class Arrivals:
             verdict=signed.encode().decode("ascii"),
             store_id=self._store.store_id,
             commit=self._store.commit_number,
-            begun=begun,
+            begun=life is not None and life.has_begun,
         ).encode()
 
     async def answer_query(self, peer: Peer, params: VerdictAskParams) -> VerdictReply:

@@ -168,7 +168,11 @@ class Move:
         self._spawn(self._prepare())
 
     async def _prepare(self) -> None:
-        self.tell(await self._journal.prepare(self._need_cargo()))
+        self.tell(await self._journal.prepare(self._need_cargo(), self._seal))
+
+    def _seal(self, payload_digest: bytes) -> None:
+        if self._sending is not None:
+            self._sending.seal(payload_digest)
 
     async def _write_abort(self, effect: do.WriteAbort) -> None:
         self.tell(await self._journal.abort(process_alive=effect.process_alive))

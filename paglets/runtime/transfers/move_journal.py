@@ -65,14 +65,15 @@ class MoveJournal:
             self._stops = await self._parts.passports.stops(self._record)
         return self._stops
 
-    async def prepare(self, cargo: Cargo) -> on.Event:
-        """Write PREPARED, with the state."""
+    async def prepare(self, cargo: Cargo, sealed: Callable[[bytes], None]) -> on.Event:
+        """Write PREPARED, with the state; ``sealed`` gets that one's SHA-256 before it is durable."""
         begun = False
         staged: list[StagedBlob] = []
         try:
             if not cargo.stored:
                 staged = [await self._parts.states.stage(cargo.payload)]
                 self.payload_digest = staged[0].ref.digest
+            sealed(self.payload_digest)
             begun = True
             await self._parts.store.commit(self._prepare_rule(cargo, staged), blobs=staged)
         except (JournalConflict, StoreError) as error:

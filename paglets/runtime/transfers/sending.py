@@ -49,12 +49,20 @@ class Sending:
         self._patience = patience
         self._tell = tell
         self._read = read
-        self._digest: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._digest: asyncio.Future[bytes] = loop.create_future()
+        self._prepared: asyncio.Future[None] = loop.create_future()
+
+    def seal(self, payload_digest: bytes) -> None:
+        """The payload's SHA-256: the trailer can be signed, and waits for ``finish``."""
+        if not self._digest.done():
+            self._digest.set_result(payload_digest)
 
     def finish(self, payload_digest: bytes) -> None:
         """Let the trailer leave: PREPARED is durable, with a payload of that SHA-256."""
-        if not self._digest.done():
-            self._digest.set_result(payload_digest)
+        self.seal(payload_digest)
+        if not self._prepared.done():
+            self._prepared.set_result(None)
 
     async def run(self) -> None:
         """Send all of it, and wait for the answer, no longer than ``patience`` seconds after the trailer."""
@@ -103,8 +111,11 @@ class Sending:
             payload_size=self._cargo.payload.size,
             payload_digest=self._digest.result(),
             passport=passport,
-        )
-        await stream.send_trailer(trailer.encode())
+        ).encode()
+        await asyncio.wait({answer, self._prepared}, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        await stream.send_trailer(trailer)
         await asyncio.wait({answer}, timeout=self._patience)
         if not answer.done():
             raise RemoteHostError(f"the host at {stream.url} gave no verdict in time")

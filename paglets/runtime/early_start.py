@@ -1,0 +1,99 @@
+"""A process for a paglet whose state is still on its way: it imports the class meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Self
+
+from paglets.core.errors import PagletError
+
+if TYPE_CHECKING:
+    from paglets.core.incarnation import Incarnation
+    from paglets.runtime.child_specs import Admitted
+    from paglets.runtime.children.child import Child
+    from paglets.runtime.memory_files import Payload
+    from paglets.runtime.supervisor import Supervisor
+
+logger = logging.getLogger(__name__)
+
+
+class EarlyStart:
+    """Has a process begun with as soon as it is known which paglet comes; ends it, if that does not come.
+
+    It waits for its state without a turn to start (``Supervisor``), so that a slow sender keeps nobody else from
+    starting. A process that could not be had, or has ended, is asked for once more when the state is there.
+
+    ``size``: bytes of the state. ``on_behalf``: see ``Supervisor.start``.
+    """
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        *,
+        agent_id: str,
+        incarnation: Incarnation,
+        class_name: str,
+        state_class_name: str,
+        size: int,
+        on_behalf: str = "",
+    ) -> None:
+        self._supervisor = supervisor
+        self._agent_id = agent_id
+        self._incarnation = incarnation
+        self._class_name = class_name
+        self._state_class_name = state_class_name
+        self._size = size
+        self._on_behalf = on_behalf
+        self._launching: asyncio.Task[Child] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._launching = asyncio.create_task(
+            self._supervisor.launch(
+                agent_id=self._agent_id,
+                incarnation=self._incarnation,
+                class_name=self._class_name,
+                state_class_name=self._state_class_name,
+                size=self._size,
+                on_behalf=self._on_behalf,
+            )
+        )
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        launching, self._launching = self._launching, None
+        if launching is None:
+            return
+        launching.cancel()
+        await asyncio.wait([launching])
+        if not launching.cancelled() and launching.exception() is None:
+            self._supervisor.end(launching.result(), grace=0)
+
+    async def finish(self, state: Payload) -> tuple[Child, Admitted]:
+        """The child with that state loaded, the caller's from now on; raises as ``Supervisor.start``."""
+        child = await self._launched()
+        if child is not None:
+            admitted = await self._supervisor.admit(
+                child, state, class_name=self._class_name, on_behalf=self._on_behalf
+            )
+            return child, admitted
+        return await self._supervisor.start(
+            agent_id=self._agent_id,
+            incarnation=self._incarnation,
+            class_name=self._class_name,
+            state_class_name=self._state_class_name,
+            state=state,
+            on_behalf=self._on_behalf,
+        )
+
+    async def _launched(self) -> Child | None:
+        """The child that was begun with, if it is there."""
+        if self._launching is None:
+            return None
+        try:
+            child = await asyncio.shield(self._launching)
+        except PagletError as error:
+            logger.debug("no early process for a paglet", extra={"error": str(error)})
+            child = None
+        self._launching = None
+        return child if child is not None and child.outcome is None else None
