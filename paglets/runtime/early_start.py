@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from typing import TYPE_CHECKING, Self
 
-from paglets.core.errors import PagletError
+from paglets.core.errors import PagletCrashedError, PagletError
+from paglets.runtime.children.outcomes import ChildEnd
 
 if TYPE_CHECKING:
     from paglets.core.incarnation import Incarnation
@@ -73,10 +75,13 @@ class EarlyStart:
         """The child with that state loaded, the caller's from now on; raises as ``Supervisor.start``."""
         child = await self._launched()
         if child is not None:
-            admitted = await self._supervisor.admit(
-                child, state, class_name=self._class_name, on_behalf=self._on_behalf
-            )
-            return child, admitted
+            try:
+                return child, await self._supervisor.admit(
+                    child, state, class_name=self._class_name, on_behalf=self._on_behalf
+                )
+            except PagletCrashedError:
+                if not _was_taken_away(child):
+                    raise
         return await self._supervisor.start(
             agent_id=self._agent_id,
             incarnation=self._incarnation,
@@ -97,3 +102,12 @@ class EarlyStart:
             child = None
         self._launching = None
         return child if child is not None and child.outcome is None else None
+
+
+def _was_taken_away(child: Child) -> bool:
+    """Whether it ended through no doing of its paglet's, which it may have done while it waited."""
+    outcome = child.outcome
+    if outcome is None:
+        return False
+    killed = outcome.end is ChildEnd.CRASHED and outcome.status.signal == signal.SIGKILL
+    return killed or outcome.end is ChildEnd.LAUNCHER_LOST
