@@ -15,6 +15,7 @@ from paglets.runtime.children.child import Child
 from paglets.runtime.children.inspection import describe_class, inspect_state
 from paglets.runtime.children.open_calls import calls_room
 from paglets.runtime.children.outcomes import ChildEnd, LauncherLostError
+from paglets.runtime.frames import Prepare
 from paglets.runtime.launchers.launcher import LaunchRequest
 from paglets.runtime.memory_room import MemoryRoom
 from paglets.runtime.turns import Turnstile
@@ -169,13 +170,9 @@ class Supervisor:
             incarnation=spec.incarnation,
             owner=self,
             room=self.calls_room,
+            prepares=Prepare(spec, size),
         )
         self._children.add(child)
-        try:
-            child.prepare(spec, size)
-        except BaseException:
-            self.end(child, grace=0)
-            raise
         return child
 
     async def _admit(self, child: Child, state: Payload | None, *, gives_state: bool = False) -> Admitted:

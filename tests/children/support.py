@@ -19,6 +19,7 @@ from paglets.runtime.launchers.launcher import Launcher, LaunchRequest
 if TYPE_CHECKING:
     from paglets.runtime.children.outcomes import ChildOutcome
     from paglets.runtime.children.requests import StateAfter
+    from paglets.runtime.frames import Prepare
     from paglets.runtime.memory_files import Payload
 
 SAMPLES = "tests.children.samples"
@@ -109,13 +110,16 @@ class TestHost:
             **fields,
         )
 
-    async def launch(self, agent_id: str = "agent", **request: Any) -> Child:
+    async def launch(
+        self, agent_id: str = "agent", *, prepares: Prepare | None = None, **request: Any
+    ) -> Child:
         child = await Child.launch(
             self.launcher,
             LaunchRequest(**request),
             agent_id=agent_id,
             incarnation=Incarnation(),
             owner=self,
+            prepares=prepares,
         )
         self.children.append(child)
         return child

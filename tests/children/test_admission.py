@@ -13,6 +13,7 @@ from paglets.core.errors import HostError, InvalidAgentError, PagletCrashedError
 from paglets.runtime.child_specs import CodePolicy, Limits
 from paglets.runtime.children.inspection import inspect_state
 from paglets.runtime.children.outcomes import ChildEnd
+from paglets.runtime.frames import Prepare
 from paglets.runtime.launchers.launcher import LaunchRequest
 from paglets.runtime.memory_files import Payload
 from tests.children.support import BOUND, SAMPLES, TestHost, admit, is_running, send
@@ -185,3 +186,13 @@ async def test_what_the_import_took_counts_with_what_follows(zygote_host: TestHo
     async with asyncio.timeout(BOUND):
         with pytest.raises(SerializationError, match="more memory than it may have"):
             await admit(child, zygote_host.spec("mod_greedy:Greedy", code=policy, limits=bounds))
+
+
+@pytest.mark.parametrize("size", [10, 200_000])
+async def test_what_it_is_for_can_be_told_with_its_launch(host: TestHost, size: int) -> None:
+    """However long that is: what does not fit into a socket that nobody reads yet follows."""
+    state = json.dumps({"notes": ["x" * size]}).encode()
+    child = await host.launch(prepares=Prepare(host.spec(state_json=state), 0))
+    async with asyncio.timeout(BOUND):
+        await child.admit()
+    assert (await send(child, "notes"))[0] == "x" * size

@@ -34,8 +34,8 @@ class Unwatchable:
     async def aclose(self) -> None:
         await self._launcher.aclose()
 
-    async def launch(self, request: LaunchRequest) -> LaunchedProcess:
-        process = await self._launcher.launch(request)
+    async def launch(self, request: LaunchRequest, first: bytes = b"") -> LaunchedProcess:
+        process = await self._launcher.launch(request, first)
         self.launched.append(process)
         plain = os.open(self._file, os.O_RDONLY | os.O_CREAT)
         try:

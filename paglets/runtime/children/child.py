@@ -48,7 +48,9 @@ from paglets.runtime.frames import (
     StartRun,
     StateText,
     Wake,
+    encode_frame,
 )
+from paglets.runtime.launchers.launcher import MOST_FIRST_BYTES
 from paglets.runtime.memory_files import Payload
 
 if TYPE_CHECKING:
@@ -125,18 +127,25 @@ class Child:
         incarnation: Incarnation,
         owner: ChildOwner,
         room: FairShare | None = None,
+        prepares: Prepare | None = None,
     ) -> Child:
         """A fresh process that holds no paglet yet; ``HostError`` when there is none. Safe to cancel.
 
-        ``room``: bytes of calls, shared with other children; None: it has what one may have.
+        ``room``: bytes of calls, shared with other children; None: it has what one may have. ``prepares``: what it
+        is to be told by ``prepare``, which it then begins with by itself; raises as that.
         """
-        process = await launcher.launch(request)
+        first = _encoded(agent_id, prepares) if prepares is not None else b""
+        fits = len(first) <= MOST_FIRST_BYTES
+        process = await launcher.launch(request, first if fits else b"")
         try:
-            return cls(process, agent_id=agent_id, incarnation=incarnation, owner=owner, room=room)
+            child = cls(process, agent_id=agent_id, incarnation=incarnation, owner=owner, room=room)
         except BaseException:  # nobody would own it
             process.send_signal(signal.SIGKILL)
             process.socket.close()
             raise
+        if not fits:
+            child._link.send_encoded(first)
+        return child
 
     # --- its life ----------------------------------------------------------------------------------------
 
@@ -145,10 +154,7 @@ class Child:
 
         ``size``: bytes of the payload that it will get; 0: none. ``SerializationError`` when ``spec`` is too long.
         """
-        try:
-            self._link.send(Prepare(spec, size))
-        except FrameError as error:
-            raise SerializationError(f"this cannot be told to paglet {self.agent_id}: {error}") from error
+        self._link.send_encoded(_encoded(self.agent_id, Prepare(spec, size)))
 
     async def admit(self, state: Payload | None = None, *, gives_state: bool = False) -> Admitted:
         """Bring to life what was prepared: decode the state; no hook runs.
@@ -240,7 +246,7 @@ class Child:
         try:
             self._link.send(Deliver(seq, message))
         except FrameError as error:
-            cannot = SerializationError(f"this cannot be told to paglet {self.agent_id}: {error}")
+            cannot = _cannot_be_told(self.agent_id, error)
             cannot.__cause__ = error
             self._requests.fail_delivery(seq, cannot)
 
@@ -309,7 +315,7 @@ class Child:
             try:
                 self._link.send(frame_of(seq), descriptors)
             except FrameError as error:
-                raise SerializationError(f"this cannot be told to paglet {self.agent_id}: {error}") from error
+                raise _cannot_be_told(self.agent_id, error) from error
             return await answer
         finally:
             self._requests.forget(seq)
@@ -419,6 +425,17 @@ class Child:
             )
         self._owner.on_exit(self, self.outcome)
         return self.outcome
+
+
+def _encoded(agent_id: str, frame: HostFrame) -> bytes:
+    try:
+        return encode_frame(frame)
+    except FrameError as error:
+        raise _cannot_be_told(agent_id, error) from error
+
+
+def _cannot_be_told(agent_id: str, error: FrameError) -> SerializationError:
+    return SerializationError(f"this cannot be told to paglet {agent_id}: {error}")
 
 
 def _head(payload: Payload | None) -> PayloadHead | None:

@@ -68,7 +68,10 @@ class HostLink:
 
         The descriptors stay the caller's. ``FrameError`` when the frame is too long.
         """
-        encoded = encode_frame(frame)
+        self.send_encoded(encode_frame(frame), descriptors)
+
+    def send_encoded(self, encoded: bytes, descriptors: Sequence[int] = ()) -> None:
+        """The same for a frame that has been encoded."""
         if self._closed:
             return
         if not descriptors and self._cork.hold(len(encoded), self._send_held):

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+MOST_FIRST_BYTES = 32 * 1024
+"""A Unix socket takes as much before anybody reads, with room to spare."""
+
+
 class LaunchRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a child sees of the program that asks for it, as it is now."""
 
@@ -76,8 +80,11 @@ class Launcher(Protocol):
         """Get ready, so that the first launch is as fast as the others. ``HostError`` when it cannot."""
         ...
 
-    async def launch(self, request: LaunchRequest) -> LaunchedProcess:
-        """Start one child; ``HostError`` when there is none to be had. Safe to cancel: no child is left."""
+    async def launch(self, request: LaunchRequest, first: bytes = b"") -> LaunchedProcess:
+        """Start one child; ``HostError`` when there is none to be had. Safe to cancel: no child is left.
+
+        ``first``: what it finds on its link, at most ``MOST_FIRST_BYTES``.
+        """
         ...
 
     async def aclose(self) -> None:

@@ -43,11 +43,13 @@ class SpawnLauncher:
         if self._starter is None:
             self._starter = ThreadPoolExecutor(1, thread_name_prefix="paglets-spawn")
 
-    async def launch(self, request: LaunchRequest) -> LaunchedProcess:
+    async def launch(self, request: LaunchRequest, first: bytes = b"") -> LaunchedProcess:
         """Start an interpreter for one child."""
         await self.start()
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
+        ours.settimeout(0.0)
+        ours.sendall(first)
         readable, writable = os.pipe()
         starting = loop.run_in_executor(self._starter, _spawn, request, theirs, writable)
         try:
@@ -57,7 +59,6 @@ class SpawnLauncher:
             os.close(readable)
             starting.add_done_callback(_end_unwanted)
             raise
-        ours.settimeout(0.0)
         os.set_blocking(readable, False)
         exited = self._children[process.pid] = loop.create_future()
         self._processes[process.pid] = process

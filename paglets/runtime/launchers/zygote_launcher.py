@@ -62,12 +62,12 @@ class ZygoteLauncher:
         """Connect to the zygote."""
         await self._connect()
 
-    async def launch(self, request: LaunchRequest) -> LaunchedProcess:
+    async def launch(self, request: LaunchRequest, first: bytes = b"") -> LaunchedProcess:
         """Fork a child. A zygote that turns out to be dead is replaced, once; ``LauncherDiedError`` if that is, too."""
         try:
-            return await (await self._connect()).launch(request)
+            return await (await self._connect()).launch(request, first)
         except LauncherDiedError:
-            return await (await self._connect()).launch(request)
+            return await (await self._connect()).launch(request, first)
 
     async def aclose(self) -> None:
         """Kill the children and release the zygote."""
@@ -112,11 +112,12 @@ class _Connection:
         self.alive = True
         self._loop.add_reader(channel, self._read)
 
-    async def launch(self, request: LaunchRequest) -> LaunchedProcess:
+    async def launch(self, request: LaunchRequest, first: bytes) -> LaunchedProcess:
         ours, theirs = socket.socketpair()
         readable, writable = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         os.set_blocking(writable, True)
         ours.settimeout(0.0)
+        ours.sendall(first)
         try:
             with theirs:
                 try:
