@@ -24,7 +24,8 @@ class EarlyStart:
     """Has a process begun with as soon as it is known which paglet comes; ends it, if that does not come.
 
     It waits for its state without a turn to start (``Supervisor``), so that a slow sender keeps nobody else from
-    starting. A process that could not be had, or has ended, is asked for once more when the state is there.
+    starting, but has one of few places: where there is none, the process begins when the state is there. So does
+    one in place of a process that could not be had, or has ended meanwhile.
 
     ``size``: bytes of the state. ``on_behalf``: see ``Supervisor.start``.
     """
@@ -48,8 +49,13 @@ class EarlyStart:
         self._size = size
         self._on_behalf = on_behalf
         self._launching: asyncio.Task[Child] | None = None
+        self._has_place = False
 
     async def __aenter__(self) -> Self:
+        if not self._supervisor.early.fits(self._on_behalf):
+            return self
+        self._supervisor.early.add(self._on_behalf)
+        self._has_place = True
         self._launching = asyncio.create_task(
             self._supervisor.launch(
                 agent_id=self._agent_id,
@@ -64,12 +70,15 @@ class EarlyStart:
 
     async def __aexit__(self, *exc: object) -> None:
         launching, self._launching = self._launching, None
-        if launching is None:
-            return
-        launching.cancel()
-        await asyncio.wait([launching])
-        if not launching.cancelled() and launching.exception() is None:
-            self._supervisor.end(launching.result(), grace=0)
+        try:
+            if launching is not None:
+                launching.cancel()
+                await asyncio.wait([launching])
+                if not launching.cancelled() and launching.exception() is None:
+                    self._supervisor.end(launching.result(), grace=0)
+        finally:
+            if self._has_place:
+                self._supervisor.early.give_back(self._on_behalf)
 
     async def finish(self, state: Payload) -> tuple[Child, Admitted]:
         """The child with that state loaded, the caller's from now on; raises as ``Supervisor.start``."""
@@ -80,8 +89,8 @@ class EarlyStart:
                     child, state, class_name=self._class_name, on_behalf=self._on_behalf
                 )
             except PagletCrashedError:
-                if not _was_taken_away(child):
-                    raise
+                if state.data is None or not _was_taken_away(child):
+                    raise  # a large one may be what the memory did not suffice for
         return await self._supervisor.start(
             agent_id=self._agent_id,
             incarnation=self._incarnation,

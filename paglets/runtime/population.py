@@ -284,6 +284,7 @@ def _departures(ground: Ground, neighbours: Neighbours, population: Population) 
         claims=population.claims,
         lifecycle=population.lifecycle,
         mover=population.mover,
+        work_places=population.work_places,
         peers=neighbours.peers,
         first_hooks=population.first_hooks,
         files=population.leaving_files,

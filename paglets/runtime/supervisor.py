@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 from paglets.core.errors import HostError, InvalidAgentError, PagletCrashedError
+from paglets.core.fair_share import FairShare
 from paglets.core.incarnation import Incarnation
 from paglets.runtime.child_specs import AdmitSpec, CodePolicy
 from paglets.runtime.child_specs import Limits as ChildLimits
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_ONE_ASKER = 3.0
+"""What one may have of the early processes, as a multiple of what is free: a quarter is left to others."""
 REFUSED_MODULES = ("__main__", "__mp_main__")
 
 
@@ -81,6 +84,8 @@ class Supervisor:
         self.memory = MemoryRoom(settings.limits.memory_reserve)
         self.calls_room = calls_room(settings.limits.waiting_bytes)
         """Bytes of calls of all paglets under way."""
+        self.early = FairShare("", max(1, settings.limits.concurrent_starts // 2), share=_ONE_ASKER)
+        """Processes that wait for a state which is on its way, by who sends it: they take no turn."""
         self.starting = 0
         """Processes that are being started, or wait for their turn."""
         self._children: set[Child] = set()
@@ -127,7 +132,7 @@ class Supervisor:
         """The first half of ``start``, for a paglet whose state of ``size`` bytes is still on its way.
 
         The class is being imported when this returns; what goes wrong with that is told by ``admit``. The child is the
-        caller's to admit or to end.
+        caller's to admit or to end, and has one of the places of ``early`` meanwhile, which the caller takes.
         """
         spec = self._spec(agent_id, incarnation, class_name, state_class_name, None)
         async with self._start_of(spec, on_behalf):
@@ -135,8 +140,15 @@ class Supervisor:
 
     async def admit(self, child: Child, state: Payload, *, class_name: str, on_behalf: str = "") -> Admitted:
         """The other half: the state is loaded. Bounded by ``start_timeout`` anew; a failure leaves no process."""
-        async with self._bounded(child.agent_id, class_name, on_behalf):
-            return await self._admit(child, state)
+        try:
+            async with self._bounded(child.agent_id, class_name, on_behalf, is_new=False):
+                admitted = await self._admit(child, state)
+        except BaseException:
+            self.end(child, grace=0)
+            raise
+        if child.told_place != (self._here.name, self._here.address):
+            child.set_place(self._here.name, self._here.address)
+        return admitted
 
     def _start_of(self, spec: AdmitSpec, on_behalf: str) -> AbstractAsyncContextManager[None]:
         if spec.class_name.partition(":")[0] in REFUSED_MODULES:
@@ -149,10 +161,15 @@ class Supervisor:
         return self._bounded(spec.agent_id, spec.class_name, on_behalf)
 
     @contextlib.asynccontextmanager
-    async def _bounded(self, agent_id: str, class_name: str, on_behalf: str) -> AsyncGenerator[None]:
+    async def _bounded(
+        self, agent_id: str, class_name: str, on_behalf: str, *, is_new: bool = True
+    ) -> AsyncGenerator[None]:
         try:
             # Waiting for its turn does not count: after a power cut hundreds want to start at once.
-            async with self._turn(on_behalf), asyncio.timeout(self._settings.limits.start_timeout):
+            async with (
+                self._turn(on_behalf, is_new=is_new),
+                asyncio.timeout(self._settings.limits.start_timeout),
+            ):
                 yield
         except TimeoutError:
             raise HostError(
@@ -216,12 +233,13 @@ class Supervisor:
             raise HostError(f"class {class_name} could not be given a process: {error}") from error
 
     @contextlib.asynccontextmanager
-    async def _turn(self, on_behalf: str = "") -> AsyncGenerator[None]:
-        """The turn to start a process; ``NoMemoryLeftError`` when it should not be started."""
+    async def _turn(self, on_behalf: str = "", *, is_new: bool = True) -> AsyncGenerator[None]:
+        """The turn to start a process; ``NoMemoryLeftError`` when it should not be started, being a new one."""
         self.starting += 1
         try:
             async with self._askers.take(on_behalf), self._starts:
-                self.memory.check()
+                if is_new:
+                    self.memory.check()
                 yield
         finally:
             self.starting -= 1

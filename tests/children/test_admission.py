@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import pickle
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,8 @@ from paglets.core.errors import HostError, InvalidAgentError, PagletCrashedError
 from paglets.runtime.child_specs import CodePolicy, Limits
 from paglets.runtime.children.inspection import inspect_state
 from paglets.runtime.children.outcomes import ChildEnd
-from paglets.runtime.frames import Prepare
-from paglets.runtime.launchers.launcher import LaunchRequest
+from paglets.runtime.frames import Prepare, encode_frame
+from paglets.runtime.launchers.launcher import ExitStatus, LaunchRequest
 from paglets.runtime.memory_files import Payload
 from tests.children.support import BOUND, SAMPLES, TestHost, admit, is_running, send
 
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
 
 # A pickle of protocol 2: an empty dictionary, put into the memo under a number that makes the memo huge.
 MEMO_BOMB = b"\x80\x02}r\xff\xff\xff\x7f."
+ALARMED = """
+import signal
+from tests.children.samples import Notes
+def rang(number, frame): pass
+signal.signal(signal.SIGALRM, rang)
+class Alarmed(Notes):
+    def handle_message(self, message):
+        return signal.getsignal(signal.SIGALRM).__name__
+"""
 GREEDY = """
 from tests.children.samples import Notes
 KEPT = bytearray(120 * 1024 * 1024)
@@ -170,12 +180,18 @@ async def test_what_is_wrong_with_a_class_is_told_when_its_state_has_come(zygote
 
 
 async def test_one_whose_state_does_not_come_ends_with_its_link(host: TestHost) -> None:
-    child = await host.launch()
-    child.prepare(host.spec(), 100)
+    process = await host.launcher.launch(LaunchRequest(), encode_frame(Prepare(host.spec(), 100)))
+    os.close(process.output)
+    process.socket.close()
     async with asyncio.timeout(BOUND):
-        outcome = await child.finish(grace=0.0)
-    assert outcome.wanted
-    assert not is_running(child.pid)
+        assert await process.exit == ExitStatus(code=0)
+
+
+async def test_a_module_keeps_its_handler_of_alarms(zygote_host: TestHost, tmp_path: Path) -> None:
+    (tmp_path / "mod_alarmed.py").write_text(ALARMED)
+    policy = CodePolicy(search=(str(tmp_path),))
+    child = await zygote_host.admitted("mod_alarmed:Alarmed", code=policy)
+    assert await send(child, "handler") == "rang"
 
 
 async def test_what_the_import_took_counts_with_what_follows(zygote_host: TestHost, tmp_path: Path) -> None:

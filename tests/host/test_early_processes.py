@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from paglets.core.errors import RemoteHostError, TransferError
+from paglets.core.errors import HostError, RemoteHostError, TransferError
 from paglets.remote.wire.stream_client import OutgoingStream
+from paglets.runtime.memory_room import MemoryRoom, NoMemoryLeftError
 from paglets.runtime.settings import Limits
-from tests.host.agents import Plain, Strict
+from paglets.runtime.supervisor import Supervisor
+from paglets.runtime.turns import Turnstile
+from tests.host.agents import Plain, Recorder, Strict
 from tests.host.agents_that_tell_imports import IMPORTS, Telling
 from tests.host.support import ask, eventually, exists
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterator
     from concurrent.futures import Future
     from pathlib import Path
 
+    from paglets.core.agent import Paglet
+    from paglets.runtime.children.child import Child
     from paglets.runtime.host import Host
 
 BOUND = 20.0
@@ -35,8 +41,10 @@ class Gate:
         self.reached = threading.Event()
         self.opened = threading.Event()
         self.lost = False
+        self.held = 0
 
     async def pause(self) -> None:
+        self.held += 1
         self.reached.set()
         assert await asyncio.to_thread(self.opened.wait, BOUND)
         if self.lost:
@@ -77,9 +85,11 @@ def two_hosts(start: Callable[..., Host], **of_b: Any) -> tuple[Host, Host]:
     return a, b
 
 
-def on_its_way(a: Host, gate: Gate, aside: ThreadPoolExecutor) -> tuple[Any, Future[Any]]:
+def on_its_way(
+    a: Host, gate: Gate, aside: ThreadPoolExecutor, agent_class: type[Paglet[Any]] = Telling
+) -> tuple[Any, Future[Any]]:
     """A paglet of ``a`` whose header and state have left for ``b``, and its move."""
-    proxy = a.create(Telling)
+    proxy = a.create(agent_class)
     move = aside.submit(proxy.dispatch, "b")
     assert gate.reached.wait(BOUND)
     return proxy, move
@@ -138,3 +148,85 @@ def test_a_slow_sender_keeps_nobody_from_starting(
     gate.opened.set()
     move.result(BOUND)
     assert ask(proxy, "pid") == imports()[1]
+
+
+def test_it_is_not_refused_for_memory_that_it_has_already(
+    start: Callable[..., Host],
+    gate: Gate,
+    imports: Callable[[], list[int]],
+    aside: ThreadPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    a, _ = two_hosts(start)
+    proxy, move = on_its_way(a, gate, aside)
+    eventually(lambda: len(imports()) == 2)
+
+    def check(self: MemoryRoom) -> None:
+        raise NoMemoryLeftError("there is none")
+
+    monkeypatch.setattr(MemoryRoom, "check", check)
+    gate.opened.set()
+    move.result(BOUND)
+    assert ask(proxy, "pid") == imports()[1]
+
+
+def test_it_ends_when_it_does_not_get_its_turn(
+    start: Callable[..., Host],
+    gate: Gate,
+    imports: Callable[[], list[int]],
+    aside: ThreadPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    a, _ = two_hosts(start)
+    proxy, move = on_its_way(a, gate, aside)
+    old, early = eventually(lambda: imports() if len(imports()) == 2 else None) or []
+
+    @contextlib.asynccontextmanager
+    async def refused(self: Turnstile, name: str) -> AsyncGenerator[None]:
+        raise HostError("not now")
+        yield
+
+    monkeypatch.setattr(Turnstile, "take", refused)
+    gate.opened.set()
+    with pytest.raises(TransferError, match="not now"):
+        move.result(BOUND)
+    eventually(lambda: not exists(early))
+    assert ask(proxy, "pid") == old
+
+
+def test_there_are_few_of_them(
+    start: Callable[..., Host], gate: Gate, imports: Callable[[], list[int]]
+) -> None:
+    a, _ = two_hosts(start)
+    proxies = [a.create(Telling) for _ in range(6)]
+    with ThreadPoolExecutor(len(proxies)) as pool:
+        moves = [pool.submit(proxy.dispatch, "b") for proxy in proxies]
+        eventually(lambda: gate.held == len(proxies))
+        eventually(lambda: len(imports()) == len(proxies) + 3)  # of four, with one left to other senders
+        gate.opened.set()
+        for move in moves:
+            move.result(BOUND)
+    assert len({ask(proxy, "pid") for proxy in proxies}) == len(proxies)
+    assert len(imports()) == 2 * len(proxies)
+
+
+def test_it_is_told_where_its_host_is_by_now(
+    start: Callable[..., Host], gate: Gate, aside: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = threading.Event()
+    launch = Supervisor.launch
+
+    async def told(self: Supervisor, **what: Any) -> Child:
+        child = await launch(self, **what)
+        # As a change of the host's address does, while this child waits for its state.
+        cast("Any", self)._here.address = "https://10.9.9.9:1"
+        prepared.set()
+        return child
+
+    a, _ = two_hosts(start)
+    monkeypatch.setattr(Supervisor, "launch", told)
+    proxy, move = on_its_way(a, gate, aside, Recorder)
+    assert prepared.wait(BOUND)
+    gate.opened.set()
+    move.result(BOUND)
+    assert ask(proxy, "where")[1] == "https://10.9.9.9:1"

@@ -108,7 +108,7 @@ class HostKey:
 def signature_fits(public_bytes: bytes, label: bytes, data: bytes, signature: bytes) -> bool:
     """Whether ``signature`` is the key's over ``label + data``. Never raises, whatever the bytes are."""
     try:
-        _public_key(public_bytes).verify(signature, label + data)
+        _public_key(bytes(public_bytes)).verify(signature, label + data)
     except (InvalidSignature, ValueError):
         return False
     return True

@@ -40,12 +40,14 @@ def decoding(limits: Limits, payload_bytes: int, base: int | None = None) -> Gen
         base = address_space()
     before = resource.getrlimit(resource.RLIMIT_AS)
     _set_soft(resource.RLIMIT_AS, base + allowance)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    handler = signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, limits.decode_seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        if handler is not None and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL:
+            signal.signal(signal.SIGALRM, handler)  # a module that was imported before may have set it
         resource.setrlimit(resource.RLIMIT_AS, before)
         if limits.memory_bytes:
             _set_soft(resource.RLIMIT_AS, base + limits.memory_bytes)

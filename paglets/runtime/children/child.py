@@ -97,6 +97,8 @@ class Child:
         self.outcome: ChildOutcome | None = None
         self.admitted: Admitted | None = None
         """What its paglet's classes say, once it is admitted."""
+        self.told_place = ("", "")
+        """Name and address of the host, as it was told last."""
         self.first_state: Payload | None = None
         """The state that it began with, if that was asked for; closed with the child."""
         self._process = process
@@ -143,6 +145,8 @@ class Child:
             process.send_signal(signal.SIGKILL)
             process.socket.close()
             raise
+        if prepares is not None:
+            child.told_place = prepares.spec.host_name, prepares.spec.host_address
         if not fits:
             child._link.send_encoded(first)
         return child
@@ -155,6 +159,7 @@ class Child:
         ``size``: bytes of the payload that it will get; 0: none. ``SerializationError`` when ``spec`` is too long.
         """
         self._link.send_encoded(_encoded(self.agent_id, Prepare(spec, size)))
+        self.told_place = spec.host_name, spec.host_address
 
     async def admit(self, state: Payload | None = None, *, gives_state: bool = False) -> Admitted:
         """Bring to life what was prepared: decode the state; no hook runs.
@@ -269,6 +274,7 @@ class Child:
     def set_place(self, host_name: str, host_address: str) -> None:
         """The host is called, or found, differently from now on."""
         self._link.send(Place(host_name, host_address))
+        self.told_place = host_name, host_address
 
     # --- departures --------------------------------------------------------------------------------------
 

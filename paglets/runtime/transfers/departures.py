@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from paglets.runtime.transfers.mover import Mover
     from paglets.runtime.transfers.packing import Packing
     from paglets.runtime.transfers.queueing import Queueing
+    from paglets.runtime.work_places import WorkPlaces
 
 _DEPARTURES = {MoveKind.DISPATCH: DepartureKind.DISPATCH, MoveKind.RETRACT: DepartureKind.RETRACT}
 
@@ -70,6 +71,7 @@ class Departures:
         claims: Claims,
         lifecycle: Lifecycle,
         mover: Mover,
+        work_places: WorkPlaces,
         peers: Peers,
         first_hooks: FirstHooks,
         files: LeavingFiles,
@@ -84,6 +86,7 @@ class Departures:
         self._claims = claims
         self._lifecycle = lifecycle
         self._mover = mover
+        self._work_places = work_places
         self._first_hooks = first_hooks
         self._files = files
         self._here = here
@@ -144,8 +147,9 @@ class Departures:
             return None
         try:
             if resident is None:
-                return await self._move_parked(record, ticket, kind)
-            return await self._move_active(resident, ticket, caller, kind)
+                moved = await self._move_parked(record, ticket, kind)
+            else:
+                moved = await self._move_active(resident, ticket, caller, kind)
         except TransferInDoubtError:
             raise
         except TransferError:
@@ -158,6 +162,9 @@ class Departures:
             except PagletError:
                 pass
             raise
+        if resident is not None or moved.target.host_id != self._here.host_id:
+            await self._work_places.clear(record.agent_id, record.incarnation)
+        return moved
 
     @undivided
     async def carry(self, agent_id: str, queued: QueuedDispatch) -> waiting_move.Event:
@@ -188,6 +195,7 @@ class Departures:
             await self._move_parked(
                 record, ticket, MoveKind.DISPATCH, host_id=queued.target_id, queue_key=queued.key
             )
+            await self._work_places.clear(agent_id, record.incarnation)
         return waiting_move.Gone()
 
     async def _move_active(

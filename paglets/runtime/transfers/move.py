@@ -178,8 +178,7 @@ class Move:
         self.tell(await self._journal.abort(process_alive=effect.process_alive))
 
     async def _write_arrived(self, _: do.WriteArrived) -> None:
-        event, _gone = await asyncio.gather(self._journal.arrived(), self._parts.aftermath.leaves(self))
-        self.tell(event)
+        self.tell(await self._journal.arrived())
 
     async def _write_fenced(self, effect: do.WriteFenced) -> None:
         self.tell(await self._journal.fenced(process_alive=effect.process_alive))

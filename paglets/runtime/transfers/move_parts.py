@@ -42,10 +42,6 @@ class Aftermath(Protocol):
         """Its record is ACTIVE as before, but its process ended meanwhile."""
         ...
 
-    async def leaves(self, move: Move) -> None:
-        """Its target has it, which is still to be noted here: what it had on this host's disk goes."""
-        ...
-
     def left(self, move: Move, departed: Departed | None) -> None:
         """It has moved: what waited for it follows. None: it came back before its leaving was noted."""
         ...

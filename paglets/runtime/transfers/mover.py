@@ -308,15 +308,6 @@ class Mover:
             if resident is not None and self._residents.get(agent_id) is resident:
                 self._supervision.not_begun(resident, f"{why}; it could not be started again: {error}", error)
 
-    async def leaves(self, move: Move) -> None:
-        """See ``Aftermath``."""
-        if move.outgoing.kind is MoveKind.CLONE:
-            return
-        try:
-            await self._work_places.clear(move.record.agent_id, move.record.incarnation)
-        except OSError:  # it has left all the same; the next start clears
-            logger.exception("a work directory stays behind", extra={"agent_id": move.record.agent_id})
-
     def left(self, move: Move, departed: Departed | None) -> None:
         """See ``Aftermath``."""
         if move.resident is not None:
@@ -325,6 +316,8 @@ class Mover:
             self._delivery.reroute(move.resident)
         if move.record.files:
             self._work_places.files.tidy()
+        if move.state.in_doubt:  # otherwise who waits for the move sees to it
+            self._own(self._work_places.clear(move.record.agent_id, move.record.incarnation))
         if departed is not None and departed.messages:
             self.onward.begin(move.record.agent_id)
 
