@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from paglets.core.agent import Paglet
+    from paglets.runtime.child_specs import Admitted
     from paglets.runtime.children.child import Child
     from paglets.runtime.host import Host
 
@@ -118,6 +119,28 @@ def test_one_that_was_killed_meanwhile_is_made_again(
     eventually(lambda: len(imports()) == 2)
     os.kill(imports()[1], signal.SIGKILL)
     eventually(lambda: not exists(imports()[1]))
+    gate.opened.set()
+    move.result(BOUND)
+    assert ask(proxy, "pid") == imports()[2]
+
+
+def test_one_that_is_killed_when_its_state_has_come_is_made_again(
+    start: Callable[..., Host],
+    gate: Gate,
+    imports: Callable[[], list[int]],
+    aside: ThreadPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    admit = Supervisor.admit
+
+    async def killed(self: Supervisor, child: Child, *what: Any, **how: Any) -> Admitted:
+        os.kill(child.pid, signal.SIGKILL)  # the host has not heard of it yet
+        return await admit(self, child, *what, **how)
+
+    a, _ = two_hosts(start)
+    monkeypatch.setattr(Supervisor, "admit", killed)
+    proxy, move = on_its_way(a, gate, aside)
+    eventually(lambda: len(imports()) == 2)
     gate.opened.set()
     move.result(BOUND)
     assert ask(proxy, "pid") == imports()[2]
