@@ -6,8 +6,6 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-import psutil
-
 from tests.faults.moving import traveller
 from tests.faults.site import alive, eventually, kill
 
@@ -58,8 +56,7 @@ def test_what_a_child_has_started_goes_with_it(site: Site) -> None:
     os.kill(pid or 0, signal.SIGSTOP)
     try:
         site["a"].restart()
-        eventually(lambda: not alive(helper) or psutil.Process(helper).pid not in site["a"].children())
-        assert not alive(helper)
+        eventually(lambda: not alive(helper))  # it has been killed, and may take a moment to be gone
         assert site.settled(agent_id).epoch == 2
     finally:
         kill(zygote)
