@@ -7,7 +7,7 @@ import dataclasses
 import time
 import uuid
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -122,12 +122,10 @@ class Departures:
             )
             check_movable(record, expected)
             self._gate.check_held()
-            moved = await self._move_or_queue(record, resident, ticket, caller, kind)
-        if moved is None:
+            target = await self._move_or_queue(record, resident, ticket, caller, kind)
+        if target is None:
             return api.Place(self._here.address, agent_id, queued=True)
-        target = moved.target
-        waits = resident is not None or (is_at_work(record) and target.host_id != self._here.host_id)
-        if waits and not moved.begun:
+        if resident is not None or (is_at_work(record) and target.host_id != self._here.host_id):
             if record.files:  # the ticket's time is for the move, however long its files took
                 deadline = asyncio.get_running_loop().time() + ticket.timeout
             incarnation = record.incarnation.next()
@@ -141,15 +139,15 @@ class Departures:
         ticket: TransferTicket,
         caller: Caller,
         kind: MoveKind,
-    ) -> _Moved | None:
+    ) -> Target | None:
         """Move it; None: it waits in the outbox until the host that the ticket names is back."""
         if ticket.queue and await self.queueing.queued(record, resident, ticket, caller):
             return None
         try:
             if resident is None:
-                moved = await self._move_parked(record, ticket, kind)
+                target = await self._move_parked(record, ticket, kind)
             else:
-                moved = await self._move_active(resident, ticket, caller, kind)
+                target = await self._move_active(resident, ticket, caller, kind)
         except TransferInDoubtError:
             raise
         except TransferError:
@@ -162,9 +160,9 @@ class Departures:
             except PagletError:
                 pass
             raise
-        if resident is not None or moved.target.host_id != self._here.host_id:
+        if resident is not None or target.host_id != self._here.host_id:
             await self._work_places.clear(record.agent_id, record.incarnation)
-        return moved
+        return target
 
     @undivided
     async def carry(self, agent_id: str, queued: QueuedDispatch) -> waiting_move.Event:
@@ -200,7 +198,7 @@ class Departures:
 
     async def _move_active(
         self, resident: Resident, ticket: TransferTicket, caller: Caller, kind: MoveKind
-    ) -> _Moved:
+    ) -> Target:
         child = resident.need_child()
         call_id = caller.own_call(resident)
         aim = await self._aimer.aim(ticket)
@@ -219,7 +217,7 @@ class Departures:
             raise aim.error or HostError(f"paglet {resident.agent_id} gave no state")
         if aim.target.host_id == self._here.host_id:
             await self._move_here(resident, payload, event, message_it_leaves_in(resident, caller))
-            return _Moved(aim.target)
+            return aim.target
         try:
             shipment = await self._ship(resident.record, aim.target)
             header = await self._headers.header(
@@ -248,7 +246,7 @@ class Departures:
                 # It must not return into the paglet: what it did next, it might do beside its own successor.
                 await child.wait_ended()
             raise
-        return _Moved(aim.target, move.begun)
+        return aim.target
 
     async def _move_here(
         self, resident: Resident, payload: Payload, event: dict[str, Any], left_in: str
@@ -269,14 +267,14 @@ class Departures:
         *,
         host_id: str = "",
         queue_key: str | None = None,
-    ) -> _Moved:
+    ) -> Target:
         aim = await self._aimer.aim(ticket, host_id)
         if aim.target is None:
             raise aim.error or TransferError("there is no such host")
         if aim.target.host_id == self._here.host_id:
             if record.queued is not None:
                 raise TransferError(waits_here(record.agent_id, record.queued))
-            return _Moved(aim.target)
+            return aim.target
         if record.state is None:
             raise HostError(f"paglet {record.agent_id} has no stored state")
         payload = await self._states.load(record.state)
@@ -308,7 +306,7 @@ class Departures:
             self._residents.remove(resident)
             raise
         await asyncio.shield(move.result)
-        return _Moved(aim.target, move.begun)
+        return aim.target
 
     # --- clone -----------------------------------------------------------------------------------------
 
@@ -338,14 +336,13 @@ class Departures:
             original = resident.record
         if snapshot.state is None:
             raise HostError(f"paglet {agent_id} gave no state")
-        incarnation, begun = await self._place_clone(
+        incarnation = await self._place_clone(
             original, clone_id, target, ticket, snapshot.state, event, timeout
         )
         with suppress(PagletError, TimeoutError):
             async with asyncio.timeout(self._limits.hook_timeout):
                 await child.cloned(event)
-        if not begun:
-            await self._first_hooks.returned(clone_id, target, incarnation, caller, deadline)
+        await self._first_hooks.returned(clone_id, target, incarnation, caller, deadline)
         return api.Place(target.url, clone_id)
 
     async def _place_clone(
@@ -357,8 +354,7 @@ class Departures:
         payload: Payload,
         event: dict[str, Any],
         timeout: float,
-    ) -> tuple[Incarnation, bool]:
-        """The life that the clone begins with, and whether its first hook there is known to have returned."""
+    ) -> Incarnation:
         now = time.time()
         clone = PagletRecord(
             agent_id=clone_id,
@@ -377,7 +373,7 @@ class Departures:
                 await self._lifecycle.settle_clone(
                     replace(clone, files=files), payload, event, on_behalf=original.agent_id
                 )
-            return clone.incarnation.next(), False
+            return clone.incarnation.next()
         try:
             clone = replace(clone, receipt=original.receipt, passport=original.passport)
             shipment = await self._ship(original, target, clone_id=clone_id)
@@ -396,7 +392,7 @@ class Departures:
             payload.close()
             raise
         await asyncio.shield(move.result)
-        return header.incarnation, move.begun
+        return header.incarnation
 
     # --- files
 
@@ -412,11 +408,3 @@ class Departures:
         except BaseException:
             self._mover.give_up(transfer_id)
             raise
-
-
-class _Moved(NamedTuple):
-    """Where it is now."""
-
-    target: Target
-    begun: bool = False
-    """Its first hook there is known to have returned, or it has none."""
