@@ -14,6 +14,7 @@ import pytest
 
 from paglets.core.errors import HostError, RemoteHostError, TransferError
 from paglets.remote.wire.stream_client import OutgoingStream
+from paglets.runtime.early_start import EarlyStart
 from paglets.runtime.memory_room import MemoryRoom, NoMemoryLeftError
 from paglets.runtime.settings import Limits
 from paglets.runtime.supervisor import Supervisor
@@ -218,17 +219,31 @@ def test_it_ends_when_it_does_not_get_its_turn(
 
 
 def test_there_are_few_of_them(
-    start: Callable[..., Host], gate: Gate, imports: Callable[[], list[int]]
+    start: Callable[..., Host], gate: Gate, imports: Callable[[], list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    entered: list[EarlyStart] = []
+    launched: list[Child] = []
+    enter, launch = EarlyStart.__aenter__, Supervisor.launch
+
+    async def seen(self: EarlyStart) -> EarlyStart:
+        entered.append(await enter(self))
+        return self
+
+    async def counted(self: Supervisor, **what: Any) -> Child:
+        launched.append(await launch(self, **what))
+        return launched[-1]
+
+    monkeypatch.setattr(EarlyStart, "__aenter__", seen)
+    monkeypatch.setattr(Supervisor, "launch", counted)
     a, _ = two_hosts(start)
     proxies = [a.create(Telling) for _ in range(6)]
     with ThreadPoolExecutor(len(proxies)) as pool:
         moves = [pool.submit(proxy.dispatch, "b") for proxy in proxies]
-        eventually(lambda: gate.held == len(proxies))
-        eventually(lambda: len(imports()) == len(proxies) + 3)  # of four, with one left to other senders
+        eventually(lambda: gate.held == len(entered) == len(proxies))
         gate.opened.set()
         for move in moves:
             move.result(BOUND)
+    assert len(launched) == 3, "of four, with one left to other senders"
     assert len({ask(proxy, "pid") for proxy in proxies}) == len(proxies)
     assert len(imports()) == 2 * len(proxies)
 

@@ -107,6 +107,16 @@ def test_nesting_is_bounded() -> None:
     refusal(b"[" * 1_000_000)
 
 
+@pytest.mark.parametrize("beside", ["1", '"[[[[[[[["', "[[],[],[],[],[],[],[],[],[],[]]"])
+def test_it_is_the_nesting_that_counts_and_not_the_brackets(beside: str) -> None:
+    for depth, fits in ((15, True), (16, False)):
+        data = text(free=f'{{"a":{"[" * depth}{"]" * depth},"b":{beside}}}')
+        if fits:
+            assert read_strict(data, Thing, what="a thing").free["b"] == msgspec.json.decode(beside)
+        else:
+            assert "nested too deeply" in refusal(data)
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"null", b"[]", b'"text"', b"1", text() + text(), text() + b"x", b"//\n" + text()]
 )

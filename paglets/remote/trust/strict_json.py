@@ -47,6 +47,7 @@ def read_strict(data: bytes, kind: type[_StructT], *, what: str) -> _StructT:
     if unknown:
         raise MalformedFrameError(f"{what} has a field {unknown[0][:40]!a} that does not belong there")
     try:
+        # What opens so few brackets is not nested deeper, and a lone surrogate cannot be there without an escape.
         if data.count(b"{") + data.count(b"[") > _MAX_DEPTH or b"\\u" in data:
             _check_values(fields, _MAX_DEPTH)
         found = msgspec.convert(fields, kind, strict=True)
