@@ -57,7 +57,7 @@ class Locator:
         if params.host and not self._here.is_me(params.host):
             target = await self._peers.find(params.host)
             onward = LocateParams(prefix=params.prefix, limit=limit, mesh=False)
-            return await self._peers.call(
+            return await self._peers.ask(
                 target.host_id, target.url, api.PAGLETS_LOCATE, onward, timeout=_TIMEOUT
             )
         places = await asyncio.to_thread(self._here_by_prefix, params.prefix, limit)
@@ -101,7 +101,7 @@ class Locator:
             if not seen.online or not seen.facts.host_id:
                 return None
             with suppress(PagletError, msgspec.MsgspecError):
-                raw = await self._peers.call(
+                raw = await self._peers.ask(
                     seen.facts.host_id, seen.url, api.PAGLETS_LOCATE, params, timeout=_TIMEOUT
                 )
                 said = msgspec.json.decode(raw, type=_Places).places

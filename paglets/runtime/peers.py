@@ -12,7 +12,7 @@ from paglets.remote.api import HOST_HELLO, HelloParams
 from paglets.remote.members import normal_url
 from paglets.remote.moved import MovedReply
 from paglets.remote.wire.addresses import HostAddress
-from paglets.remote.wire.failures import HostAwayError
+from paglets.remote.wire.failures import HostAwayError, LinkLostError
 from paglets.remote.wire.frames import encode_value
 
 if TYPE_CHECKING:
@@ -83,6 +83,20 @@ class Peers:
     ) -> bytes:
         """Call an operation of another host; the raw JSON result, or one of the API page's errors."""
         return await self.begin(host_id, url, method, params, timeout=timeout)
+
+    async def ask(
+        self, host_id: str, url: str, method: str, params: msgspec.Struct, *, timeout: float
+    ) -> bytes:
+        """As ``call``, of an operation that changes nothing: asked anew when its connection is lost before the answer.
+
+        ``timeout`` (seconds) covers both. So whoever has another address now is asked there.
+        """
+        deadline = asyncio.get_running_loop().time() + timeout
+        try:
+            return await self.call(host_id, url, method, params, timeout=timeout)
+        except LinkLostError:
+            left = deadline - asyncio.get_running_loop().time()
+            return await self.call(host_id, url, method, params, timeout=max(left, 0.0))
 
     def begin(
         self, host_id: str, url: str, method: str, params: msgspec.Struct, *, timeout: float | None

@@ -77,7 +77,7 @@ class Retracting:
         if source.host_id == self._here.host_id:
             check_stays(await self._lifecycle.record(params.agent_id))
             return self._place(params.agent_id)
-        raw = await self._peers.call(
+        raw = await self._peers.ask(
             source.host_id,
             source.url,
             api.PAGLETS_INFO,

@@ -140,7 +140,7 @@ class Survey:
         return sorted(host_id for host_id in met - heard if not self._is_revoked(host_id))
 
     async def _call(self, seen: SeenHost, method: str, params: api.Params) -> bytes:
-        return await self._peers.call(seen.facts.host_id, seen.url, method, params, timeout=_LIST_SECONDS)
+        return await self._peers.ask(seen.facts.host_id, seen.url, method, params, timeout=_LIST_SECONDS)
 
     async def _ask_for_paglets(self, seen: SeenHost, surveyed: Surveyed) -> None:
         cursor: str | None = ""

@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from paglets.remote import api
+from paglets.remote.wire.pool import LinkPool
 from tests.host.agents import Recorder
 
 if TYPE_CHECKING:
+    import pytest
+
+    from paglets.remote.wire.addresses import HostAddress
+    from paglets.remote.wire.pending import Pending
     from paglets.runtime.host import Host
     from paglets.testing.mesh import LocalMesh
 
@@ -27,3 +32,25 @@ def test_hosts_that_do_not_answer_are_told(paglets_mesh: LocalMesh) -> None:
     assert found["silent"] == []
     paglets_mesh.stop("b")
     assert located(a, agent_id) == {"places": [], "silent": ["b"]}
+
+
+def test_a_host_whose_connection_is_lost_before_it_answers_is_asked_anew(
+    a: Host, b: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent_id = b.create(Recorder).agent_id
+    really = LinkPool.begin
+    asked: list[HostAddress] = []
+
+    def begin(
+        pool: LinkPool, address: HostAddress, method: str, params: bytes, timeout: float | None = None
+    ) -> Pending[bytes]:
+        answer = really(pool, address, method, params, timeout)
+        if method == api.PAGLETS_LOCATE and address.host_id == b.host_id:
+            asked.append(address)
+            if len(asked) == 1:
+                pool.discard_links()
+        return answer
+
+    monkeypatch.setattr(LinkPool, "begin", begin)
+    assert [place["host_name"] for place in located(a, agent_id)["places"]] == ["b"]
+    assert len(asked) == 2

@@ -24,6 +24,13 @@ class HostAwayError(RemoteHostError):
     """
 
 
+class LinkLostError(HostAwayError):
+    """The connection was lost while an answer was waited for; the host may be there all the same.
+
+    One that has another address now is: only the connection to the old one is dead.
+    """
+
+
 class _ErrorBody(msgspec.Struct, frozen=True):
     error: msgspec.Raw
 

@@ -14,7 +14,7 @@ from paglets.remote import api
 from paglets.remote.moved import MovedReply
 from paglets.remote.wire import frames
 from paglets.remote.wire.deadlines import Deadlines
-from paglets.remote.wire.failures import HostAwayError
+from paglets.remote.wire.failures import HostAwayError, LinkLostError
 from paglets.remote.wire.pending import Pending
 from paglets.remote.wire.reports import error_of
 
@@ -243,7 +243,7 @@ class Link:
         for answer in waiting.values():
             if not answer.done():
                 message = f"the connection to the host at {self.url} was lost before it answered: {reason}"
-                answer.set_exception(HostAwayError(message))
+                answer.set_exception(LinkLostError(message))
         events, self._events = self._events, {}
         for receive in events.values():
             receive(None, f"the connection to the host at {self.url} was lost: {reason}")

@@ -100,7 +100,7 @@ class Finder:
     ) -> list[ServiceRecord]:
         try:
             async with turns, asyncio.timeout(PATIENCE):
-                raw = await self._peers.call(
+                raw = await self._peers.ask(
                     seen.facts.host_id, seen.url, api.SERVICES_LOOKUP, wanted, timeout=PATIENCE
                 )
             room.take(len(raw), seen.facts.name)

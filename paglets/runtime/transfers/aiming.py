@@ -69,7 +69,7 @@ class Aimer:
             )
 
     async def _check_capabilities(self, target: Target, ticket: TransferTicket) -> None:
-        raw = await self._peers.call(
+        raw = await self._peers.ask(
             target.host_id, target.url, api.HOST_HEALTH, api.NoParams(), timeout=ticket.timeout
         )
         has = set(msgspec.json.decode(raw).get("capabilities", ()))
