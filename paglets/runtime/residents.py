@@ -82,6 +82,12 @@ class Resident:
         return self.record.incarnation
 
     @property
+    def has_begun(self) -> bool:
+        """Whether the hook that this life began with has returned well, or it has none."""
+        settled = self.settled
+        return settled.done() and not settled.cancelled() and settled.exception() is None
+
+    @property
     def running(self) -> bool:
         """Whether a process can take messages."""
         return self.child is not None and not self.crashed

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from paglets.runtime.supervisor import Supervisor
+from paglets.runtime.transfers.first_hooks import FirstHooks
 from tests.host.agents import Notes, Plain, Recorder, Strict
 from tests.host.support import events_of, eventually
 
@@ -87,3 +88,33 @@ def test_a_process_that_ended_before_its_life_had_begun_is_made_again(
     eventually(lambda: proxy.info()["active"] and proxy.info()["pid"] not in {None, *ended})
     assert host.get_state("it", Strict) == Strict("x", 7)
     eventually(lambda: events_of(host, "it", "restarted"))
+
+
+@pytest.mark.parametrize(
+    ("agent_class", "state", "asked"), [(Plain, Strict("x", 7), 0), (Recorder, Notes(), 1)]
+)
+def test_only_a_hook_that_has_something_to_do_is_asked_about(
+    start: Callable[..., Host],
+    monkeypatch: pytest.MonkeyPatch,
+    agent_class: type[Paglet[Any]],
+    state: object,
+    asked: int,
+) -> None:
+    a = start("a")
+    b = start("b", peers=[a.address])
+    a.mesh.wait_for_host("b", timeout=10.0)
+    questions: list[str] = []
+    ask = FirstHooks.returned
+
+    async def counted(self: FirstHooks, agent_id: str, *how: Any) -> None:
+        questions.append(agent_id)
+        await ask(self, agent_id, *how)
+
+    monkeypatch.setattr(FirstHooks, "returned", counted)
+    a.create(agent_class, state, agent_id="it")
+    a.dispatch("it", "b")
+    assert questions == ["it"] * asked
+    if asked:
+        assert any(line.startswith("arrival@b") for line in b.get_state("it", Notes).log)
+    a.proxy_for(b.address, "it").clone("a")
+    assert len(questions) == 2 * asked

@@ -64,3 +64,13 @@ async def test_one_that_arrived_to_be_parked_and_is_moved_on_is_not_waited_for()
     resident.record = replace(resident.record, phase=Phase.INACTIVE)
     async with asyncio.timeout(5):
         await asking(hooks)
+
+
+async def test_a_life_has_begun_when_its_hook_has_returned_well() -> None:
+    for how, begun in (("waits", False), ("raised", False), ("returned", True)):
+        _, resident = lives(ASKED, HookKind.ARRIVAL)
+        if how == "raised":
+            resident.settled.set_exception(LifecycleError("on_arrival failed"))
+        elif how == "returned":
+            resident.settled.set_result(None)
+        assert resident.has_begun is begun, how

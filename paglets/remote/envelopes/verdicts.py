@@ -1,7 +1,8 @@
 """A target's verdict on a transfer, signed; ARRIVED is the receipt that the paglet's passport keeps.
 
 The signed part depends on nothing but the stored verdict, so asking again gives the same bytes. What moves
-on - the answering store's id and commit number - travels beside it and is vouched for by the connection.
+on - the answering store's id and commit number, whether the paglet's life there has begun - travels beside it and is
+vouched for by the connection.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ class VerdictAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """The signed frame."""
     store_id: Line
     commit: Count
+    begun: bool = False
+    """Its first hook has returned, or it has none: whoever waits for that need not ask."""
 
     def encode(self) -> bytes:
         """JSON."""

@@ -185,7 +185,7 @@ class Arrivals:
                 decided = await self._decide(signed, trailer, incoming, start)
             finally:
                 self._files.decided(header.transfer_id)
-        return self._answer(decided)
+        return self._answer(decided, self._life(header))
 
     def _early(self, header: EnvelopeHeader) -> EarlyStart:
         return EarlyStart(
@@ -355,7 +355,12 @@ class Arrivals:
 
     # --- verdicts --------------------------------------------------------------------------------------
 
-    def _answer(self, decided: _Decided) -> bytes:
+    def _life(self, header: EnvelopeHeader) -> Resident | None:
+        """The life that has arrived with it, while it goes on here."""
+        resident = self._residents.get(header.agent_id)
+        return resident if resident is not None and resident.incarnation == header.incarnation else None
+
+    def _answer(self, decided: _Decided, life: Resident | None = None) -> bytes:
         if isinstance(decided, arrivals.Closed):
             raise TransferError(
                 f"this host has been told that all transfers below {decided.floor} are settled"
@@ -369,6 +374,7 @@ class Arrivals:
             verdict=signed.encode().decode("ascii"),
             store_id=self._store.store_id,
             commit=self._store.commit_number,
+            begun=life is not None and life.has_begun,
         ).encode()
 
     async def answer_query(self, peer: Peer, params: VerdictAskParams) -> VerdictReply:

@@ -45,6 +45,8 @@ class Heard(NamedTuple):
     """How far the target's store was when it spoke; to be noted with what settles the transfer."""
     verdict: bytes = b""
     """What it signed."""
+    begun: bool = False
+    """The paglet's first hook there has returned, or it has none."""
 
 
 class Asker:
@@ -101,4 +103,4 @@ class Asker:
         verdict = signed.verdict
         store = PeerRecord(outgoing.target_id, outer.store_id, outer.commit)
         event = on.VerdictReceived(verdict.outcome, verdict.incarnation, verdict.reason)
-        return Heard(event, store, signed.encode())
+        return Heard(event, store, signed.encode(), outer.begun)

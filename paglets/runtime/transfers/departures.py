@@ -7,7 +7,7 @@ import dataclasses
 import time
 import uuid
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -122,10 +122,12 @@ class Departures:
             )
             check_movable(record, expected)
             self._gate.check_held()
-            target = await self._move_or_queue(record, resident, ticket, caller, kind)
-        if target is None:
+            moved = await self._move_or_queue(record, resident, ticket, caller, kind)
+        if moved is None:
             return api.Place(self._here.address, agent_id, queued=True)
-        if resident is not None or (is_at_work(record) and target.host_id != self._here.host_id):
+        target = moved.target
+        waits = resident is not None or (is_at_work(record) and target.host_id != self._here.host_id)
+        if waits and not moved.begun:
             if record.files:  # the ticket's time is for the move, however long its files took
                 deadline = asyncio.get_running_loop().time() + ticket.timeout
             incarnation = record.incarnation.next()
@@ -139,15 +141,15 @@ class Departures:
         ticket: TransferTicket,
         caller: Caller,
         kind: MoveKind,
-    ) -> Target | None:
+    ) -> _Moved | None:
         """Move it; None: it waits in the outbox until the host that the ticket names is back."""
         if ticket.queue and await self.queueing.queued(record, resident, ticket, caller):
             return None
         try:
             if resident is None:
-                target = await self._move_parked(record, ticket, kind)
+                moved = await self._move_parked(record, ticket, kind)
             else:
-                target = await self._move_active(resident, ticket, caller, kind)
+                moved = await self._move_active(resident, ticket, caller, kind)
         except TransferInDoubtError:
             raise
         except TransferError:
@@ -160,9 +162,9 @@ class Departures:
             except PagletError:
                 pass
             raise
-        if resident is not None or target.host_id != self._here.host_id:
+        if resident is not None or moved.target.host_id != self._here.host_id:
             await self._work_places.clear(record.agent_id, record.incarnation)
-        return target
+        return moved
 
     @undivided
     async def carry(self, agent_id: str, queued: QueuedDispatch) -> waiting_move.Event:
@@ -198,7 +200,7 @@ class Departures:
 
     async def _move_active(
         self, resident: Resident, ticket: TransferTicket, caller: Caller, kind: MoveKind
-    ) -> Target:
+    ) -> _Moved:
         child = resident.need_child()
         call_id = caller.own_call(resident)
         aim = await self._aimer.aim(ticket)
@@ -217,7 +219,7 @@ class Departures:
             raise aim.error or HostError(f"paglet {resident.agent_id} gave no state")
         if aim.target.host_id == self._here.host_id:
             await self._move_here(resident, payload, event, message_it_leaves_in(resident, caller))
-            return aim.target
+            return _Moved(aim.target)
         try:
             shipment = await self._ship(resident.record, aim.target)
             header = await self._headers.header(
@@ -246,7 +248,7 @@ class Departures:
                 # It must not return into the paglet: what it did next, it might do beside its own successor.
                 await child.wait_ended()
             raise
-        return aim.target
+        return _Moved(aim.target, move.begun)
 
     async def _move_here(
         self, resident: Resident, payload: Payload, event: dict[str, Any], left_in: str
@@ -267,14 +269,14 @@ class Departures:
         *,
         host_id: str = "",
         queue_key: str | None = None,
-    ) -> Target:
+    ) -> _Moved:
         aim = await self._aimer.aim(ticket, host_id)
         if aim.target is None:
             raise aim.error or TransferError("there is no such host")
         if aim.target.host_id == self._here.host_id:
             if record.queued is not None:
                 raise TransferError(waits_here(record.agent_id, record.queued))
-            return aim.target
+            return _Moved(aim.target)
         if record.state is None:
             raise HostError(f"paglet {record.agent_id} has no stored state")
         payload = await self._states.load(record.state)
@@ -306,7 +308,7 @@ class Departures:
             self._residents.remove(resident)
             raise
         await asyncio.shield(move.result)
-        return aim.target
+        return _Moved(aim.target, move.begun)
 
     # --- clone -----------------------------------------------------------------------------------------
 
@@ -336,13 +338,14 @@ class Departures:
             original = resident.record
         if snapshot.state is None:
             raise HostError(f"paglet {agent_id} gave no state")
-        incarnation = await self._place_clone(
+        incarnation, begun = await self._place_clone(
             original, clone_id, target, ticket, snapshot.state, event, timeout
         )
         with suppress(PagletError, TimeoutError):
             async with asyncio.timeout(self._limits.hook_timeout):
                 await child.cloned(event)
-        await self._first_hooks.returned(clone_id, target, incarnation, caller, deadline)
+        if not begun:
+            await self._first_hooks.returned(clone_id, target, incarnation, caller, deadline)
         return api.Place(target.url, clone_id)
 
     async def _place_clone(
@@ -354,7 +357,8 @@ class Departures:
         payload: Payload,
         event: dict[str, Any],
         timeout: float,
-    ) -> Incarnation:
+    ) -> tuple[Incarnation, bool]:
+        """The life that the clone begins with, and whether its first hook there is known to have returned."""
         now = time.time()
         clone = PagletRecord(
             agent_id=clone_id,
@@ -373,7 +377,7 @@ class Departures:
                 await self._lifecycle.settle_clone(
                     replace(clone, files=files), payload, event, on_behalf=original.agent_id
                 )
-            return clone.incarnation.next()
+            return clone.incarnation.next(), False
         try:
             clone = replace(clone, receipt=original.receipt, passport=original.passport)
             shipment = await self._ship(original, target, clone_id=clone_id)
@@ -392,7 +396,7 @@ class Departures:
             payload.close()
             raise
         await asyncio.shield(move.result)
-        return header.incarnation
+        return header.incarnation, move.begun
 
     # --- files
 
@@ -408,3 +412,11 @@ class Departures:
         except BaseException:
             self._mover.give_up(transfer_id)
             raise
+
+
+class _Moved(NamedTuple):
+    """Where it is now."""
+
+    target: Target
+    begun: bool = False
+    """Its first hook there is known to have returned, or it has none."""

@@ -48,6 +48,8 @@ class Move:
         self.resident = resident
         self.result: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.result.add_done_callback(_retrieve)
+        self.begun = False
+        """Its target has said that its first hook there has returned, or that it has none."""
         self._parts = parts
         self._cargo = cargo
         self._loop = asyncio.get_running_loop()
@@ -222,6 +224,7 @@ class Move:
 
     def _heard(self, heard: Heard) -> on.Event:
         self._journal.heard(heard)
+        self.begun = heard.begun
         return heard.event
 
     # --- asking
