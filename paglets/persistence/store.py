@@ -139,6 +139,10 @@ class Store:
         """Run a short read on a reader thread."""
         return await self._readers.run(lambda: self._readers.read(function))
 
+    async def look(self, function: Callable[[], ResultT]) -> ResultT:
+        """Run what reads with ``read_sync``, or asks the disk, on a reader thread: several short looks in one visit."""
+        return await self._readers.run(function)
+
     def read_sync(self, function: Callable[[ReadTransaction], ResultT]) -> ResultT:
         """Run a short read on this thread; while it lasts, the file cannot reuse its pages."""
         return self._readers.read(function)

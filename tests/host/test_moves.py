@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,14 @@ from paglets.core.errors import (
 from paglets.core.messages import Message
 from paglets.core.runtime_values import ArrivalMode
 from paglets.remote.transfer import TransferTicket
+from paglets.runtime.work_dirs import WorkDirs
 from tests.host.agents import EarlyBird, FailsThere, Mover, Notes, Picky, Recorder, Runner
 from tests.host.agents_with_files import HasFiles
 from tests.host.support import ask, events_of, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from paglets.remote.proxy import PagletProxy
     from paglets.runtime.host import Host
@@ -41,6 +44,31 @@ def test_dispatch_from_outside(a: Host, b: Host, by_name: bool) -> None:
     assert ask(moved, "add") == 5
     assert a.get_proxy(proxy.agent_id, include_inactive=True) is None
     assert b.get_proxy(proxy.agent_id) == moved
+
+
+def test_an_arrival_does_not_wait_until_work_directories_are_removed(
+    a: Host, b: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, really = threading.Event(), WorkDirs.remove
+    begun: list[Path] = []
+
+    def remove(self: WorkDirs, aside: Path) -> None:
+        begun.append(aside)
+        release.wait(30)
+        really(self, aside)
+
+    monkeypatch.setattr(WorkDirs, "remove", remove)
+    threads = min(32, (os.cpu_count() or 1) + 4)  # of an event loop's own executor
+    try:
+        for _ in range(threads):
+            gone = b.create(Recorder)
+            b.work_dir_for(gone.agent_id)
+            gone.dispose()
+        eventually(lambda: len(begun) == threads)
+        proxy = a.create(Recorder)
+        assert a.dispatch(proxy.agent_id, TransferTicket("b", timeout=5.0)).host_url == b.address
+    finally:
+        release.set()
 
 
 def test_a_proxy_moves_with_its_paglet(a: Host, b: Host) -> None:

@@ -167,7 +167,7 @@ class Arrivals:
             contextlib.nullcontext() if parked else self._early(header) as start,
             IncomingPayload(self._store, header.payload_size) as incoming,
         ):
-            if reason := await asyncio.to_thread(self._refused_by_store, header):
+            if reason := await self._store.look(lambda: self._refused_by_store(header)):
                 raise TransferError(reason)
             async for chunk in stream:
                 await incoming.write(chunk)
