@@ -1,16 +1,18 @@
 """Output that is held back for a moment, so that what belongs together leaves together.
 
 When a host has a lot to do, several messages come in with one read. Passing each of them on at once would cost a system
-call each, and wake somebody each time, who then finds one of them.
+call each, and wake somebody each time, who then finds one of them. A program that has many calls under way sends the
+next ones in the same way.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    import asyncio
+    import selectors
     from collections.abc import Callable, Iterable
 
 logger = logging.getLogger(__name__)
@@ -46,8 +48,22 @@ class Cork:
             if opened:
                 self._write(None)
 
+    def gather(self, work: Callable[[], T]) -> T:
+        """Call ``work``. What it leads to is held back, for the next calls of this or until ``release``."""
+        if self._held is None:
+            self._held = []
+        done = work()
+        if len(self._held) >= _AT_A_TIME:
+            self._write(None)
+        return done
+
+    def release(self) -> None:
+        """Write what was gathered."""
+        if self._held is not None:
+            self._write(None)
+
     def hold(self, size: int, write: Callable[[], object]) -> bool:
-        """Whether ``write`` will be called soon, before the loop goes on; if not, the caller writes now.
+        """Whether ``write`` will be called soon, or with ``release``; if not, the caller writes now.
 
         ``size``: bytes that there are to write; many are never held back.
         It may find that there is nothing left to write. What it raises is logged, and keeps nobody else's output back.
@@ -64,6 +80,14 @@ class Cork:
                 write()
             except Exception:
                 logger.exception("what was held back could not be written")
+
+
+class CorkedLoop(asyncio.SelectorEventLoop):
+    """The library's loop, with a cork for all of its connections."""
+
+    def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
+        self.cork = Cork()
+        super().__init__(selector)
 
 
 def cork_of(loop: asyncio.AbstractEventLoop) -> Cork:

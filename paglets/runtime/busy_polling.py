@@ -6,12 +6,15 @@ to sleep in between take longer to wake each other than any of them takes for it
 
 from __future__ import annotations
 
-import asyncio
 import os
 import selectors
 import time
+from typing import TYPE_CHECKING
 
-from paglets.core.cork import Cork
+from paglets.core.cork import CorkedLoop
+
+if TYPE_CHECKING:
+    import asyncio
 
 WINDOW = 60e-6
 """Seconds that a loop looks on before it sleeps: about what sleeping and being woken would take."""
@@ -32,7 +35,7 @@ class Relay:
             self.answer_due = True
 
 
-class BusyPollingLoop(asyncio.SelectorEventLoop):
+class BusyPollingLoop(CorkedLoop):
     """The library's loop; when an answer is due to its ``relay``, it looks for ``WINDOW`` seconds before it sleeps.
 
     It never does so on its own, so a loop with nothing to do takes nothing. Nor does it where there is one processor
@@ -41,7 +44,6 @@ class BusyPollingLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self.relay = Relay()
-        self.cork = Cork()
         super().__init__(_EagerSelector(self.relay) if processors() > 1 else None)
 
 

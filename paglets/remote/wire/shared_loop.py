@@ -12,6 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from paglets.core.cork import cork_of
 from paglets.core.role import Role
 from paglets.remote.replies import RawReply
 
@@ -29,6 +30,7 @@ class SharedLoop:
     def __init__(self, loop: asyncio.AbstractEventLoop, broken: Callable[[], None]) -> None:
         self.loop = loop
         self._broken = broken
+        self._cork = cork_of(loop)
         self._role = Role(self._is_needed)
         self._runner = 0  # the thread that runs the loop, or works for it
         self._awaited: concurrent.futures.Future[Any] | None = None  # what the runner waits for
@@ -151,6 +153,7 @@ class SharedLoop:
     def _run(self) -> None:
         self._runner = threading.get_ident()
         try:
+            self._cork.release()
             self.loop.run_forever()
         except BaseException as error:
             if not _while_waiting(error):

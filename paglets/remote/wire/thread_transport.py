@@ -7,6 +7,7 @@ import concurrent.futures
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from paglets.core.cork import CorkedLoop
 from paglets.core.errors import HostError
 from paglets.remote.wire.shared_loop import SharedLoop
 from paglets.remote.wire.transport import PoolTransport
@@ -103,7 +104,7 @@ class ThreadTransport:
             return self._inner
 
     def _main(self, started: concurrent.futures.Future[PoolTransport]) -> None:
-        with asyncio.Runner() as runner:
+        with asyncio.Runner(loop_factory=CorkedLoop) as runner:
             pool = runner.run(self._open())
             shared = self._shared = SharedLoop(runner.get_loop(), pool.discard_links)
             transport = PoolTransport(shared, pool)

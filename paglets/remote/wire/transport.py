@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+from paglets.core.cork import cork_of
 from paglets.core.errors import HostError, PagletError
 from paglets.remote.replies import RawReply
 from paglets.remote.wire.addresses import HostAddress
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
     from paglets.remote.wire.pool import LinkPool
 
 T = TypeVar("T")
+
+_MANY = 8
+"""Calls under way from which on the next ones leave together."""
+_MOMENT = 0.001
+"""Seconds between calls that do."""
 
 
 class ClientTransport(Protocol):
@@ -159,6 +166,9 @@ class PoolTransport:
         self._resolve = resolve
         self._submitted: deque[_Call] = deque()
         self._woken = False
+        self._cork = cork_of(self._loop)
+        self._unanswered = 0
+        self._begun_at = 0.0
 
     def submit(
         self, host_url: str, method: str, params: msgspec.Struct, *, timeout: float | None
@@ -178,13 +188,25 @@ class PoolTransport:
         return answer
 
     def _begin_at_once(self, call: _Call) -> bool:
-        """On the calling thread, while nobody runs the loop: send it, if nothing has to be waited for."""
-        return not self._submitted and self._begin(call, self._pool.begin_now)
+        """On the calling thread, while nobody runs the loop: send it, if nothing has to be waited for.
+
+        Now, or with the next ones: where many are under way and another was begun a moment ago.
+        """
+        if self._submitted:
+            return False
+        earlier, self._begun_at = self._begun_at, time.monotonic()
+        if self._unanswered < _MANY or self._begun_at - earlier > _MOMENT:
+            self._cork.release()
+            return self._begin(call, self._pool.begin_now)
+        return self._cork.gather(lambda: self._begin(call, self._pool.begin_now))
 
     def _begin_submitted(self) -> None:
         self._woken = False  # first: who submits from here on wakes the loop anew
-        while self._submitted:
-            self._begin(self._submitted.popleft(), self._pool.begin)
+        calls = self._submitted
+        self._cork.work_off(
+            iter(lambda: calls.popleft() if calls else None, None),
+            lambda call: self._begin(call, self._pool.begin),
+        )
 
     def give_up(self) -> None:
         """Cancel what was submitted and will not be begun any more: the loop ends."""
@@ -205,9 +227,14 @@ class PoolTransport:
             return True
         if work is None:
             return False
+        self._unanswered += 1
         answer.when_given_up(lambda: self._give_up(work))
-        work.add_done_callback(lambda _: _pass_on(work, answer))
+        work.add_done_callback(lambda _: self._answered(work, answer))
         return True
+
+    def _answered(self, work: Pending[bytes], answer: RawReply) -> None:
+        self._unanswered -= 1
+        _pass_on(work, answer)
 
     def _give_up(self, work: Pending[bytes]) -> None:
         with suppress(RuntimeError):  # the loop is closed, and with it all work
