@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+_GIVEN_UP = frozenset({"CANCELLED", "CANCELLED_AND_NOTIFIED"})
+_DONE = _GIVEN_UP | {"FINISHED"}
+"""States of the library's futures."""
+
+
 class RawReply(concurrent.futures.Future[Any]):
     """A raw reply that can become its value: one future for each message, and not one around another."""
 
@@ -22,6 +27,14 @@ class RawReply(concurrent.futures.Future[Any]):
         self._untold: Callable[[bytes], bytes] | None = None
         self._given_up: Callable[[], object] | None = None
         self._begun = False
+
+    def done(self) -> bool:
+        """Whether it is here, or was given up."""
+        return self._state in _DONE  # as the library says it, but for a lock around the one look
+
+    def cancelled(self) -> bool:
+        """Whether it was given up."""
+        return self._state in _GIVEN_UP
 
     def when_given_up(self, callback: Callable[[], object]) -> None:
         """Call ``callback`` when nobody wants the reply any more: on the thread of who says so, or now.

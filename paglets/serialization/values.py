@@ -96,9 +96,10 @@ def _is_plain(value: object) -> bool:
     if kind in _SCALARS:
         return True
     if kind is dict:
-        return all(
-            type(key) is str and _is_plain(part) for key, part in cast("dict[object, object]", value).items()
-        )
+        for key, part in cast("dict[object, object]", value).items():
+            if type(key) is not str or not (type(part) in _SCALARS or _is_plain(part)):
+                return False
+        return True
     if kind is list:
         return all(map(_is_plain, cast("list[object]", value)))
     return kind is float and math.isfinite(cast("float", value))

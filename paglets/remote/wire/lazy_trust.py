@@ -30,6 +30,8 @@ class LazyTrust:
 
     def load(self) -> MemberTrust:
         """Read what is needed; blocks, so not for the loop. Raises what reading the mesh directory raises."""
+        if self._trust is not None:
+            return self._trust
         with self._lock:
             if self._trust is None:
                 directory = MeshDirectory(self._path or self._default_path())
