@@ -15,6 +15,7 @@ from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.journal.enlisting import enlist
 from paglets.persistence.records import HookKind, PagletRecord, PendingHook, Phase
 from paglets.remote.api import NULL
+from paglets.runtime.lives import Life
 from paglets.runtime.residents import OPERATION_TIMEOUT
 from paglets.runtime.undivided import Undivided, undivided
 
@@ -136,10 +137,7 @@ class Births:
             raise _taken(agent_id)
         incarnation = standing.incarnation.next() if standing else Incarnation()
         child, admitted = await self._supervisor.start(
-            agent_id=agent_id,
-            incarnation=incarnation,
-            class_name=new.class_name,
-            state_class_name=new.state_class_name,
+            Life(agent_id, incarnation, new.class_name, new.state_class_name),
             state=new.state,
             state_json=new.state_json,
             on_behalf=new.on_behalf,

@@ -11,9 +11,9 @@ from paglets.core.errors import PagletCrashedError, PagletError
 from paglets.runtime.children.outcomes import ChildEnd
 
 if TYPE_CHECKING:
-    from paglets.core.incarnation import Incarnation
     from paglets.runtime.child_specs import Admitted
     from paglets.runtime.children.child import Child
+    from paglets.runtime.lives import Life
     from paglets.runtime.memory_files import Payload
     from paglets.runtime.supervisor import Supervisor
 
@@ -30,22 +30,9 @@ class EarlyStart:
     ``size``: bytes of the state. ``on_behalf``: see ``Supervisor.start``.
     """
 
-    def __init__(
-        self,
-        supervisor: Supervisor,
-        *,
-        agent_id: str,
-        incarnation: Incarnation,
-        class_name: str,
-        state_class_name: str,
-        size: int,
-        on_behalf: str = "",
-    ) -> None:
+    def __init__(self, supervisor: Supervisor, life: Life, *, size: int, on_behalf: str = "") -> None:
         self._supervisor = supervisor
-        self._agent_id = agent_id
-        self._incarnation = incarnation
-        self._class_name = class_name
-        self._state_class_name = state_class_name
+        self._life = life
         self._size = size
         self._on_behalf = on_behalf
         self._launching: asyncio.Task[Child] | None = None
@@ -57,14 +44,7 @@ class EarlyStart:
         self._supervisor.early.add(self._on_behalf)
         self._has_place = True
         self._launching = asyncio.create_task(
-            self._supervisor.launch(
-                agent_id=self._agent_id,
-                incarnation=self._incarnation,
-                class_name=self._class_name,
-                state_class_name=self._state_class_name,
-                size=self._size,
-                on_behalf=self._on_behalf,
-            )
+            self._supervisor.launch(self._life, size=self._size, on_behalf=self._on_behalf)
         )
         return self
 
@@ -86,19 +66,12 @@ class EarlyStart:
         if child is not None:
             try:
                 return child, await self._supervisor.admit(
-                    child, state, class_name=self._class_name, on_behalf=self._on_behalf
+                    child, self._life, state=state, on_behalf=self._on_behalf
                 )
             except PagletCrashedError:
                 if state.data is None or not _was_taken_away(child):
                     raise  # a large one may be what the memory did not suffice for
-        return await self._supervisor.start(
-            agent_id=self._agent_id,
-            incarnation=self._incarnation,
-            class_name=self._class_name,
-            state_class_name=self._state_class_name,
-            state=state,
-            on_behalf=self._on_behalf,
-        )
+        return await self._supervisor.start(self._life, state=state, on_behalf=self._on_behalf)
 
     async def _launched(self) -> Child | None:
         """The child that was begun with, if it is there."""

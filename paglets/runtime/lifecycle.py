@@ -13,6 +13,7 @@ from paglets.core.errors import InvalidAgentError, LifecycleError, PagletError
 from paglets.persistence.journal import lifecycle
 from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.records import HookKind, PagletRecord, PendingHook, Phase
+from paglets.runtime.lives import Life
 from paglets.runtime.patience import within
 from paglets.runtime.residents import OPERATION_TIMEOUT
 from paglets.runtime.turns import Turnstile
@@ -159,13 +160,7 @@ class Lifecycle:
     async def _revive(self, record: PagletRecord, state: BlobRef, reason: str) -> tuple[Resident, Started]:
         rule = lifecycle.activate if record.phase is Phase.INACTIVE else lifecycle.recover
         with await self._states.load(state) as payload:
-            child, admitted = await self._supervisor.start(
-                agent_id=record.agent_id,
-                incarnation=record.incarnation.next(),
-                class_name=record.class_name,
-                state_class_name=record.state_class_name,
-                state=payload,
-            )
+            child, admitted = await self._supervisor.start(Life.after(record), state=payload)
         event = {"reason": reason, "request": record.request or None, "policy": record.policy or None}
         try:
             started = await self._store.commit(
@@ -208,13 +203,7 @@ class Lifecycle:
             await self._work_places.hand_on(record.agent_id, replacing.incarnation, record.incarnation)
         try:
             with await self._states.load(record.state) as payload:
-                resident.child, _ = await self._supervisor.start(
-                    agent_id=record.agent_id,
-                    incarnation=record.incarnation,
-                    class_name=record.class_name,
-                    state_class_name=record.state_class_name,
-                    state=payload,
-                )
+                resident.child, _ = await self._supervisor.start(Life.of(record), state=payload)
         except PagletError as error:
             if not resident.settled.done():
                 resident.settled.set_exception(LifecycleError(str(error)))
@@ -280,13 +269,7 @@ class Lifecycle:
         ``left_in``: the queued message in whose handler it leaves, which is handled by that.
         """
         record = resident.record
-        child, admitted = await self._supervisor.start(
-            agent_id=record.agent_id,
-            incarnation=record.incarnation.next(),
-            class_name=record.class_name,
-            state_class_name=record.state_class_name,
-            state=payload,
-        )
+        child, admitted = await self._supervisor.start(Life.after(record), state=payload)
         try:
             staged = await self._states.stage(payload)
             started = await self._store.commit(
@@ -335,10 +318,7 @@ class Lifecycle:
         incarnation = clone.incarnation.next()
         begins = PendingHook(HookKind.CLONE, event)
         child, admitted = await self._supervisor.start(
-            agent_id=clone.agent_id,
-            incarnation=incarnation,
-            class_name=clone.class_name,
-            state_class_name=clone.state_class_name,
+            Life.after(clone),
             state=payload,
             on_behalf=on_behalf,
         )

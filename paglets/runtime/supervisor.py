@@ -18,6 +18,7 @@ from paglets.runtime.children.open_calls import calls_room
 from paglets.runtime.children.outcomes import ChildEnd, LauncherLostError
 from paglets.runtime.frames import Prepare
 from paglets.runtime.launchers.launcher import LaunchRequest
+from paglets.runtime.lives import Life
 from paglets.runtime.memory_room import MemoryRoom
 from paglets.runtime.turns import Turnstile
 from paglets.runtime.work_dirs import safe_name
@@ -98,11 +99,8 @@ class Supervisor:
 
     async def start(
         self,
+        life: Life,
         *,
-        agent_id: str,
-        incarnation: Incarnation,
-        class_name: str,
-        state_class_name: str,
         state: Payload | None = None,
         state_json: msgspec.Raw | None = None,
         on_behalf: str = "",
@@ -114,34 +112,25 @@ class Supervisor:
         ``gives_state``: see ``Child.admit``. Bounded by ``start_timeout`` from the moment it is its turn. Any failure
         is one of the API page's errors, and leaves no process.
         """
-        spec = self._spec(agent_id, incarnation, class_name, state_class_name, state_json)
+        spec = self._spec(life, state_json)
         async with self._start_of(spec, on_behalf):
             child = await self._launch(spec, state.size if state is not None else 0)
             return child, await self._admit(child, state, gives_state=gives_state)
 
-    async def launch(
-        self,
-        *,
-        agent_id: str,
-        incarnation: Incarnation,
-        class_name: str,
-        state_class_name: str,
-        size: int,
-        on_behalf: str = "",
-    ) -> Child:
+    async def launch(self, life: Life, *, size: int, on_behalf: str = "") -> Child:
         """The first half of ``start``, for a paglet whose state of ``size`` bytes is still on its way.
 
         The class is being imported when this returns; what goes wrong with that is told by ``admit``. The child is the
         caller's to admit or to end, and has one of the places of ``early`` meanwhile, which the caller takes.
         """
-        spec = self._spec(agent_id, incarnation, class_name, state_class_name, None)
+        spec = self._spec(life)
         async with self._start_of(spec, on_behalf):
             return await self._launch(spec, size)
 
-    async def admit(self, child: Child, state: Payload, *, class_name: str, on_behalf: str = "") -> Admitted:
+    async def admit(self, child: Child, life: Life, *, state: Payload, on_behalf: str = "") -> Admitted:
         """The other half: the state is loaded. Bounded by ``start_timeout`` anew; a failure leaves no process."""
         try:
-            async with self._bounded(child.agent_id, class_name, on_behalf, is_new=False):
+            async with self._bounded(life.agent_id, life.class_name, on_behalf, is_new=False):
                 admitted = await self._admit(child, state)
         except BaseException:
             self.end(child, grace=0)
@@ -220,7 +209,7 @@ class Supervisor:
 
     async def describe(self, class_name: str) -> ClassFacts:
         """What a class says of itself; a process of its own imports it."""
-        spec = self._spec("(description)", Incarnation(), class_name, "", None)
+        spec = self._spec(Life("(description)", Incarnation(), class_name, ""))
         limit = self._settings.limits.start_timeout
         try:
             async with self._turn(), asyncio.timeout(limit):
@@ -247,14 +236,7 @@ class Supervisor:
     def _request(self) -> LaunchRequest:
         return LaunchRequest(life_file=str(self._life_file))
 
-    def _spec(
-        self,
-        agent_id: str,
-        incarnation: Incarnation,
-        class_name: str,
-        state_class_name: str,
-        state_json: msgspec.Raw | None,
-    ) -> AdmitSpec:
+    def _spec(self, life: Life, state_json: msgspec.Raw | None = None) -> AdmitSpec:
         settings, limits = self._settings, self._settings.limits
         code = CodePolicy()
         if settings.code_paths is not None:
@@ -262,16 +244,16 @@ class Supervisor:
             code = CodePolicy(roots=roots, search=roots)
         extra = {} if state_json is None else {"state_json": bytes(state_json)}
         return AdmitSpec(
-            agent_id=agent_id,
-            incarnation=incarnation,
-            class_name=class_name,
-            state_class_name=state_class_name,
+            agent_id=life.agent_id,
+            incarnation=life.incarnation,
+            class_name=life.class_name,
+            state_class_name=life.state_class_name,
             limits=ChildLimits(memory_bytes=limits.child_memory_bytes),
             code=code,
             host_name=self._here.name,
             host_address=self._here.address,
-            work_dir=str(self._work_dirs.path(agent_id, incarnation)),
-            storage_dir=str(settings.data_dir / "storage" / safe_name(class_name)),
+            work_dir=str(self._work_dirs.path(life.agent_id, life.incarnation)),
+            storage_dir=str(settings.data_dir / "storage" / safe_name(life.class_name)),
             storage_quota_bytes=settings.storage_quota_bytes,
             **extra,
         )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from paglets.runtime.child_specs import Admitted
     from paglets.runtime.children.child import Child
     from paglets.runtime.host import Host
+    from paglets.runtime.lives import Life
 
 BOUND = 20.0
 
@@ -229,8 +230,8 @@ def test_there_are_few_of_them(
         entered.append(await enter(self))
         return self
 
-    async def counted(self: Supervisor, **what: Any) -> Child:
-        launched.append(await launch(self, **what))
+    async def counted(self: Supervisor, life: Life, **what: Any) -> Child:
+        launched.append(await launch(self, life, **what))
         return launched[-1]
 
     monkeypatch.setattr(EarlyStart, "__aenter__", seen)
@@ -254,8 +255,8 @@ def test_it_is_told_where_its_host_is_by_now(
     prepared = threading.Event()
     launch = Supervisor.launch
 
-    async def told(self: Supervisor, **what: Any) -> Child:
-        child = await launch(self, **what)
+    async def told(self: Supervisor, life: Life, **what: Any) -> Child:
+        child = await launch(self, life, **what)
         # As a change of the host's address does, while this child waits for its state.
         cast("Any", self)._here.address = "https://10.9.9.9:1"
         prepared.set()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from paglets.runtime.child_specs import Admitted
     from paglets.runtime.children.child import Child
     from paglets.runtime.host import Host
+    from paglets.runtime.lives import Life
 
 
 def commits(host: Host, work: Callable[[], object]) -> int:
@@ -66,8 +67,8 @@ def test_a_process_that_ended_before_its_life_had_begun_is_made_again(
     launch = Supervisor.start
     ended: list[int] = []
 
-    async def ends_at_once(self: Supervisor, **asked: Any) -> tuple[Child, Admitted]:
-        child, admitted = await launch(self, **asked)
+    async def ends_at_once(self: Supervisor, life: Life, **asked: Any) -> tuple[Child, Admitted]:
+        child, admitted = await launch(self, life, **asked)
         if not ended:
             ended.append(child.pid)
             os.kill(child.pid, signal.SIGKILL)

@@ -27,6 +27,7 @@ from paglets.remote.envelopes.trailer import verify_trailer
 from paglets.remote.envelopes.verdicts import VerdictAnswer, sign_verdict
 from paglets.remote.wire.peer import PeerKind
 from paglets.runtime.early_start import EarlyStart
+from paglets.runtime.lives import Life
 from paglets.runtime.transfers.advice import Advice
 from paglets.runtime.transfers.arriving_records import arrives_parked, arriving_record, crossing
 from paglets.runtime.transfers.asking import VerdictReply
@@ -188,15 +189,8 @@ class Arrivals:
         return self._answer(decided, self._life(header))
 
     def _early(self, header: EnvelopeHeader) -> EarlyStart:
-        return EarlyStart(
-            self._supervisor,
-            agent_id=header.agent_id,
-            incarnation=header.incarnation,
-            class_name=header.class_name,
-            state_class_name=header.state_class_name,
-            size=header.payload_size,
-            on_behalf=header.source,
-        )
+        life = Life(header.agent_id, header.incarnation, header.class_name, header.state_class_name)
+        return EarlyStart(self._supervisor, life, size=header.payload_size, on_behalf=header.source)
 
     async def _advise(self, header: EnvelopeHeader) -> None:
         """Refuse early what would be refused anyway, before the payload has crossed the network."""
