@@ -21,6 +21,7 @@ from websockets.typing import Subprotocol
 from paglets.core.errors import HostError, RemoteHostError
 from paglets.remote.wire import dialer
 from paglets.remote.wire.addresses import HostAddress
+from paglets.remote.wire.channel import Channel
 from paglets.remote.wire.settings import CONTROL_PATH
 from paglets.remote.wire.sockets import bind_unix
 from paglets.remote.wire.strangers import Refusal
@@ -50,6 +51,26 @@ async def started(site: Site, *binds: str, port: int = 0) -> Rig:
     await rig.start(binds, port)
     site.stack.push_async_callback(rig.listener.close)
     return rig
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+async def test_what_is_small_leaves_at_once_at_both_ends(
+    site: Site, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an answer waits for the other side to acknowledge the one before, which it delays for 40 ms."""
+    ends: list[asyncio.BaseTransport] = []
+    really = Channel.connection_made
+
+    def made(self: Channel, transport: asyncio.BaseTransport) -> None:
+        ends.append(transport)
+        really(self, transport)
+
+    monkeypatch.setattr(Channel, "connection_made", made)
+    rig = await started(site, address)
+    await site.pool().call(rig.address, "echo", NOTHING, timeout=5)
+    assert len(ends) == 2
+    for end in ends:
+        assert end.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def test_every_address_means_ipv4_and_ipv6_on_one_port(site: Site) -> None:

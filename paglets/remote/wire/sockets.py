@@ -90,7 +90,8 @@ def _bind_all(addresses: Iterable[_Address], port: int, backlog: int) -> list[so
 
 
 def _bind_one(family: int, address: str, port: int, backlog: int) -> socket.socket:
-    opened = socket.socket(family, socket.SOCK_STREAM)
+    # Only where the protocol is named has asyncio small writes leave at once (TCP_NODELAY), also on what is accepted.
+    opened = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         opened.settimeout(0)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
