@@ -21,8 +21,10 @@ T = TypeVar("T")
 
 _LONGEST = 16 * 1024
 """Bytes of output from which on it is not held back: it is worth a system call, and memory."""
-_AT_A_TIME = 4
-"""So many pieces of input are worked off before what they led to is written: nobody is to wait for all of them."""
+_AT_A_TIME = 16
+"""So many pieces of input are worked off before what they led to is written: nobody is to wait for hundreds of them."""
+_GATHERED = 8
+"""So many are written together of those that ``gather`` holds back."""
 
 
 class Cork:
@@ -53,7 +55,7 @@ class Cork:
         if self._held is None:
             self._held = []
         done = work()
-        if len(self._held) >= _AT_A_TIME:
+        if len(self._held) >= _GATHERED:
             self._write(None)
         return done
 

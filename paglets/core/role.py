@@ -36,9 +36,9 @@ class Role:
         """Have the role, if nobody has it."""
         return self._lock.acquire(blocking=False)
 
-    def leave(self) -> None:
-        """Leave it to others."""
-        self._left += 1
+    def leave(self, *, worked: bool = True) -> None:
+        """Leave it to others. ``worked``: the work was done, so that the one who stands by need not look at it yet."""
+        self._left += worked
         self._lock.release()
         if not self._awake or self._needed():
             self.wake()

@@ -96,7 +96,9 @@ class Peers:
             return await self.call(host_id, url, method, params, timeout=timeout)
         except LinkLostError:
             left = deadline - asyncio.get_running_loop().time()
-            return await self.call(host_id, url, method, params, timeout=max(left, 0.0))
+            if left <= 0:
+                raise
+            return await self.call(host_id, url, method, params, timeout=left)
 
     def begin(
         self, host_id: str, url: str, method: str, params: msgspec.Struct, *, timeout: float | None

@@ -28,10 +28,10 @@ class Wire:
             self._waiting = []
 
 
-def test_the_first_leaves_at_once_and_the_others_four_at_a_time() -> None:
+def test_the_first_leaves_at_once_and_the_others_sixteen_at_a_time() -> None:
     wire = Wire(Cork())
-    wire.cork.work_off(range(7), wire.send)
-    assert wire.written == [[0], [1, 2, 3, 4], [5, 6]]
+    wire.cork.work_off(range(20), wire.send)
+    assert wire.written == [[0], [*range(1, 17)], [17, 18, 19]]
 
 
 def test_a_single_piece_of_input_holds_nothing_back() -> None:

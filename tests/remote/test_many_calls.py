@@ -3,45 +3,63 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
+import os
+import socket
+import subprocess
+import sys
+import textwrap
 import threading
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from paglets.core import role
 from paglets.core.cork import CorkedLoop
 from paglets.core.errors import RemoteHostError
 from paglets.remote.client import HostClient
 from paglets.remote.wire import transport
+from paglets.remote.wire.control_server import Operation, SubscriptionOperation
+from paglets.remote.wire.shared_loop import SharedLoop
 from paglets.remote.wire.transport import ForeignLoop, PoolTransport
 from tests.remote.background import BOUND, Background
-from tests.wire.site import NOTHING, echo
+from tests.wire.site import NOTHING, EchoParams, Rig, echo
 
 if TYPE_CHECKING:
     import concurrent.futures
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from paglets.remote.wire.peer import Peer
 
 MANY = 8
 
 
 class Program:
-    """A client, and how often this thread has written to its connection."""
+    """A client, and how often this thread has written to its connections."""
 
     def __init__(self, host: Background, client: HostClient) -> None:
         self.host = host
         self.client = client
         self.writes = 0
+        self.interrupted = False
+        """The next write is broken off, as by Ctrl-C."""
 
-    def begin(self, method: str = "wait", text: str = "") -> concurrent.futures.Future[bytes]:
+    def begin(self, method: str = "wait", text: str = "", url: str = "") -> concurrent.futures.Future[bytes]:
         params = echo(text) if text else NOTHING
-        return self.client.submit(self.host.url, method, params, timeout=BOUND)
+        return self.client.submit(url or self.host.url, method, params, timeout=BOUND)
 
-    def writes_for(self, calls: int) -> int:
+    def writes_for(self, calls: int, url: str = "") -> int:
         before = self.writes
         for _ in range(calls):
-            self.begin()
+            self.begin(url=url)
         return self.writes - before
+
+    def wrote(self) -> None:
+        self.writes += 1
+        if self.interrupted:
+            self.interrupted = False
+            raise KeyboardInterrupt
 
     def arrived(self, calls: int) -> None:
         self.host.until(lambda: len(self.host.rig.running) == calls)
@@ -54,13 +72,14 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program
     with Background(tmp_path) as host, HostClient(mesh_dir=host.mesh.path) as client:
         client.call(host.url, "echo", NOTHING)
         opened = Program(host, client)
-        me, really = threading.get_ident(), ssl.SSLObject.write
+        me, really = threading.get_ident(), socket.socket.send
 
-        def write(self: ssl.SSLObject, data: bytes) -> int:
-            opened.writes += threading.get_ident() == me
-            return really(self, data)
+        def send(self: socket.socket, data: bytes, *flags: int) -> int:
+            if threading.get_ident() == me and data != b"\0":  # which only wakes a loop
+                opened.wrote()
+            return really(self, data, *flags)
 
-        monkeypatch.setattr(ssl.SSLObject, "write", write)
+        monkeypatch.setattr(socket.socket, "send", send)
         yield opened
         host.on_loop(host.rig.release.set)
 
@@ -69,10 +88,16 @@ def test_a_few_calls_leave_one_by_one(program: Program) -> None:
     assert program.writes_for(MANY) == MANY
 
 
-def test_the_next_ones_leave_four_at_a_time(program: Program) -> None:
+def test_the_next_ones_leave_eight_at_a_time(program: Program) -> None:
     program.writes_for(MANY)
-    assert [program.writes_for(1) for _ in range(8)] == [0, 0, 0, 1] * 2
-    program.arrived(MANY + 8)
+    assert [program.writes_for(1) for _ in range(16)] == [0, 0, 0, 0, 0, 0, 0, 1] * 2
+    program.arrived(MANY + 16)
+
+
+def test_calls_of_another_host_leave_one_by_one(program: Program) -> None:
+    program.client.call(program.host.socket_url, "echo", NOTHING)
+    program.writes_for(MANY)
+    assert program.writes_for(2, program.host.socket_url) == 2
 
 
 def test_what_was_kept_leaves_when_somebody_waits(program: Program) -> None:
@@ -128,4 +153,107 @@ def test_what_is_asked_for_before_a_loop_takes_it_leaves_together(program: Progr
             await pool.close()
 
     with asyncio.Runner(loop_factory=CorkedLoop) as runner:
-        assert runner.run(ask()) == 3
+        assert runner.run(ask()) == 2
+
+
+def test_who_asks_again_at_once_leaves_the_loop_to_others(program: Program) -> None:
+    async def ask() -> int:
+        pool = program.host.pool()
+        inside = ForeignLoop(asyncio.get_running_loop(), threading.get_ident())
+        client = HostClient(transport=PoolTransport(inside, pool))
+        await pool.close()
+        tries = 0
+
+        def ask_again(_: object = None) -> None:
+            nonlocal tries
+            tries += 1
+            if tries < 100:
+                client.submit(program.host.url, "echo", NOTHING, timeout=BOUND).add_done_callback(ask_again)
+
+        ask_again()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return tries
+
+    with asyncio.Runner(loop_factory=CorkedLoop) as runner:
+        assert runner.run(ask()) < 10
+
+
+def test_what_was_kept_leaves_when_the_program_ends(tmp_path: Path) -> None:
+    with Background(tmp_path) as host:
+        program = f"""
+            from paglets.remote.client import HostClient
+            from paglets.remote.wire import transport
+            from tests.wire.site import NOTHING
+
+            transport._MOMENT = 600.0
+            client = HostClient(mesh_dir={str(host.mesh.path)!r})
+            client.call({host.url!r}, "echo", NOTHING)
+            for _ in range({MANY}):
+                client.submit({host.url!r}, "wait", NOTHING, timeout=60)
+            for _ in range(3):
+                client.submit({host.url!r}, "count", NOTHING, timeout=60)
+            """
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(program)], env={**os.environ}, timeout=30, check=False
+        )
+        assert done.returncode == 0
+        host.until(lambda: host.rig.served == 3)
+
+
+def test_what_was_kept_fails_at_once_when_its_sending_is_interrupted(program: Program) -> None:
+    program.writes_for(MANY)
+    kept = [program.begin() for _ in range(7)]
+    program.interrupted = True
+    with pytest.raises(KeyboardInterrupt):
+        program.begin()
+    begun = time.monotonic()
+    for each in kept:
+        assert isinstance(each.exception(BOUND), RemoteHostError)
+    assert time.monotonic() - begun < BOUND / 2, "none of them waits for its time to be up"
+    assert program.begin("echo", "again").result(BOUND) == b'"again"'
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_a_program_that_only_asks_is_answered(
+    tmp_path: Path, connected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(role, "_MOMENT", 0.1)  # no pause of this loop is as long
+    with Background(tmp_path) as host, HostClient(mesh_dir=host.mesh.path) as client:
+        if connected:
+            client.call(host.url, "echo", NOTHING)
+        asked: list[concurrent.futures.Future[bytes]] = []
+        deadline = time.monotonic() + BOUND
+        while not (asked and asked[0].done()):
+            assert time.monotonic() < deadline
+            asked.append(client.submit(host.url, "count", NOTHING, timeout=60))
+            time.sleep(0.001)
+        host.until(lambda: host.rig.served == len(asked))
+
+
+class Ordered(Rig):
+    """Keeps what it was asked for, in order."""
+
+    def operations(self) -> Mapping[str, Operation | SubscriptionOperation]:
+        self.asked: list[bytes] = []
+        return {**super().operations(), "note": Operation(EchoParams, self.note)}
+
+    async def note(self, _peer: Peer, params: EchoParams) -> None:
+        self.asked.append(bytes(params.value))
+
+
+def test_nothing_overtakes_what_another_thread_kept_from_leaving(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really, busy = SharedLoop.at_once, [True, False, False]
+
+    def at_once(self: SharedLoop, work: Callable[[], bool]) -> bool:
+        return not (busy and busy.pop(0)) and really(self, work)
+
+    with Background(tmp_path, Ordered) as host, HostClient(mesh_dir=host.mesh.path) as client:
+        client.call(host.url, "echo", NOTHING)
+        monkeypatch.setattr(SharedLoop, "at_once", at_once)
+        asked = [client.submit(host.url, "note", echo(text), timeout=BOUND) for text in "abc"]
+        for each in asked:
+            each.result(BOUND)
+        assert cast("Ordered", host.rig).asked == [b'"a"', b'"b"', b'"c"']

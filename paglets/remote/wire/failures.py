@@ -25,7 +25,7 @@ class HostAwayError(RemoteHostError):
 
 
 class LinkLostError(HostAwayError):
-    """The connection was lost while an answer was waited for; the host may be there all the same.
+    """The connection was lost before the call had left, or before its answer came; the host may be there all the same.
 
     One that has another address now is: only the connection to the old one is dead.
     """

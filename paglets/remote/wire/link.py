@@ -108,7 +108,7 @@ class Link:
             while self._channel.stuck:
                 await self._channel.drain()
         except OSError as error:
-            raise HostAwayError(f"the connection to the host at {self.url} is closed: {error}") from None
+            raise LinkLostError(f"the connection to the host at {self.url} is closed: {error}") from None
         finally:
             self._queued -= 1
 
@@ -131,6 +131,11 @@ class Link:
             self._waiting.pop(call.request_id, None)
             if call.timeout is not None:
                 self._deadlines.discard(call, call.timeout)
+
+    @property
+    def under_way(self) -> int:
+        """Calls that wait for an answer."""
+        return len(self._waiting)
 
     def begin(self, method: str, params: bytes) -> tuple[int, Pending[bytes]]:
         """Send a call that nobody bounds in time: its id, and its raw JSON result to come."""
@@ -155,7 +160,7 @@ class Link:
         try:
             self._channel.send_text(frames.encode_request(prefix, request_id, params))
         except OSError as error:
-            raise HostAwayError(f"the connection to the host at {self.url} is closed: {error}") from None
+            raise LinkLostError(f"the connection to the host at {self.url} is closed: {error}") from None
         call.request_id = request_id
         self._waiting[request_id] = call
 

@@ -115,6 +115,11 @@ class LinkPool:
             return None
         return link.call_soon(method, params, timeout)
 
+    def under_way(self, address: HostAddress) -> int:
+        """Calls of that host that wait for an answer."""
+        link = self._find(address)
+        return 0 if link is None else link.under_way
+
     def discard_links(self) -> None:
         """Cut every link: what it was doing was interrupted. Calls that wait fail; the next ones dial anew."""
         for link in self._links:

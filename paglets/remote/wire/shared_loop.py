@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class SharedLoop:
     """Made by the thread that stands by, which calls ``serve``. All else may be called from any thread.
 
-    ``broken`` is called when a thread was interrupted (Ctrl-C, for example) in the middle of the loop's work: what was
-    at work then cannot be relied on any more.
+    ``broken`` is called when a thread was interrupted (Ctrl-C, for example) in the middle of the loop's work, or of
+    work for it: what was at work then cannot be relied on any more.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, broken: Callable[[], None]) -> None:
@@ -78,9 +78,22 @@ class SharedLoop:
         self._runner = threading.get_ident()
         try:
             return work()
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self._broken()
+            raise
         finally:
             self._runner = 0
-            self._role.leave()
+            self._role.leave(worked=False)
+
+    def flush(self) -> None:
+        """Have what is held back leave now; whoever runs the loop has seen to it already."""
+
+        def release() -> bool:
+            self._cork.release()
+            return True
+
+        self.at_once(release)
 
     def wait_for(self, future: concurrent.futures.Future[Any], timeout: float | None) -> None:
         """Wait until that future is done, or the time is up; runs the loop meanwhile if nobody else does."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from paglets.core.cork import CorkedLoop
@@ -37,6 +38,7 @@ class ThreadTransport:
         self._thread: threading.Thread | None = None
         self._shared: SharedLoop | None = None
         self._closed = False
+        self._at_exit: weakref.finalize[..., Any] | None = None
 
     def submit(
         self, host_url: str, method: str, params: msgspec.Struct, *, timeout: float | None
@@ -84,6 +86,8 @@ class ThreadTransport:
             self._closed = True
             thread, shared = self._thread, self._shared
             self._thread = self._inner = None
+            if self._at_exit is not None:
+                self._at_exit.detach()
         if thread is not None and shared is not None:
             shared.end()
             thread.join(_STOP_TIMEOUT)
@@ -107,6 +111,8 @@ class ThreadTransport:
         with asyncio.Runner(loop_factory=CorkedLoop) as runner:
             pool = runner.run(self._open())
             shared = self._shared = SharedLoop(runner.get_loop(), pool.discard_links)
+            # A program that ends without closing its client has had sent what it asked for.
+            self._at_exit = weakref.finalize(self, shared.flush)
             transport = PoolTransport(shared, pool)
             started.set_result(transport)
             shared.serve()

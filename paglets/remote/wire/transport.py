@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MANY = 8
-"""Calls under way from which on the next ones leave together."""
+"""Calls of one host under way from which on its next ones leave together."""
 _MOMENT = 0.001
 """Seconds between calls that do."""
 
@@ -167,7 +167,6 @@ class PoolTransport:
         self._submitted: deque[_Call] = deque()
         self._woken = False
         self._cork = cork_of(self._loop)
-        self._unanswered = 0
         self._begun_at = 0.0
 
     def submit(
@@ -176,7 +175,7 @@ class PoolTransport:
         """Call an operation of a host: the raw JSON result."""
         answer = self._shared.answer()
         call = _Call(self._resolve(host_url), method, encode_value(params), timeout, answer)
-        if self._shared.at_once(lambda: self._begin_at_once(call)):
+        if not self._submitted and self._shared.at_once(lambda: self._begin_at_once(call)):
             return answer
         self._submitted.append(call)
         if not self._woken:  # waking a loop costs more than a call; one that is woken takes whatever is there
@@ -190,12 +189,10 @@ class PoolTransport:
     def _begin_at_once(self, call: _Call) -> bool:
         """On the calling thread, while nobody runs the loop: send it, if nothing has to be waited for.
 
-        Now, or with the next ones: where many are under way and another was begun a moment ago.
+        Now, or with the next ones: where the host has many before it, and another was begun a moment ago.
         """
-        if self._submitted:
-            return False
         earlier, self._begun_at = self._begun_at, time.monotonic()
-        if self._unanswered < _MANY or self._begun_at - earlier > _MOMENT:
+        if self._pool.under_way(call.address) < _MANY or self._begun_at - earlier > _MOMENT:
             self._cork.release()
             return self._begin(call, self._pool.begin_now)
         return self._cork.gather(lambda: self._begin(call, self._pool.begin_now))
@@ -203,10 +200,9 @@ class PoolTransport:
     def _begin_submitted(self) -> None:
         self._woken = False  # first: who submits from here on wakes the loop anew
         calls = self._submitted
-        self._cork.work_off(
-            iter(lambda: calls.popleft() if calls else None, None),
-            lambda call: self._begin(call, self._pool.begin),
-        )
+        # Not those that come meanwhile: they have the next turn of the loop.
+        here = (calls.popleft() for _ in range(len(calls)))
+        self._cork.work_off(here, lambda call: self._begin(call, self._pool.begin))
 
     def give_up(self) -> None:
         """Cancel what was submitted and will not be begun any more: the loop ends."""
@@ -227,14 +223,9 @@ class PoolTransport:
             return True
         if work is None:
             return False
-        self._unanswered += 1
         answer.when_given_up(lambda: self._give_up(work))
-        work.add_done_callback(lambda _: self._answered(work, answer))
+        work.add_done_callback(lambda _: _pass_on(work, answer))
         return True
-
-    def _answered(self, work: Pending[bytes], answer: RawReply) -> None:
-        self._unanswered -= 1
-        _pass_on(work, answer)
 
     def _give_up(self, work: Pending[bytes]) -> None:
         with suppress(RuntimeError):  # the loop is closed, and with it all work

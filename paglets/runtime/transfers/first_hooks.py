@@ -47,7 +47,7 @@ class FirstHooks:
         if target.host_id == self._here.host_id:
             answer = asyncio.ensure_future(self.returned_here(params))
         else:
-            call = self._peers.call(
+            call = self._peers.ask(
                 target.host_id, target.url, api.PAGLETS_ARRIVAL, params, timeout=left + _PATIENCE
             )
             answer = asyncio.ensure_future(heard(call))
