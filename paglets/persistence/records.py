@@ -131,6 +131,15 @@ class Forward(msgspec.Struct, frozen=True):
     """Wall clock; forwards are forgotten after their stated lifetime."""
 
 
+class Departure(msgspec.Struct, frozen=True):
+    """What both hosts have signed of the move by which a paglet left."""
+
+    header: bytes
+    """The source's: as it was sent."""
+    receipt: bytes
+    """The target's verdict ARRIVED."""
+
+
 class FileRecord(msgspec.Struct, frozen=True):
     """A file that travels with a paglet."""
 
@@ -176,7 +185,9 @@ class PagletRecord(msgspec.Struct, frozen=True):
     receipt: bytes = b""
     """The signed receipt by which it came here; the next header names its digest."""
     passport: BlobRef | None = None
-    """Where it has been, as the hosts signed it; kept when it is DEPARTED. None: it never moved."""
+    """Where it has been before it came here, and how it came, as the hosts signed it. None: it never moved."""
+    departure: Departure | None = None
+    """How it left, which goes behind that; when DEPARTED, and its target has said so itself."""
     policy: dict[str, Any] = {}
     """Wire form of the deactivation policy, when INACTIVE."""
     request: dict[str, Any] = {}

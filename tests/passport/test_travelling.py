@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from paglets.core.errors import PagletError
-from paglets.persistence.errors import StoreBusyError
 from paglets.remote import api
 from paglets.remote.envelopes.stops import MAX_STOPS, encode_stops
 from paglets.remote.transfer import TransferTicket
-from paglets.runtime.transfers.passports import Passports
 from tests.passport.travellers import Traveller
 
 if TYPE_CHECKING:
@@ -37,24 +35,6 @@ def stations(shown: dict[str, Any]) -> list[str]:
 def travel(mesh: LocalMesh, agent_id: str, *names: str) -> None:
     for at, to in itertools.pairwise(names):
         mesh[at].dispatch(agent_id, TransferTicket(to, timeout=20.0))
-
-
-def test_a_store_that_is_too_busy_for_the_passport_of_one_that_has_left_is_tried_again(
-    paglets_mesh: LocalMesh, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    a, b = paglets_mesh.start("a"), paglets_mesh.start("b")
-    agent_id = a.create(Traveller).agent_id
-    busy, leaving = [StoreBusyError("256 blobs are being written already")], Passports.leaving
-
-    async def once_busy(self: Passports, *what: Any) -> Any:
-        if busy:
-            raise busy.pop()
-        return await leaving(self, *what)
-
-    monkeypatch.setattr(Passports, "leaving", once_busy)
-    assert a.dispatch(agent_id, TransferTicket("b", timeout=20.0)).host_url == b.address
-    assert not busy
-    assert stations(passport(a, agent_id)) == ["a", "b"]
 
 
 def test_it_shows_where_a_paglet_has_been_and_who_took_it(paglets_mesh: LocalMesh) -> None:

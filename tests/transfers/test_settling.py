@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from paglets.persistence.errors import StoreBusyError
 from paglets.persistence.store import Store
 from tests.host.agents import Recorder
 from tests.host.support import ask, start_host
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from paglets.persistence.store import StagedBlob
+    from paglets.persistence.lmdb_transaction import LmdbTransaction
     from paglets.runtime.host import Host
+
+ResultT = TypeVar("ResultT")
 
 
 class OddStore(Store):
-    """Staging fails in the system, once: when it is asked for the ``fails_at``-th time."""
+    """The commit that settles a move as arrived fails, once."""
 
-    fails_at = 0
+    error: Exception | None = None
 
-    async def stage_bytes(self, data: bytes | bytearray | memoryview) -> StagedBlob:
-        self.fails_at -= 1
-        if self.fails_at == 0:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return await super().stage_bytes(data)
+    async def commit(self, rule: Callable[[LmdbTransaction], ResultT], **how: Any) -> ResultT:
+        error = self.error
+        if error is not None and getattr(rule, "__name__", "") == "_settle_arrived":
+            self.error = None
+            raise error
+        return await super().commit(rule, **how)
 
 
 @pytest.fixture
@@ -39,18 +43,22 @@ def target(tmp_path: Path) -> Iterator[Host]:
     host.stop()
 
 
-def test_an_error_of_the_system_as_it_is_written_that_a_paglet_has_arrived(
-    target: Host, tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.EIO, os.strerror(errno.EIO)), StoreBusyError("8192 writes wait for the disk already")],
+    ids=["of the system", "of the store"],
+)
+def test_an_error_as_it_is_written_that_a_paglet_has_arrived(
+    target: Host, tmp_path: Path, error: Exception
 ) -> None:
     store = OddStore(tmp_path / "odd-store")
     source = start_host("source", tmp_path, peers=[target.address], store=store)
     try:
         proxy = source.create(Recorder)
         assert ask(proxy, "add") == 1
-        store.fails_at = 2  # the first is the state, the second the passport
+        store.error = error
         proxy.dispatch(target.address)
-        assert store.fails_at < 0
-        assert "was not written" in caplog.text
+        assert store.error is None
         assert ask(proxy, "add") == 2
         assert source.list_agents(inactive=True) == []
     finally:

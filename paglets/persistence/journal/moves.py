@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from paglets.persistence.journal.conflict import JournalConflict, expect, expect_outgoing, expect_queued
 from paglets.persistence.journal.queues import take_message
 from paglets.persistence.journal.starting import Started, restart
-from paglets.persistence.records import Forward, MoveKind, Phase
+from paglets.persistence.records import Departure, Forward, MoveKind, Phase
 
 if TYPE_CHECKING:
     from paglets.core.incarnation import Incarnation, TransferId
@@ -152,11 +152,11 @@ def settle_arrived(
     incarnation: Incarnation,
     *,
     at: float,
-    passport: BlobRef | None = None,
+    receipt: bytes = b"",
 ) -> Departed:
     """The target signed ARRIVED for that incarnation: PREPARED -> DEPARTED, with a forward to it.
 
-    ``passport``: with this move in it; None keeps the one that there is.
+    ``receipt``: what it signed; empty when somebody else has told of it.
     """
     record, outgoing = expect_outgoing(tx, agent_id, transfer_id, step="settle as arrived")
     _expect_same_life(record, outgoing, incarnation)
@@ -172,7 +172,7 @@ def settle_arrived(
         outgoing=None,
         forward=forward,
         receipt=b"",
-        passport=passport or record.passport,
+        departure=Departure(outgoing.header, receipt) if receipt else None,
         policy={},
         request={},
         resume=False,

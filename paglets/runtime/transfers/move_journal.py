@@ -45,7 +45,6 @@ class MoveJournal:
         self._record = record
         self._outgoing = outgoing
         self._agent_id = agent_id
-        self._stops: tuple[Stop, ...] | None = None
         self._target_store: PeerRecord | None = None
         self._verdict = b""
         self.payload_digest = record.state.digest if record.state else b""
@@ -60,10 +59,8 @@ class MoveJournal:
         self._verdict = heard.verdict or self._verdict
 
     async def stops(self) -> tuple[Stop, ...]:
-        """Where the paglet has been before; read once."""
-        if self._stops is None:
-            self._stops = await self._parts.passports.stops(self._record)
-        return self._stops
+        """Where the paglet has been before."""
+        return await self._parts.passports.stops(self._record)
 
     async def prepare(self, cargo: Cargo, sealed: Callable[[bytes], None]) -> on.Event:
         """Write PREPARED, with the state; ``sealed`` gets that one's SHA-256 before it is durable."""
@@ -123,26 +120,21 @@ class MoveJournal:
     async def arrived(self) -> on.Event:
         """Settle it: the paglet is at its target."""
         try:
-            self.departed = await self._write(self._settle_arrived())
+            self.departed = await self._write(self._parts.store.commit(self._settle_arrived))
         except PagletError as error:
             return _not_settled(error)
         return on.SettlementWritten()
 
-    async def _settle_arrived(self) -> Departed:
-        passport = await self._parts.passports.leaving(self.stops, self._outgoing, self._verdict)
-
-        def rule(tx: Any) -> Departed:
-            self._note_target_store(tx)
-            return moves.settle_arrived(
-                tx,
-                self._agent_id,
-                self._outgoing.transfer_id,
-                self._outgoing.incarnation,
-                at=time.time(),
-                passport=passport[0].ref if passport else None,
-            )
-
-        return await self._parts.store.commit(rule, blobs=passport)
+    def _settle_arrived(self, tx: Any) -> Departed:
+        self._note_target_store(tx)
+        return moves.settle_arrived(
+            tx,
+            self._agent_id,
+            self._outgoing.transfer_id,
+            self._outgoing.incarnation,
+            at=time.time(),
+            receipt=self._verdict,
+        )
 
     async def fenced(self, *, process_alive: bool) -> on.Event:
         """Settle it: the paglet stays here."""

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from paglets.core.errors import PagletError
-from paglets.persistence.records import MoveKind, Phase
+from paglets.persistence.records import Phase
 from paglets.remote.envelopes.passport import check_passport
 from paglets.remote.envelopes.stops import Stop, add_stop, decode_stops, encode_stops
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
     from paglets.persistence.blobs import StagedBlob
-    from paglets.persistence.records import Outgoing, PagletRecord
+    from paglets.persistence.records import PagletRecord
     from paglets.persistence.store import Store
 
 logger = logging.getLogger(__name__)
@@ -44,17 +44,11 @@ class Passports:
         """Write a passport with one more stop towards the store."""
         return await self._store.stage_bytes(encode_stops(add_stop(before, header, receipt)))
 
-    async def leaving(
-        self, stops: Callable[[], Awaitable[Sequence[Stop]]], outgoing: Outgoing, verdict: bytes
-    ) -> list[StagedBlob]:
-        """The same for a paglet that has left, to be kept here; none when its target did not say so itself."""
-        if not verdict or outgoing.kind is MoveKind.CLONE:
-            return []
-        return [await self.stage(await stops(), outgoing.header, verdict)]
-
     async def show(self, record: PagletRecord, mesh_id: str, host_name: str) -> dict[str, Any]:
         """A passport for people and programs, verified; with the frames, so that they can verify it themselves."""
         stops = await self.stops(record)
+        if (left := record.departure) is not None:
+            stops = add_stop(stops, left.header, left.receipt)
         receipt = record.receipt.decode("ascii")
         checked = check_passport(stops, mesh_id=mesh_id, agent_id=record.agent_id, receipt=receipt)
         return {
