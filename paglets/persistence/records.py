@@ -131,11 +131,11 @@ class Forward(msgspec.Struct, frozen=True):
     """Wall clock; forwards are forgotten after their stated lifetime."""
 
 
-class Departure(msgspec.Struct, frozen=True):
-    """What both hosts have signed of the move by which a paglet left."""
+class LastStop(msgspec.Struct, frozen=True):
+    """What both hosts have signed of the move by which a paglet left: the end of its passport."""
 
     header: bytes
-    """The source's: as it was sent."""
+    """The source's, as it was sent; empty when it was too large for a passport."""
     receipt: bytes
     """The target's verdict ARRIVED."""
 
@@ -186,8 +186,9 @@ class PagletRecord(msgspec.Struct, frozen=True):
     """The signed receipt by which it came here; the next header names its digest."""
     passport: BlobRef | None = None
     """Where it has been before it came here, and how it came, as the hosts signed it. None: it never moved."""
-    departure: Departure | None = None
-    """How it left, which goes behind that; when DEPARTED, and its target has said so itself."""
+    last_stop: LastStop | None = None
+    """How it left, which goes behind that; when DEPARTED, and its target has said so itself. ``forward`` may lead
+    elsewhere by now."""
     policy: dict[str, Any] = {}
     """Wire form of the deactivation policy, when INACTIVE."""
     request: dict[str, Any] = {}

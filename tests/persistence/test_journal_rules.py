@@ -25,6 +25,7 @@ from paglets.persistence.records import (
     BlobRef,
     Forward,
     HookKind,
+    LastStop,
     MoveKind,
     Outcome,
     Outgoing,
@@ -214,8 +215,10 @@ def test_a_verdict_on_another_transfer_or_another_life_settles_nothing() -> None
 def test_arrived_leaves_a_forward_and_the_messages_that_have_to_follow() -> None:
     held = prepared()
     held.commit(lambda tx: queues.enqueue(tx, "p", MESSAGE))
-    gone = held.commit(lambda tx: moves.settle_arrived(tx, "p", TRANSFER, SECOND, at=7.0))
+    stop = LastStop(b"header", b"receipt")
+    gone = held.commit(lambda tx: moves.settle_arrived(tx, "p", TRANSFER, SECOND, at=7.0, last_stop=stop))
     assert gone.record is not None
+    assert gone.record.last_stop == stop
     assert gone.record.forward == Forward(THERE, "https://there", "There", SECOND, 7.0)
     assert gone.record.state is None
     assert gone.messages == (MESSAGE,)

@@ -10,7 +10,7 @@ import sys
 import textwrap
 import threading
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -20,6 +20,7 @@ from paglets.core.errors import RemoteHostError
 from paglets.remote.client import HostClient
 from paglets.remote.wire import transport
 from paglets.remote.wire.control_server import Operation, SubscriptionOperation
+from paglets.remote.wire.pool import LinkPool
 from paglets.remote.wire.shared_loop import SharedLoop
 from paglets.remote.wire.transport import ForeignLoop, PoolTransport
 from tests.remote.background import BOUND, Background
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from paglets.remote.wire.peer import Peer
+    from paglets.remote.wire.pending import Pending
 
 MANY = 8
 
@@ -199,6 +201,68 @@ def test_what_was_kept_leaves_when_the_program_ends(tmp_path: Path) -> None:
         )
         assert done.returncode == 0
         host.until(lambda: host.rig.served == 3)
+
+
+def test_a_process_that_is_forked_off_sends_nothing_of_it(tmp_path: Path) -> None:
+    with Background(tmp_path) as host:
+        program = f"""
+            import os
+            import sys
+            from paglets.remote.client import HostClient
+            from paglets.remote.wire import transport
+            from tests.wire.site import NOTHING, echo
+
+            transport._MOMENT = 600.0
+            client = HostClient(mesh_dir={str(host.mesh.path)!r})
+            client.call({host.url!r}, "echo", NOTHING)
+            begun = [client.submit({host.url!r}, "wait", NOTHING, timeout=60) for _ in range({MANY})]
+            kept = [client.submit({host.url!r}, "echo", echo(text), timeout=60) for text in "abc"]
+            if not os.fork():
+                sys.exit()
+            os.wait()
+            assert [each.result({BOUND}) for each in kept] == [b'"a"', b'"b"', b'"c"']
+            print("forked", flush=True)
+            assert {{each.result({BOUND}) for each in begun}} == {{b'"released"'}}
+            """
+        with subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE
+        ) as done:
+            assert done.stdout is not None
+            assert done.stdout.readline() == b"forked\n"
+            host.on_loop(host.rig.release.set)
+            assert done.wait(BOUND) == 0
+
+
+def test_others_are_answered_when_the_beginning_of_a_call_is_interrupted(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, interrupt = LinkPool.begin, [False, True]
+
+    def interrupted(self: LinkPool, *call: Any) -> Pending[bytes]:
+        if interrupt and interrupt.pop(0):
+            raise KeyboardInterrupt
+        return begin(self, *call)
+
+    async def open_pool() -> LinkPool:
+        return program.host.pool()
+
+    with asyncio.Runner(loop_factory=CorkedLoop) as runner:
+        pool = runner.run(open_pool())
+        inside = ForeignLoop(runner.get_loop(), threading.get_ident())
+        client = HostClient(transport=PoolTransport(inside, pool))
+        monkeypatch.setattr(LinkPool, "begin", interrupted)
+        asked = [client.submit(program.host.url, "echo", echo(text), timeout=BOUND) for text in "abc"]
+        with pytest.raises(KeyboardInterrupt):
+            runner.run(asyncio.sleep(0))
+
+        async def answers() -> list[Any]:
+            waited = [asyncio.wrap_future(each) for each in asked]
+            return await asyncio.gather(*waited, return_exceptions=True)
+
+        first, second, third = runner.run(answers())
+        assert (first, third) == (b'"a"', b'"c"')
+        assert isinstance(second, asyncio.CancelledError)
+        runner.run(pool.close())
 
 
 def test_what_was_kept_fails_at_once_when_its_sending_is_interrupted(program: Program) -> None:

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from paglets.core.incarnation import Incarnation, TransferId
 from paglets.persistence.errors import StoreBusyError
+from paglets.persistence.records import LastStop, MoveKind, Outgoing, Phase
 from paglets.persistence.store import Store
+from paglets.remote.envelopes.stops import MAX_PASSPORT_BYTES
+from paglets.runtime.transfers.passports import last_stop
 from tests.host.agents import Recorder
 from tests.host.support import ask, start_host
 
@@ -63,3 +67,23 @@ def test_an_error_as_it_is_written_that_a_paglet_has_arrived(
         assert source.list_agents(inactive=True) == []
     finally:
         source.stop()
+
+
+def test_what_is_kept_of_its_last_move_is_bounded_as_a_passport_is() -> None:
+    def leaving(header: bytes) -> Outgoing:
+        return Outgoing(
+            TransferId("a", 1),
+            MoveKind.DISPATCH,
+            "b",
+            "",
+            "",
+            Incarnation(epoch=2),
+            Phase.ACTIVE,
+            header,
+            0.0,
+            1.0,
+        )
+
+    assert last_stop(leaving(b"{}"), b"signed") == LastStop(b"{}", b"signed")
+    assert last_stop(leaving(b"x" * MAX_PASSPORT_BYTES), b"signed") == LastStop(b"", b"signed")
+    assert last_stop(leaving(b"{}"), b"") is None

@@ -35,6 +35,21 @@ async def test_calls_of_one_host_share_one_link(site: Site) -> None:
     assert greeted[0].peer.host_id == rig.key.host_id
 
 
+async def test_calls_that_wait_for_a_link_are_bounded(site: Site) -> None:
+    silent = socket.create_server(("127.0.0.1", 0))
+    with contextlib.closing(silent):
+        address = HostAddress(f"https://127.0.0.1:{silent.getsockname()[1]}")
+        pool = site.pool(max_waiting_calls=2, dial_timeout=0.2)
+        waiting = [pool.begin(address, "echo", b"{}") for _ in range(2)]
+        with pytest.raises(RemoteHostError, match="too many calls wait"):
+            pool.begin(address, "echo", b"{}")
+        for each in waiting:
+            with pytest.raises(RemoteHostError, match="did not answer in time"):
+                await each
+        with pytest.raises(RemoteHostError, match="did not answer in time"):
+            await pool.begin(address, "echo", b"{}")
+
+
 async def test_the_greeting_comes_first_and_may_refuse(site: Site) -> None:
     said: list[str] = []
 

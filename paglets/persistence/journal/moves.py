@@ -9,11 +9,18 @@ from msgspec.structs import replace
 from paglets.persistence.journal.conflict import JournalConflict, expect, expect_outgoing, expect_queued
 from paglets.persistence.journal.queues import take_message
 from paglets.persistence.journal.starting import Started, restart
-from paglets.persistence.records import Departure, Forward, MoveKind, Phase
+from paglets.persistence.records import Forward, MoveKind, Phase
 
 if TYPE_CHECKING:
     from paglets.core.incarnation import Incarnation, TransferId
-    from paglets.persistence.records import BlobRef, FileRecord, Outgoing, PagletRecord, QueuedRecord
+    from paglets.persistence.records import (
+        BlobRef,
+        FileRecord,
+        LastStop,
+        Outgoing,
+        PagletRecord,
+        QueuedRecord,
+    )
     from paglets.persistence.transaction import JournalTransaction
 
 
@@ -152,11 +159,11 @@ def settle_arrived(
     incarnation: Incarnation,
     *,
     at: float,
-    receipt: bytes = b"",
+    last_stop: LastStop | None = None,
 ) -> Departed:
     """The target signed ARRIVED for that incarnation: PREPARED -> DEPARTED, with a forward to it.
 
-    ``receipt``: what it signed; empty when somebody else has told of it.
+    ``last_stop``: for its passport; None when somebody else has told of it.
     """
     record, outgoing = expect_outgoing(tx, agent_id, transfer_id, step="settle as arrived")
     _expect_same_life(record, outgoing, incarnation)
@@ -172,7 +179,7 @@ def settle_arrived(
         outgoing=None,
         forward=forward,
         receipt=b"",
-        departure=Departure(outgoing.header, receipt) if receipt else None,
+        last_stop=last_stop,
         policy={},
         request={},
         resume=False,

@@ -87,6 +87,8 @@ class LinkPool:
             return answer
         self._require_open(address)
         key = _key(address)
+        if self._queued.get(key, 0) >= self.settings.max_waiting_calls:
+            raise RemoteHostError(f"too many calls wait for the host at {address.url}")
         self._queued[key] = self._queued.get(key, 0) + 1
         return self._tasks.outcome_of(self._call_later(address, method, params, timeout))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -112,7 +113,7 @@ class ThreadTransport:
             pool = runner.run(self._open())
             shared = self._shared = SharedLoop(runner.get_loop(), pool.discard_links)
             # A program that ends without closing its client has had sent what it asked for.
-            self._at_exit = weakref.finalize(self, shared.flush)
+            self._at_exit = weakref.finalize(self, _flush, shared, os.getpid())
             transport = PoolTransport(shared, pool)
             started.set_result(transport)
             shared.serve()
@@ -121,3 +122,8 @@ class ThreadTransport:
 
     async def _open(self) -> LinkPool:
         return self._make_pool()
+
+
+def _flush(shared: SharedLoop, process: int) -> None:
+    if os.getpid() == process:  # and not in one that was forked off: its connections are the other's
+        shared.flush()

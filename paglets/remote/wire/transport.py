@@ -202,7 +202,19 @@ class PoolTransport:
         calls = self._submitted
         # Not those that come meanwhile: they have the next turn of the loop.
         here = (calls.popleft() for _ in range(len(calls)))
-        self._cork.work_off(here, lambda call: self._begin(call, self._pool.begin))
+        try:
+            self._cork.work_off(here, self._begin_submitted_one)
+        finally:
+            if calls and not self._woken:  # it was interrupted
+                self._woken = True
+                self._loop.call_soon(self._begin_submitted)
+
+    def _begin_submitted_one(self, call: _Call) -> None:
+        try:
+            self._begin(call, self._pool.begin)
+        except BaseException:
+            call.answer.cancel()
+            raise
 
     def give_up(self) -> None:
         """Cancel what was submitted and will not be begun any more: the loop ends."""

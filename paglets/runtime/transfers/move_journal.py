@@ -14,6 +14,7 @@ from paglets.persistence.journal import adoption, moves
 from paglets.persistence.journal.conflict import JournalConflict
 from paglets.persistence.journal.peers import note_peer_store
 from paglets.runtime.transfers import events as on
+from paglets.runtime.transfers.passports import last_stop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -133,7 +134,7 @@ class MoveJournal:
             self._outgoing.transfer_id,
             self._outgoing.incarnation,
             at=time.time(),
-            receipt=self._verdict,
+            last_stop=last_stop(self._outgoing, self._verdict),
         )
 
     async def fenced(self, *, process_alive: bool) -> on.Event:

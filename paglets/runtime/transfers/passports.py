@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from paglets.core.errors import PagletError
-from paglets.persistence.records import Phase
+from paglets.persistence.records import LastStop, Phase
 from paglets.remote.envelopes.passport import check_passport
 from paglets.remote.envelopes.stops import Stop, add_stop, decode_stops, encode_stops
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from paglets.persistence.blobs import StagedBlob
-    from paglets.persistence.records import PagletRecord
+    from paglets.persistence.records import Outgoing, PagletRecord
     from paglets.persistence.store import Store
 
 logger = logging.getLogger(__name__)
@@ -47,8 +47,8 @@ class Passports:
     async def show(self, record: PagletRecord, mesh_id: str, host_name: str) -> dict[str, Any]:
         """A passport for people and programs, verified; with the frames, so that they can verify it themselves."""
         stops = await self.stops(record)
-        if (left := record.departure) is not None:
-            stops = add_stop(stops, left.header, left.receipt)
+        if (last := record.last_stop) is not None:
+            stops = add_stop(stops, last.header, last.receipt)
         receipt = record.receipt.decode("ascii")
         checked = check_passport(stops, mesh_id=mesh_id, agent_id=record.agent_id, receipt=receipt)
         return {
@@ -59,3 +59,11 @@ class Passports:
             **msgspec.to_builtins(checked),
             "stops": msgspec.to_builtins(stops),
         }
+
+
+def last_stop(outgoing: Outgoing, verdict: bytes) -> LastStop | None:
+    """The end of the passport of one that has left, within a passport's bounds; None when its target did not say so."""
+    if not verdict:
+        return None
+    (stop,) = add_stop((), outgoing.header, verdict)
+    return LastStop(stop.header.encode("ascii"), stop.receipt.encode("ascii"))
