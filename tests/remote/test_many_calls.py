@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import subprocess
 import sys
@@ -181,56 +180,49 @@ def test_who_asks_again_at_once_leaves_the_loop_to_others(program: Program) -> N
         assert runner.run(ask()) < 10
 
 
+def program_of_its_own(host: Background, then: str) -> subprocess.Popen[bytes]:
+    """One with so many calls under way (``begun``) that it keeps the next ones, and what it does then."""
+    program = f"""
+        import os
+        import sys
+        from paglets.remote.client import HostClient
+        from paglets.remote.wire import transport
+        from tests.wire.site import NOTHING, echo
+
+        def submit(method, params):
+            return client.submit({host.url!r}, method, params, timeout={BOUND})
+
+        transport._MOMENT = 600.0
+        client = HostClient(mesh_dir={str(host.mesh.path)!r})
+        client.call({host.url!r}, "echo", NOTHING)
+        begun = [submit("wait", NOTHING) for _ in range({MANY})]
+        """
+    text = textwrap.dedent(program) + textwrap.dedent(then)
+    return subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE)
+
+
 def test_what_was_kept_leaves_when_the_program_ends(tmp_path: Path) -> None:
     with Background(tmp_path) as host:
-        program = f"""
-            from paglets.remote.client import HostClient
-            from paglets.remote.wire import transport
-            from tests.wire.site import NOTHING
-
-            transport._MOMENT = 600.0
-            client = HostClient(mesh_dir={str(host.mesh.path)!r})
-            client.call({host.url!r}, "echo", NOTHING)
-            for _ in range({MANY}):
-                client.submit({host.url!r}, "wait", NOTHING, timeout=60)
-            for _ in range(3):
-                client.submit({host.url!r}, "count", NOTHING, timeout=60)
-            """
-        done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(program)], env={**os.environ}, timeout=30, check=False
-        )
-        assert done.returncode == 0
+        with program_of_its_own(host, 'for _ in range(3): submit("count", NOTHING)') as program:
+            assert program.wait(2 * BOUND) == 0
         host.until(lambda: host.rig.served == 3)
 
 
 def test_a_process_that_is_forked_off_sends_nothing_of_it(tmp_path: Path) -> None:
-    with Background(tmp_path) as host:
-        program = f"""
-            import os
-            import sys
-            from paglets.remote.client import HostClient
-            from paglets.remote.wire import transport
-            from tests.wire.site import NOTHING, echo
-
-            transport._MOMENT = 600.0
-            client = HostClient(mesh_dir={str(host.mesh.path)!r})
-            client.call({host.url!r}, "echo", NOTHING)
-            begun = [client.submit({host.url!r}, "wait", NOTHING, timeout=60) for _ in range({MANY})]
-            kept = [client.submit({host.url!r}, "echo", echo(text), timeout=60) for text in "abc"]
-            if not os.fork():
-                sys.exit()
-            os.wait()
-            assert [each.result({BOUND}) for each in kept] == [b'"a"', b'"b"', b'"c"']
-            print("forked", flush=True)
-            assert {{each.result({BOUND}) for each in begun}} == {{b'"released"'}}
-            """
-        with subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE
-        ) as done:
-            assert done.stdout is not None
-            assert done.stdout.readline() == b"forked\n"
-            host.on_loop(host.rig.release.set)
-            assert done.wait(BOUND) == 0
+    then = """
+        kept = [submit("echo", echo(text)) for text in "abc"]
+        if not os.fork():
+            sys.exit()
+        os.wait()
+        assert [each.result() for each in kept] == [b'"a"', b'"b"', b'"c"']
+        print("forked", flush=True)
+        assert {each.result() for each in begun} == {b'"released"'}
+        """
+    with Background(tmp_path) as host, program_of_its_own(host, then) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"forked\n"
+        host.on_loop(host.rig.release.set)
+        assert program.wait(2 * BOUND) == 0
 
 
 def test_others_are_answered_when_the_beginning_of_a_call_is_interrupted(
