@@ -88,12 +88,7 @@ class SharedLoop:
 
     def flush(self) -> None:
         """Have what is held back leave now; whoever runs the loop has seen to it already."""
-
-        def release() -> bool:
-            self._cork.release()
-            return True
-
-        self.at_once(release)
+        self.at_once(lambda: self._cork.release() is None)
 
     def wait_for(self, future: concurrent.futures.Future[Any], timeout: float | None) -> None:
         """Wait until that future is done, or the time is up; runs the loop meanwhile if nobody else does."""
