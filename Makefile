@@ -8,7 +8,7 @@ ROOT := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 .PHONY: demo demo-binary test test-slow test-all faults faults-full bench bench-quick leaks scale lint format docs binary smoke lock clean
 
 # The runtime environment is enough for the demo; the development one holds it too.
-$(VENV)/.runtime: requirements/runtime.lock pyproject.toml paglets/core/_pages.c
+$(VENV)/.runtime: requirements/runtime.lock pyproject.toml $(wildcard paglets/core/_*.[ch])
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV) (runtime)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.lock

@@ -40,6 +40,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "_maps.h"
+
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
 #endif
@@ -47,15 +49,10 @@
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
-#define PAGEMAP_PRESENT ((uint64_t)1 << 63)
-#define PAGEMAP_OF_A_FILE ((uint64_t)1 << 61)
-
 enum {
     SMALLEST = 64 * 1024,        /* bytes of a mapping that are worth the while */
     AROUND_THREAD = 64 * 1024,   /* bytes before and behind a thread's own data, some of it the kernel's: rseq(2) */
     MOST_RANGES = 256,
-    TEXT = 8 * 1024 * 1024,      /* bytes that a description of all mappings may take */
-    ENTRIES = 1024,              /* of a pagemap, read at a time */
 };
 
 /* Each range has a part of the file for itself, at least as long. Should mremap(2) make a mapping longer, its new end is
@@ -71,15 +68,6 @@ struct ranges {
     struct range at[MOST_RANGES];
 };
 
-struct line {
-    uintptr_t start, end;
-    uint64_t offset;
-    unsigned device_major, device_minor;
-    uint64_t inode;
-    char permissions[5];
-    const char *name;
-};
-
 static struct {
     size_t count; /* 0: nothing is kept */
     struct {
@@ -89,52 +77,6 @@ static struct {
     unsigned device_major, device_minor;
     uint64_t inode;
 } originals;
-
-static size_t page_size(void) { return (size_t)sysconf(_SC_PAGESIZE); }
-
-/* --- what is mapped where ------------------------------------------------------------------------------------------ */
-
-/* A text of /proc, in memory that is not the allocator's; NULL and errno when it cannot be had. */
-static char *read_text(const char *path) {
-    char *text = mmap(NULL, TEXT, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (text == MAP_FAILED)
-        return NULL;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    size_t length = 0;
-    ssize_t got = file < 0 ? -1 : 1;
-    while (got > 0 && length < TEXT - 1) {
-        got = read(file, text + length, TEXT - 1 - length);
-        length += got > 0 ? (size_t)got : 0;
-    }
-    int failure = got < 0 ? errno : got > 0 ? EFBIG : 0;
-    if (file >= 0)
-        close(file);
-    if (failure) {
-        munmap(text, TEXT);
-        errno = failure;
-        return NULL;
-    }
-    return text; /* its end is zeroed, as new memory is */
-}
-
-/* Take the next line of /proc/self/maps apart; 0 at its end, and at a line of another kind. */
-static int next_line(char **text, struct line *line) {
-    char *end = strchr(*text, '\n');
-    int name = 0;
-    if (end == NULL)
-        return 0;
-    *end = '\0';
-    unsigned long long start, stop, offset, inode;
-    int found = sscanf(*text, "%llx-%llx %4s %llx %x:%x %llu %n", &start, &stop, line->permissions, &offset,
-                       &line->device_major, &line->device_minor, &inode, &name);
-    line->start = (uintptr_t)start;
-    line->end = (uintptr_t)stop;
-    line->offset = offset;
-    line->inode = inode;
-    line->name = *text + name;
-    *text = end + 1;
-    return found == 7;
-}
 
 /* --- keeping the originals ----------------------------------------------------------------------------------------- */
 
@@ -497,13 +439,8 @@ static int give_back_in(const struct line *line, int pagemap, struct run *run) {
     size_t page = page_size(), pages = (line->end - line->start) / page;
     for (size_t first = 0; first < pages; first += ENTRIES) {
         size_t count = pages - first < ENTRIES ? pages - first : ENTRIES;
-        ssize_t size = (ssize_t)(count * sizeof *entries);
-        off_t offset = (off_t)((line->start / page + first) * sizeof *entries);
-        ssize_t got = pread(pagemap, entries, (size_t)size, offset);
-        if (got != size) {
-            errno = got < 0 ? errno : EIO;
+        if (!read_pagemap(pagemap, line->start + first * page, count, entries))
             return 0;
-        }
         for (size_t i = 0; i < count; i++) {
             if (!(entries[i] & PAGEMAP_PRESENT) || (entries[i] & PAGEMAP_OF_A_FILE))
                 continue;
