@@ -17,9 +17,7 @@
    - The kernel may write to what it was asked to read into. That takes a thread that waits for it, or an interface
      that needs none (io_uring(7), io_submit(2)) and a buffer that looks like its original: nothing here uses those. */
 
-#define Py_LIMITED_API 0x030b0000
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "_copies.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -522,6 +520,8 @@ static PyObject *give_back(PyObject *module, PyObject *argument) {
 static PyMethodDef methods[] = {
     {"keep_originals", keep_originals, METH_NOARGS, NULL},
     {"give_back", give_back, METH_O, NULL},
+    {"own_pages", own_pages, METH_NOARGS, NULL},
+    {"copy_pages", copy_pages, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 

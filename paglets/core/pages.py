@@ -2,9 +2,10 @@
 
 A fork shares memory until somebody writes to it, and Python writes where it only reads: it counts references. Most of
 that is taken back at once, so many pages that a child has copied hold what they held before. Where their originals are
-kept it can give those back when it is at rest, and share them again.
+kept it can give those back when it is at rest, and share them again. And what one child has copied in its first moments
+the next one can copy at once, before anybody waits for it.
 
-Linux only, and only where ``_pages`` could be built; elsewhere both functions do nothing.
+Linux only, and only where ``_pages`` could be built; elsewhere these functions do nothing.
 """
 
 from __future__ import annotations
@@ -49,3 +50,26 @@ def give_back(sleeper: int = 0) -> int:
     except OSError as error:
         logger.debug("no memory could be given back: %s", error)
         return 0
+
+
+def own_pages() -> bytes:
+    """Which pages this process shares with nobody; ``b""`` when that cannot be told.
+
+    Of a fork: what it has written to. For ``copy_pages`` in later forks of the same process.
+    """
+    if _pages is None:
+        return b""
+    try:
+        return _pages.own_pages()
+    except OSError as error:
+        logger.debug("which pages were copied is not known: %s", error)
+        return b""
+
+
+def copy_pages(pages: bytes) -> int:
+    """Have those pages copied as if they were written to; how many were, or had been already.
+
+    It changes nothing else. What is not mapped any more is passed over; 0 where the system cannot do it (Linux before
+    5.14). ``ValueError``: these are not pages of ``own_pages``.
+    """
+    return 0 if _pages is None else _pages.copy_pages(pages)

@@ -131,6 +131,59 @@ async def test_the_next_child_is_there_before_it_is_asked_for(
     assert await spare_of(keeper, (first.pid, second.pid)) != spare
 
 
+class CountingKeeper:
+    """A zygote of which the spare children note each rehearsal, and take some time for it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, *, seconds: float) -> None:
+        self._file = folder / "rehearsals"
+        counted = (
+            "import time; from paglets.runtime.launchers import spare; rehearse = spare.rehearse; "
+            f"spare.rehearse = lambda: (open({str(self._file)!r}, 'a').write('x'), time.sleep({seconds}), rehearse()); "
+        )
+        before, after = entry.BOOT.split("from", 1)
+        monkeypatch.setattr(entry, "BOOT", f"{before}{counted}from{after}")
+        self.keeper = ZygoteKeeper()
+
+    @property
+    def rehearsals(self) -> int:
+        return len(self._file.read_text())
+
+
+async def test_only_the_first_spare_child_rehearses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    counting = CountingKeeper(monkeypatch, tmp_path, seconds=0)
+    launcher = ZygoteLauncher(counting.keeper)
+    host = TestHost(launcher, tmp_path)
+    for number in range(4):
+        others = tuple(each.pid for each in host.children)
+        spare = await spare_of(counting.keeper, others) if others else None
+        child = await host.created(agent_id=f"agent-{number}")
+        assert spare is None or child.pid == spare
+        assert [await send(child, "count") for _ in range(2)] == [1, 2]
+    assert counting.rehearsals == 1
+    await host.aclose()
+    await launcher.aclose()
+
+
+async def test_a_spare_child_may_be_taken_before_it_has_rehearsed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    counting = CountingKeeper(monkeypatch, tmp_path, seconds=0.3)
+    launcher = ZygoteLauncher(counting.keeper)
+    host = TestHost(launcher, tmp_path)
+    for number in range(2):
+        await host.created(agent_id=f"agent-{number}")
+        ours = {each.pid for each in host.children}
+        await until(lambda ours=ours: set(forked_by(counting.keeper)) > ours)
+    ours = {each.pid for each in host.children}
+    await until(lambda: len(set(forked_by(counting.keeper)) - ours) == 2)  # which rehearse at the same time
+    for number in range(2, 6):
+        child = await host.created(agent_id=f"agent-{number}")
+        assert await send(child, "count") == 1
+    assert counting.rehearsals == 3
+    await host.aclose()
+    await launcher.aclose()
+
+
 async def test_a_spare_child_belongs_to_nobody_and_ends_with_its_zygote(tmp_path: Path) -> None:
     keeper = ZygoteKeeper()
     launcher = ZygoteLauncher(keeper)

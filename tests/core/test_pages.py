@@ -1,4 +1,4 @@
-"""Memory that forked processes share again: what they hold, whatever is given back, is what they have made of it."""
+"""Memory of forked processes, shared again or copied at once: what they hold is what they have made of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for 
 
 _BEGIN = """
 import ctypes, gc, mmap, multiprocessing, os, random, re, resource, signal, subprocess, sys, threading, time, traceback
-from paglets.core.pages import give_back, keep_originals
+from paglets.core.pages import copy_pages, give_back, keep_originals, own_pages
 
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 held = [[number] for number in range(50_000)]
@@ -382,6 +382,73 @@ def test_a_process_that_may_not_write_so_much_goes_on_without() -> None:
     assert keep_originals() == 0
     assert give_back() == 0
     assert held == [[number] for number in range(50_000)]
+    """, fork="")  # fmt: skip
+
+
+@pytest.mark.parametrize("fork", ["keep_originals()", ""], ids=["of originals", "of plain memory"])
+def test_what_one_fork_has_copied_the_next_one_copies_at_once(fork: str) -> None:
+    _run("""
+    def faults():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+    def one():  # writes to pages, and tells which
+        before = faults()
+        touch()
+        assert faults() - before > 500, faults() - before
+        theirs.write(own_pages())
+        theirs.flush()
+
+    def next_one():
+        assert copy_pages(pages) > 500
+        before = faults()
+        touch()
+        assert faults() - before < 50, faults() - before
+        held[7].append("changed")
+        assert held == [[number] if number != 7 else [7, "changed"] for number in range(50_000)]
+
+    with tempfile.TemporaryFile() as theirs:
+        in_fork(one)
+        theirs.seek(0)
+        pages = theirs.read()
+    in_fork(next_one)
+    assert held == [[number] for number in range(50_000)]
+    """, before="import tempfile", fork=_FORK.replace("keep_originals()", fork or "0"))  # fmt: skip
+
+
+def test_pages_that_are_not_there_or_not_to_be_written_to_are_passed_over() -> None:
+    _run("""
+    page, libc = mmap.PAGESIZE, ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p] + [ctypes.c_size_t] + 3 * [ctypes.c_int] + [ctypes.c_long]
+    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    readable = libc.mmap(None, page, mmap.PROT_READ, private, -1, 0)
+    gone = libc.mmap(None, page, mmap.PROT_READ, private, -1, 0)
+    writable = libc.mmap(None, page, mmap.PROT_READ | mmap.PROT_WRITE, private, -1, 0)
+    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    assert libc.munmap(gone, page) == 0
+
+    def run(start, end):
+        return b"".join(each.to_bytes(ctypes.sizeof(ctypes.c_void_p), sys.byteorder) for each in (start, end))
+
+    def of(*addresses):
+        return b"".join(run(each, each + page) for each in addresses)
+
+    assert copy_pages(of(readable, gone)) == 0
+    assert copy_pages(of(readable, gone, writable)) == 1
+    assert copy_pages(run(writable + page, writable)) == 0
+    assert copy_pages(run(writable + 1, writable + page)) == 0
+    assert copy_pages(b"") == 0
+    """, fork="")  # fmt: skip
+
+
+def test_pages_that_nobody_has_told_are_refused() -> None:
+    _run("""
+    for wrong, error in ((b"seven..", ValueError), ("text", TypeError), (None, TypeError)):
+        try:
+            copy_pages(wrong)
+        except error:
+            continue
+        raise AssertionError(wrong)
     """, fork="")  # fmt: skip
 
 

@@ -45,7 +45,10 @@ def rehearse() -> None:
     """
     live_briefly(os.sched_yield)
     gc.collect()  # of what is its own: what it was forked with is frozen
-    # What a thread needs of its own stays with the process for the next one.
+
+
+def begin_thread() -> None:
+    """Begin a thread and end it: what it needs of its own stays with the process for the next one."""
     thread = threading.Thread(target=_nothing, daemon=True)
     thread.start()
     thread.join()

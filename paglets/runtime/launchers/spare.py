@@ -2,6 +2,9 @@
 
 They are nobody's: they hold no link, no output and no host's life file, only a socket to their zygote. They have
 made themselves ready, and wait there to be told whose children they are. They end with their zygote.
+
+The first of them rehearses, and tells which pages of memory it has copied by then; the others copy those, which is half
+the work.
 """
 
 from __future__ import annotations
@@ -14,8 +17,9 @@ import socket
 import time
 from typing import NoReturn
 
-from paglets.runtime.child.rehearsal import rehearse
-from paglets.runtime.launchers.control import Birth, decode_birth, encode, receive
+from paglets.core.pages import copy_pages, own_pages
+from paglets.runtime.child.rehearsal import begin_thread, rehearse
+from paglets.runtime.launchers.control import MAX_PACKET, Birth, decode_birth, encode, receive
 from paglets.runtime.launchers.newborn import LINK, detach, guarded, keep_only, live
 
 logger = logging.getLogger(__name__)
@@ -39,6 +43,9 @@ class Spares:
         self._spares: list[Spare] = []  # the oldest first: it is ready before the others
         self._wanted = 0
         self._launched = -math.inf
+        self._pages = b""
+        """What one that has rehearsed had copied; empty: none has told yet."""
+        self._telling: list[Spare] = []
 
     def patience(self) -> int | None:
         """Milliseconds of quiet until ``see_to`` has something to do; None: nothing as things are."""
@@ -54,8 +61,11 @@ class Spares:
             self.drop()
             return
         self._wanted -= 1
-        if (spare := Spare.fork(self._parent)) is not None:
+        self._listen()
+        if (spare := Spare.fork(self._parent, self._pages)) is not None:
             self._spares.append(spare)
+            if not self._pages:
+                self._telling.append(spare)
 
     def take(self, link: int, output: int, birth: Birth) -> int | None:
         """Have one be the child that has these descriptors; its process id, or None when there is none."""
@@ -76,24 +86,37 @@ class Spares:
         """Let go of all. They are still to be reaped."""
         while self._spares:
             self._spares.pop().end()
+        self._listen()
 
     def ended(self, pid: int) -> None:
-        """That process has ended by itself and was reaped; it may have been one of them."""
+        """That process has ended by itself and was reaped; it may be, or have been, one of them."""
         for spare in [each for each in self._spares if each.pid == pid]:
             self._spares.remove(spare)
             spare.ended()
+        self._listen()
+
+    def _listen(self) -> None:
+        for spare in self._telling:
+            self._pages = spare.told() or self._pages
+        self._telling = [spare for spare in self._telling if spare.tells]
 
 
 class Spare:
     """One of them, as its zygote sees it."""
 
-    def __init__(self, pid: int, orders: socket.socket) -> None:
+    def __init__(self, pid: int, orders: socket.socket, *, tells: bool) -> None:
         self.pid = pid
+        self.tells = tells
+        """It rehearses, and is still to tell which pages it has copied by then."""
         self._orders = orders
+        self._taken = False
 
     @classmethod
-    def fork(cls, parent: int) -> Spare | None:
-        """Fork one; None when there is no process to be had. ``parent``: the calling process."""
+    def fork(cls, parent: int, pages: bytes) -> Spare | None:
+        """Fork one that copies those pages, or rehearses; None when there is no process to be had.
+
+        ``parent``: the calling process.
+        """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             pid = os.fork()
@@ -102,10 +125,23 @@ class Spare:
             theirs.close()
             return None
         if not pid:
-            _be_spare(theirs.fileno(), parent)
+            _be_spare(theirs.fileno(), parent, pages)
         theirs.close()
         ours.settimeout(0.0)
-        return cls(pid, ours)
+        return cls(pid, ours, tells=not pages)
+
+    def told(self) -> bytes:
+        """Which pages it has copied; ``b""`` when it has not told, in which case it may never do so."""
+        try:
+            pages = self._orders.recv(MAX_PACKET)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            pages = b""
+        self.tells = False
+        if self._taken:
+            self._orders.close()
+        return pages
 
     def take(self, link: int, output: int, birth: Birth) -> bool:
         """Make it the child that has these descriptors; False when it cannot be had any more, and was ended."""
@@ -114,7 +150,9 @@ class Spare:
         except OSError:
             self.end()
             return False
-        self._orders.close()
+        self._taken = True
+        if not self.tells:  # else what it tells would be there unread, and its orders be lost with that
+            self._orders.close()
         return True
 
     def end(self) -> None:
@@ -127,21 +165,33 @@ class Spare:
         self._orders.close()
 
 
-def _be_spare(orders: int, parent: int) -> NoReturn:
-    guarded(lambda: _wait_and_live(orders, parent))
+def _be_spare(orders: int, parent: int, pages: bytes) -> NoReturn:
+    guarded(lambda: _wait_and_live(orders, parent, pages))
 
 
-def _wait_and_live(orders: int, parent: int) -> int:
+def _wait_and_live(orders: int, parent: int, pages: bytes) -> int:
     detach(parent)
     keep_only(orders)
-    try:
-        rehearse()
-    except Exception:  # whatever is wrong will be said again when it is in earnest, to whom it concerns
-        logger.exception("a spare child could not rehearse")
     with socket.socket(fileno=LINK) as channel:
-        data, descriptors = receive(channel)
+        try:
+            _make_ready(channel, pages)
+        except Exception:  # whatever is wrong will be said again when it is in earnest, to whom it concerns
+            logger.exception("a spare child could not make itself ready")
+        try:
+            data, descriptors = receive(channel)
+        except ConnectionResetError:  # nor did anybody hear what was told
+            return 0
     if not data:
         return 0  # its zygote has no use for it
     birth = decode_birth(data)
     link, output = descriptors
     return live(link, output, birth)
+
+
+def _make_ready(channel: socket.socket, pages: bytes) -> None:
+    begin_thread()
+    if pages and copy_pages(pages):
+        return
+    rehearse()
+    if not pages and 0 < len(own := own_pages()) <= MAX_PACKET:
+        channel.send(own)
