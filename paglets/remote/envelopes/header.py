@@ -58,7 +58,7 @@ class InactiveEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class EnvelopeHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What moves, as whom, from and to Defaults are for writers: on the wire every field is there."""
+    """What moves, as whom, from where and to where. Defaults are for writers: on the wire every field is there."""
 
     protocol: Literal[1] = PROTOCOL_VERSION
     mesh_id: str

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 SPARE_SECONDS = 30.0
 """How long after a launch there are spare children for the next ones; each takes 4 MiB while it waits."""
-_QUIET_MILLISECONDS = 1
+_QUIET_MILLISECONDS = 2
 """How long nobody must ask for anything before the next one is made: who has been given one is to begin first."""
 _CLOSE_SECONDS = 0.1
 """Launches that follow each other like this find the one spare child still busy making itself ready: two are kept."""
