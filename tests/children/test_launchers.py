@@ -82,7 +82,8 @@ async def test_launches_leave_no_descriptor_behind(zygote_host: TestHost, keeper
         await child.kill()
         zygote_host.outcomes.clear()
     assert open_descriptors() == before
-    await until(lambda: open_descriptors(keeper.pid) == before_zygote)
+    # It may just have been forking when it was looked at first, and so have had one more.
+    await until(lambda: open_descriptors(keeper.pid) <= before_zygote)
 
 
 def forked_by(keeper: ZygoteKeeper) -> list[int]:
