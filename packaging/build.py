@@ -45,7 +45,8 @@ def main() -> int:
     print(f"built in {time.monotonic() - started:.0f} s")
     if not any(TREE.rglob("_pages.*so")):
         print(
-            "warning: paglets.core._pages was not built; idle paglets will take more memory", file=sys.stderr
+            "warning: paglets.core._pages was not built; paglets will take more memory, and launching them more time",
+            file=sys.stderr,
         )
     print(f"  {TREE.relative_to(ROOT)}/paglets  {_megabytes(size_of(TREE))}")
     print(f"  {SINGLE_FILE.relative_to(ROOT)}  {_megabytes(size_of(SINGLE_FILE))}")

@@ -1,4 +1,4 @@
-/* The pages that a fork has copied: two functions for Python, as paglets.core.pages describes them. */
+/* The pages that a fork has copied: two functions of the module that _pages.c makes, and what both need of Python. */
 
 #ifndef PAGLETS_COPIES_H
 #define PAGLETS_COPIES_H

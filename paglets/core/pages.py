@@ -67,7 +67,7 @@ def own_pages() -> bytes:
 
 
 def copy_pages(pages: bytes) -> int:
-    """Have those pages copied as if they were written to; how many were, or had been already.
+    """Have those pages copied as if they were written to; how many, counting runs of them that are copied now.
 
     It changes nothing else. What is not mapped any more is passed over; 0 where the system cannot do it (Linux before
     5.14). ``ValueError``: these are not pages of ``own_pages``.

@@ -132,57 +132,108 @@ async def test_the_next_child_is_there_before_it_is_asked_for(
     assert await spare_of(keeper, (first.pid, second.pid)) != spare
 
 
-class CountingKeeper:
-    """A zygote of which the spare children note each rehearsal, and take some time for it."""
+class Rehearsals:
+    """A zygote of which the spare children note each rehearsal. ``boot``: what it does first."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, *, seconds: float) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, boot: str = "pass") -> None:
         self._file = folder / "rehearsals"
         counted = (
-            "import time; from paglets.runtime.launchers import spare; rehearse = spare.rehearse; "
-            f"spare.rehearse = lambda: (open({str(self._file)!r}, 'a').write('x'), time.sleep({seconds}), rehearse()); "
+            "import os, time; from paglets.runtime.launchers import spare; rehearse = spare.rehearse; "
+            f"note = lambda: open({str(self._file)!r}, 'a').write('x'); "
+            f"spare.rehearse = lambda: (note(), rehearse()); {boot}; "
         )
         before, after = entry.BOOT.split("from", 1)
         monkeypatch.setattr(entry, "BOOT", f"{before}{counted}from{after}")
         self.keeper = ZygoteKeeper()
+        self.launcher = ZygoteLauncher(self.keeper)
+        self.host = TestHost(self.launcher, folder)
 
     @property
-    def rehearsals(self) -> int:
+    def count(self) -> int:
         return len(self._file.read_text())
+
+    async def created(self) -> None:
+        """One more paglet, which works."""
+        child = await self.host.created(agent_id=f"agent-{len(self.host.children)}")
+        assert [await send(child, "count") for _ in range(2)] == [1, 2]
+
+    def spares(self) -> list[int]:
+        ours = {child.pid for child in self.host.children}
+        return [pid for pid in forked_by(self.keeper) if pid not in ours]
+
+    async def aclose(self) -> None:
+        await self.host.aclose()
+        await self.launcher.aclose()
+
+
+def own_memory(pid: int) -> int:
+    """Bytes that this process shares with nobody."""
+    told = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return next(
+        int(line.split()[1]) * 1024 for line in told.splitlines() if line.startswith("Private_Dirty:")
+    )
 
 
 async def test_only_the_first_spare_child_rehearses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    counting = CountingKeeper(monkeypatch, tmp_path, seconds=0)
-    launcher = ZygoteLauncher(counting.keeper)
-    host = TestHost(launcher, tmp_path)
-    for number in range(4):
-        others = tuple(each.pid for each in host.children)
-        spare = await spare_of(counting.keeper, others) if others else None
-        child = await host.created(agent_id=f"agent-{number}")
-        assert spare is None or child.pid == spare
-        assert [await send(child, "count") for _ in range(2)] == [1, 2]
-    assert counting.rehearsals == 1
-    await host.aclose()
-    await launcher.aclose()
+    seen = Rehearsals(monkeypatch, tmp_path)
+    owned: list[int] = []
+    for _ in range(4):
+        await seen.created()
+        spare = await spare_of(seen.keeper, tuple(child.pid for child in seen.host.children))
+        owned.append(own_memory(spare))
+    assert seen.count == 1
+    assert min(owned) > max(owned) * 3 / 4, "the others own as much as the first one"
+    await seen.aclose()
+
+
+@pytest.mark.parametrize("boot", ["spare.SPARE_SECONDS = 0.3", "spare._CLOSE_SECONDS = 0"])
+async def test_what_a_spare_child_has_told_is_known_also_when_nobody_takes_it(
+    boot: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen = Rehearsals(monkeypatch, tmp_path, boot)
+    for _ in range(3):
+        await seen.created()
+        spare = await spare_of(seen.keeper, tuple(child.pid for child in seen.host.children))
+        if "SPARE_SECONDS" not in boot:
+            os.kill(spare, signal.SIGKILL)
+        await until(lambda: not seen.spares())
+    assert seen.count == 1
+    await seen.aclose()
+
+
+async def test_spare_children_rehearse_where_pages_cannot_be_copied(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen = Rehearsals(monkeypatch, tmp_path, "spare._CLOSE_SECONDS = 0; spare.copy_pages = lambda pages: 0")
+    for number in range(1, 4):
+        await seen.created()
+        await spare_of(seen.keeper, tuple(child.pid for child in seen.host.children))
+        assert seen.count == number
+    await seen.aclose()
 
 
 async def test_a_spare_child_may_be_taken_before_it_has_rehearsed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    counting = CountingKeeper(monkeypatch, tmp_path, seconds=0.3)
-    launcher = ZygoteLauncher(counting.keeper)
-    host = TestHost(launcher, tmp_path)
-    for number in range(2):
-        await host.created(agent_id=f"agent-{number}")
-        ours = {each.pid for each in host.children}
-        await until(lambda ours=ours: set(forked_by(counting.keeper)) > ours)
-    ours = {each.pid for each in host.children}
-    await until(lambda: len(set(forked_by(counting.keeper)) - ours) == 2)  # which rehearse at the same time
-    for number in range(2, 6):
-        child = await host.created(agent_id=f"agent-{number}")
-        assert await send(child, "count") == 1
-    assert counting.rehearsals == 3
-    await host.aclose()
-    await launcher.aclose()
+    now = tmp_path / "now"
+    waiting = f"[time.sleep(0.005) for _ in iter(lambda: os.path.exists({str(now)!r}), True)]"
+    seen = Rehearsals(
+        monkeypatch,
+        tmp_path,
+        f"spare._CLOSE_SECONDS = 60; spare.rehearse = lambda: (note(), {waiting}, rehearse())",
+    )
+    await seen.host.created(agent_id="first")
+    await until(lambda: len(seen.spares()) == 1)
+    rehearsing = seen.spares()
+    second = asyncio.ensure_future(seen.host.created(agent_id="second"))
+    await until(lambda: len(set(seen.spares()) - set(rehearsing)) == 2)  # which all rehearse at the same time
+    now.touch()
+    assert (await second).pid in rehearsing
+    assert await send(await second, "count") == 1
+    for _ in range(4):
+        await seen.created()
+    assert seen.count == 3
+    await seen.aclose()
 
 
 async def test_a_spare_child_belongs_to_nobody_and_ends_with_its_zygote(tmp_path: Path) -> None:

@@ -48,6 +48,13 @@ def in_fork(work):
 """
 
 
+_READ = """
+import tempfile
+
+read = bytes(range(256)) * 65_536
+"""
+
+
 def test_it_was_built() -> None:
     assert importlib.util.find_spec("paglets.core._pages"), "it takes a C compiler and the headers of Python"
 
@@ -392,10 +399,18 @@ def test_what_one_fork_has_copied_the_next_one_copies_at_once(fork: str) -> None
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
     def one():  # writes to pages, and tells which
+        sum(read)  # and to those only
         before = faults()
         touch()
-        assert faults() - before > 500, faults() - before
-        theirs.write(own_pages())
+        copied = faults() - before
+        assert copied > 500, copied
+        told = own_pages()
+        word = ctypes.sizeof(ctypes.c_void_p)
+        ends = [int.from_bytes(told[at:at + word], sys.byteorder) for at in range(0, len(told), word)]
+        pages = sum(end - start for start, end in zip(ends[::2], ends[1::2])) // mmap.PAGESIZE
+        assert copied <= pages < copied + 1000, (copied, pages)
+        assert len(ends) < pages, "pages side by side are told as one run"
+        theirs.write(told)
         theirs.flush()
 
     def next_one():
@@ -412,7 +427,7 @@ def test_what_one_fork_has_copied_the_next_one_copies_at_once(fork: str) -> None
         pages = theirs.read()
     in_fork(next_one)
     assert held == [[number] for number in range(50_000)]
-    """, before="import tempfile", fork=_FORK.replace("keep_originals()", fork or "0"))  # fmt: skip
+    """, before=_READ, fork=_FORK.replace("keep_originals()", fork or "0"))  # fmt: skip
 
 
 def test_pages_that_are_not_there_or_not_to_be_written_to_are_passed_over() -> None:

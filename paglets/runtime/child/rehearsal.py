@@ -1,8 +1,8 @@
-"""A rehearsal: a child that waits for its paglet admits one of its own first, and handles a message with it.
+"""A rehearsal: a child that nobody waits for admits a paglet of its own first, and handles a message with it.
 
 A process that was forked gets a page of its own, for some microseconds, when it first touches one, and it touches
 nearly all that a paglet needs between its first frame and its first message. Having rehearsed, it touches no page
-for the first time while somebody waits.
+for the first time while somebody waits. And those that are forked after it may know which pages these are.
 """
 
 from __future__ import annotations

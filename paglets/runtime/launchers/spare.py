@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 import time
+from contextlib import suppress
 from typing import NoReturn
 
 from paglets.core.pages import copy_pages, own_pages
@@ -64,7 +65,7 @@ class Spares:
         self._listen()
         if (spare := Spare.fork(self._parent, self._pages)) is not None:
             self._spares.append(spare)
-            if not self._pages:
+            if spare.tells:
                 self._telling.append(spare)
 
     def take(self, link: int, output: int, birth: Birth) -> int | None:
@@ -84,21 +85,21 @@ class Spares:
 
     def drop(self) -> None:
         """Let go of all. They are still to be reaped."""
+        self._listen()
         while self._spares:
             self._spares.pop().end()
-        self._listen()
 
     def ended(self, pid: int) -> None:
         """That process has ended by itself and was reaped; it may be, or have been, one of them."""
+        self._listen()
         for spare in [each for each in self._spares if each.pid == pid]:
             self._spares.remove(spare)
             spare.ended()
-        self._listen()
 
     def _listen(self) -> None:
+        self._telling = [spare for spare in self._telling if spare.tells]
         for spare in self._telling:
             self._pages = spare.told() or self._pages
-        self._telling = [spare for spare in self._telling if spare.tells]
 
 
 class Spare:
@@ -157,11 +158,12 @@ class Spare:
 
     def end(self) -> None:
         """Have no use for it. It is still to be reaped."""
-        self.ended()
         os.kill(self.pid, signal.SIGKILL)
+        self.ended()
 
     def ended(self) -> None:
         """It has ended by itself and was reaped."""
+        self.tells = False
         self._orders.close()
 
 
@@ -194,4 +196,5 @@ def _make_ready(channel: socket.socket, pages: bytes) -> None:
         return
     rehearse()
     if not pages and 0 < len(own := own_pages()) <= MAX_PACKET:
-        channel.send(own)
+        with suppress(OSError):  # nobody needs to know
+            channel.send(own)
