@@ -71,6 +71,7 @@ class Program:
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program]:
     """A program that is connected, and quick, however slow the machine is."""
     monkeypatch.setattr(transport, "_MOMENT", 600.0)
+    monkeypatch.setattr(role, "_MOMENT", 0.5)  # the thread that stands by would write in its place
     with Background(tmp_path) as host, HostClient(mesh_dir=host.mesh.path) as client:
         client.call(host.url, "echo", NOTHING)
         opened = Program(host, client)
