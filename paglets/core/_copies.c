@@ -18,8 +18,6 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-#define PAGEMAP_EXCLUSIVE ((uint64_t)1 << 56)
-
 enum {
     MOST_RUNS = 64 * 1024,
     AT_A_TIME = 64, /* runs that are copied before others may go first */
@@ -34,37 +32,28 @@ struct runs {
     struct run at[MOST_RUNS];
 };
 
-static int add(struct runs *runs, uintptr_t start, size_t size) {
-    if (runs->count > 0 && runs->at[runs->count - 1].end == start) {
-        runs->at[runs->count - 1].end += size;
+static int within(uintptr_t at, const void *start, size_t size) { return at - (uintptr_t)start < size; }
+
+struct search {
+    struct runs *runs;
+    const char *text;
+};
+
+/* One of those; not what is there for this look only. */
+static int add(void *context, uintptr_t at, uint64_t entry) {
+    const struct search *search = context;
+    struct runs *runs = search->runs;
+    if (!(entry & PAGEMAP_EXCLUSIVE) || within(at, runs, sizeof *runs) || within(at, search->text, TEXT))
+        return 1;
+    if (runs->count > 0 && runs->at[runs->count - 1].end == at) {
+        runs->at[runs->count - 1].end += page_size();
         return 1;
     }
     if (runs->count == MOST_RUNS) {
         errno = EFBIG;
         return 0;
     }
-    runs->at[runs->count++] = (struct run){start, start + size};
-    return 1;
-}
-
-static int within(uintptr_t at, const void *start, size_t size) { return at - (uintptr_t)start < size; }
-
-/* Those of one mapping; not what is there for this look only. */
-static int add_mapping(struct runs *runs, const struct line *line, int pagemap, const char *text) {
-    uint64_t entries[ENTRIES];
-    size_t page = page_size(), pages = (line->end - line->start) / page;
-    for (size_t first = 0; first < pages; first += ENTRIES) {
-        size_t count = pages - first < ENTRIES ? pages - first : ENTRIES;
-        if (!read_pagemap(pagemap, line->start + first * page, count, entries))
-            return 0;
-        for (size_t i = 0; i < count; i++) {
-            uintptr_t at = line->start + (first + i) * page;
-            int own = (entries[i] & PAGEMAP_PRESENT) && (entries[i] & PAGEMAP_EXCLUSIVE) &&
-                      !(entries[i] & PAGEMAP_OF_A_FILE);
-            if (own && !within(at, runs, sizeof *runs) && !within(at, text, TEXT) && !add(runs, at, page))
-                return 0;
-        }
-    }
+    runs->at[runs->count++] = (struct run){at, at + page_size()};
     return 1;
 }
 
@@ -74,10 +63,11 @@ static int find(struct runs *runs) {
         return 0;
     char *text = read_text("/proc/self/maps"), *at = text;
     int found = text != NULL;
+    struct search search = {runs, text};
     struct line line;
     while (found && next_line(&at, &line))
         if (strcmp(line.permissions, "rw-p") == 0)
-            found = add_mapping(runs, &line, pagemap, text);
+            found = each_copy(&line, pagemap, add, &search);
     int failure = errno;
     if (text != NULL)
         munmap(text, TEXT);

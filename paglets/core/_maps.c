@@ -7,6 +7,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define PAGEMAP_PRESENT ((uint64_t)1 << 63)
+#define PAGEMAP_OF_A_FILE ((uint64_t)1 << 61)
+
+enum { ENTRIES = 1024 }; /* of a pagemap, read at a time */
+
 size_t page_size(void) { return (size_t)sysconf(_SC_PAGESIZE); }
 
 char *read_text(const char *path) {
@@ -49,10 +54,21 @@ int next_line(char **text, struct line *line) {
     return found == 7;
 }
 
-int read_pagemap(int pagemap, uintptr_t start, size_t count, uint64_t *entries) {
-    ssize_t size = (ssize_t)(count * sizeof *entries);
-    ssize_t got = pread(pagemap, entries, (size_t)size, (off_t)(start / page_size() * sizeof *entries));
-    if (got != size)
-        errno = got < 0 ? errno : EIO;
-    return got == size;
+int each_copy(const struct line *line, int pagemap, int (*take)(void *context, uintptr_t at, uint64_t entry), void *context) {
+    uint64_t entries[ENTRIES];
+    size_t page = page_size(), pages = (line->end - line->start) / page;
+    for (size_t first = 0; first < pages; first += ENTRIES) {
+        size_t count = pages - first < ENTRIES ? pages - first : ENTRIES;
+        ssize_t size = (ssize_t)(count * sizeof *entries);
+        ssize_t got = pread(pagemap, entries, (size_t)size, (off_t)((line->start / page + first) * sizeof *entries));
+        if (got != size) {
+            errno = got < 0 ? errno : EIO;
+            return 0;
+        }
+        for (size_t i = 0; i < count; i++)
+            if ((entries[i] & PAGEMAP_PRESENT) && !(entries[i] & PAGEMAP_OF_A_FILE) &&
+                !take(context, line->start + (first + i) * page, entries[i]))
+                return 0;
+    }
+    return 1;
 }

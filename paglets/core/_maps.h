@@ -6,12 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PAGEMAP_PRESENT ((uint64_t)1 << 63)
-#define PAGEMAP_OF_A_FILE ((uint64_t)1 << 61) /* or of memory that is shared as such */
+#define PAGEMAP_EXCLUSIVE ((uint64_t)1 << 56)
 
 enum {
     TEXT = 8 * 1024 * 1024, /* bytes that a description of all mappings may take */
-    ENTRIES = 1024,         /* of a pagemap, read at a time */
 };
 
 struct line {
@@ -31,7 +29,8 @@ char *read_text(const char *path);
 /* Take the next line of /proc/self/maps apart; 0 at its end, and at a line of another kind. */
 int next_line(char **text, struct line *line);
 
-/* What is known of so many pages (ENTRIES at most), from that address on; 0 and errno when it cannot be had. */
-int read_pagemap(int pagemap, uintptr_t start, size_t count, uint64_t *entries);
+/* Call ``take`` with each page of a mapping that is there and of no file, or of memory that is shared as such, and with
+   what the pagemap says of it, until it returns 0. 0 and errno then, or when the pagemap cannot be read. */
+int each_copy(const struct line *line, int pagemap, int (*take)(void *context, uintptr_t at, uint64_t entry), void *context);
 
 #endif

@@ -431,28 +431,32 @@ static const char *original_at(uint64_t offset) {
     return originals.slots[slot].view + within;
 }
 
+struct giving {
+    const struct line *line;
+    struct run *run;
+};
+
+/* A page that is this process's own: whether it need not be. */
+static int give_back_page(void *context, uintptr_t at, uint64_t entry) {
+    (void)entry;
+    const struct giving *giving = context;
+    struct run *run = giving->run;
+    const char *original = original_at(giving->line->offset + (at - giving->line->start));
+    if (original == NULL || memcmp((const void *)at, original, page_size()) != 0)
+        return 1;
+    if (at != run->end) {
+        give(run);
+        run->start = at;
+    }
+    run->end = at + page_size();
+    return 1;
+}
+
 /* Those pages of one mapping that are this process's own, and need not be. */
 static int give_back_in(const struct line *line, int pagemap, struct run *run) {
-    uint64_t entries[ENTRIES];
-    size_t page = page_size(), pages = (line->end - line->start) / page;
-    for (size_t first = 0; first < pages; first += ENTRIES) {
-        size_t count = pages - first < ENTRIES ? pages - first : ENTRIES;
-        if (!read_pagemap(pagemap, line->start + first * page, count, entries))
-            return 0;
-        for (size_t i = 0; i < count; i++) {
-            if (!(entries[i] & PAGEMAP_PRESENT) || (entries[i] & PAGEMAP_OF_A_FILE))
-                continue;
-            uintptr_t at = line->start + (first + i) * page;
-            const char *original = original_at(line->offset + (first + i) * page);
-            if (original == NULL || memcmp((const void *)at, original, page) != 0)
-                continue;
-            if (at != run->end) {
-                give(run);
-                run->start = at;
-            }
-            run->end = at + page;
-        }
-    }
+    struct giving giving = {line, run};
+    if (!each_copy(line, pagemap, give_back_page, &giving))
+        return 0;
     give(run);
     return 1;
 }

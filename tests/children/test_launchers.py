@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import textwrap
 import threading
 from pathlib import Path
 
@@ -234,6 +235,28 @@ async def test_a_spare_child_may_be_taken_before_it_has_rehearsed(
         await seen.created()
     assert seen.count == 3
     await seen.aclose()
+
+
+async def test_a_spare_child_that_nobody_heard_ends_quietly() -> None:
+    program = """
+        import os
+        import sys
+        from paglets.runtime.launchers.spare import Spare
+
+        spare = Spare.fork(os.getpid(), b"")
+        print(spare.pid, flush=True)
+        sys.stdin.read()
+        spare.ended()
+        print(os.waitpid(spare.pid, 0)[1])
+        """
+    pipe = asyncio.subprocess.PIPE
+    running = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", textwrap.dedent(program), stdin=pipe, stdout=pipe, stderr=pipe
+    )
+    assert running.stdout is not None
+    pid = int(await asyncio.wait_for(running.stdout.readline(), BOUND))
+    await until(lambda: waits(pid))
+    assert await asyncio.wait_for(running.communicate(b"go"), BOUND) == (b"0\n", b"")
 
 
 async def test_a_spare_child_belongs_to_nobody_and_ends_with_its_zygote(tmp_path: Path) -> None:
