@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.appliance.machines import NOTEBOOK, ROOT, Machines
+from tests.standstill import go_on, stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -240,11 +241,11 @@ def assert_told(done: subprocess.CompletedProcess[str]) -> None:
 def test_a_host_that_does_not_answer_in_time_is_told_by_the_command(machines: Machines) -> None:
     process = start(machines, "frozen")
     made = machines.ask("frozen", "create", NOTEBOOK)["agent_id"]
-    process.send_signal(signal.SIGSTOP)
+    stop(process.pid)
     try:
         done = machines.on("frozen", "send", made, "read", "--timeout", "0.5")
     finally:
-        process.send_signal(signal.SIGCONT)
+        go_on(process.pid)
     assert done.code in {1, 3}
     assert done.err.startswith("paglets: ")
     assert machines.ask("frozen", "send", made, "read")["reply"] == []
@@ -261,14 +262,14 @@ def test_it_tells_a_watchdog_that_it_is_well(machines: Machines, tmp_path: Path)
         assert b"READY=1" in manager.recv(4096)
         assert [manager.recv(4096) for _ in range(2)] == [b"WATCHDOG=1"] * 2
         process = machines.hosts["watched"]
-        process.send_signal(signal.SIGSTOP)
+        stop(process.pid)
         manager.settimeout(0.6)
         try:
             told = iter(lambda: manager.recv(4096), b"")
             with pytest.raises(TimeoutError):
                 list(told)
         finally:
-            process.send_signal(signal.SIGCONT)
+            go_on(process.pid)
 
 
 def test_hosts_of_one_machine_find_each_other_without_multicast(machines: Machines) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import signal
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from paglets.runtime.child_specs import Departure, DepartureKind, Limits
 from paglets.runtime.children.outcomes import ChildEnd
 from paglets.runtime.frames import MAX_FRAME
 from tests.children.support import BOUND, TestHost, is_running, open_descriptors, send, until
+from tests.standstill import go_on, stop
 
 if TYPE_CHECKING:
     from paglets.runtime.children.child import Child
@@ -169,13 +169,13 @@ async def test_a_flood_of_calls_is_refused_beyond_its_bound_and_its_answers_come
 
 async def test_a_child_that_reads_nothing_holds_up_nobody(zygote_host: TestHost) -> None:
     child = await zygote_host.created()
-    os.kill(child.pid, signal.SIGSTOP)
+    stop(child.pid)
     bystander = await zygote_host.created(agent_id="bystander")
     big = "x" * 1_000_000
     sending = [asyncio.ensure_future(send(child, "echo", big)) for _ in range(40)]
     await asyncio.sleep(0.05)
     assert await send(bystander, "echo", 1) == 1
-    os.kill(child.pid, signal.SIGCONT)
+    go_on(child.pid)
     assert all(len(reply) == len(big) for reply in await asyncio.gather(*sending))
 
 

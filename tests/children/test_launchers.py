@@ -25,6 +25,7 @@ from paglets.runtime.launchers.spawn_launcher import SpawnLauncher
 from paglets.runtime.launchers.zygote import fork_zygote
 from paglets.runtime.launchers.zygote_launcher import ZygoteLauncher
 from tests.children.support import BOUND, TestHost, admit, is_running, open_descriptors, send, until
+from tests.standstill import stop
 
 
 async def test_a_child_sees_what_the_program_sees(host: TestHost, tmp_path: Path) -> None:
@@ -424,7 +425,7 @@ async def test_a_request_that_was_still_being_sent_when_the_zygote_died_is_repea
     await launcher.start()
     zygote = keeper.pid
     assert zygote is not None
-    os.kill(zygote, signal.SIGSTOP)
+    stop(zygote)
     request = LaunchRequest(environ={"FILLS_THE_SOCKET": "x" * 4000})
     launching = [asyncio.create_task(launcher.launch(request)) for _ in range(100)]
     await asyncio.sleep(0)

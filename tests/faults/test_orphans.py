@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from typing import TYPE_CHECKING
 
 from tests.faults.moving import traveller
 from tests.faults.site import alive, eventually, kill
+from tests.standstill import stop
 
 if TYPE_CHECKING:
     from tests.faults.site import Site
@@ -30,8 +29,8 @@ def test_children_that_could_not_die_are_ended_before_their_paglets_come_back(si
     [pid] = [copy.pid for copy in site.copies(agent_id)]
     assert pid
     zygote = site["a"].zygote
-    os.kill(zygote, signal.SIGSTOP)
-    os.kill(pid, signal.SIGSTOP)
+    stop(zygote)
+    stop(pid)
     try:
         site["a"].kill()
         assert alive(pid)
@@ -51,9 +50,10 @@ def test_what_a_child_has_started_goes_with_it(site: Site) -> None:
     agent_id = traveller(site)
     [pid] = [copy.pid for copy in site.copies(agent_id)]
     helper = site.tell("a", agent_id, "helper")
-    os.kill(site["a"].zygote, signal.SIGSTOP)
+    assert pid
     zygote = site["a"].zygote
-    os.kill(pid or 0, signal.SIGSTOP)
+    stop(zygote)
+    stop(pid)
     try:
         site["a"].restart()
         eventually(lambda: not alive(helper))  # it has been killed, and may take a moment to be gone

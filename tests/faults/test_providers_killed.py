@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from paglets.remote import api
 from paglets.serialization.codec import qualified_name
 from tests.faults.site import eventually
 from tests.services.agents import Calculator
+from tests.standstill import go_on, stop
 
 if TYPE_CHECKING:
     from tests.faults.site import Site
@@ -54,7 +54,7 @@ def test_a_search_and_a_lease_end(site: Site, how: signal.Signals) -> None:
         if how is signal.SIGKILL:
             site["b"].kill()
         else:
-            os.kill(process.pid, how)
+            stop(process.pid)
         begun = time.monotonic()
         assert lookup(site) == ["a"]
         assert time.monotonic() - begun < PATIENCE + 1.0
@@ -63,7 +63,7 @@ def test_a_search_and_a_lease_end(site: Site, how: signal.Signals) -> None:
         assert site.ask("a", api.SERVICES_LEASE, api.LeaseParams(agent_id=own, ttl=1.0))
     finally:
         if how is signal.SIGSTOP:
-            os.kill(process.pid, signal.SIGCONT)
+            go_on(process.pid)
         else:
             site["b"].start()
     eventually(lambda: lookup(site) in (["a", "b"], ["a"]))

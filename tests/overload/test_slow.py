@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from typing import TYPE_CHECKING
 
 import psutil
@@ -12,6 +11,7 @@ from paglets.core.errors import HostError
 from paglets.core.messages import Message
 from tests.overload.agents import Bystander, Flooder
 from tests.overload.watching import bystander_served, eventually, pressure
+from tests.standstill import go_on, stop
 
 if TYPE_CHECKING:
     from paglets.testing.mesh import LocalMesh
@@ -32,13 +32,13 @@ def test_answers_for_a_paglet_that_does_not_read_are_bounded_and_it_goes_on_afte
     calls = "bytes of calls by paglets"
     eventually(lambda: pressure(host, calls)["used"] >= 30 * 1000, "its calls")
     before = psutil.Process().memory_info().rss
-    os.kill(pid, signal.SIGSTOP)
+    stop(pid)
     try:
         with bystander_served(host) as watch:
             eventually(lambda: not pressure(host, calls)["used"], "all of them to be answered")
         assert watch.most_memory - before < 90 * MIB, "120 MiB of answers were made"
     finally:
-        os.kill(pid, signal.SIGCONT)
+        go_on(pid)
     outcomes = told.get_reply(timeout=60)
     assert outcomes["done"] >= 5
     assert outcomes["HostError"] >= 10
@@ -53,7 +53,7 @@ def test_messages_for_a_paglet_that_is_stopped_wait_within_bounds_and_are_handle
     host = mesh.start("stopped")
     stuck, flooder = host.create(Bystander), host.create(Flooder)
     pid = stuck.info()["pid"]
-    os.kill(pid, signal.SIGSTOP)
+    stop(pid)
     try:
         with bystander_served(host):
             told = flooder.send_future(
@@ -63,7 +63,7 @@ def test_messages_for_a_paglet_that_is_stopped_wait_within_bounds_and_are_handle
             eventually(lambda: pressure(host, mail)["refused"] > 30, "its mailbox to be full")
             assert pressure(host, mail)["used"] <= 64 * MIB
     finally:
-        os.kill(pid, signal.SIGCONT)
+        go_on(pid)
     outcomes = told.get_reply(timeout=60)
     assert outcomes["HostError"] > 30
     assert outcomes["done"] > 30

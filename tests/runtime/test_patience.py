@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +11,7 @@ from paglets.runtime.host import Host
 from paglets.runtime.settings import HostSettings, Limits
 from tests.host.agents import Notes, Recorder
 from tests.host.support import ask
+from tests.standstill import go_on, stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,9 +46,9 @@ def stuck(hasty: Host) -> Iterator[PagletProxy]:
     """A paglet whose process stands still."""
     proxy = hasty.create(Recorder)
     pid = ask(proxy, "where")[2]
-    os.kill(pid, signal.SIGSTOP)
+    stop(pid)
     yield proxy
-    os.kill(pid, signal.SIGCONT)
+    go_on(pid)
     assert ask(proxy, "add") == 1, "it goes on"
     proxy.dispose()
 
