@@ -43,23 +43,109 @@ async def off(function: object) -> None:
     await asyncio.to_thread(function)
 
 
-async def test_a_step_begins_when_the_one_before_has_ended() -> None:
-    done: list[int] = []
-    go_on = threading.Event()
+class Held:
+    """Steps that say when they are done; the first of them waits until it may go on."""
 
-    def first() -> None:
-        assert go_on.wait(BOUND)
-        done.append(1)
+    def __init__(self) -> None:
+        self.done: list[int] = []
+        self.go_on = threading.Event()
+        self.second_done = threading.Event()
+
+    def first(self) -> None:
+        assert self.go_on.wait(BOUND)
+        self.done.append(1)
+
+    def second(self) -> None:
+        self.done.append(2)
+        self.second_done.set()
+
+    def third(self) -> None:
+        self.done.append(3)
+
+
+@pytest.fixture
+def held() -> Held:
+    return Held()
+
+
+async def test_a_step_begins_when_the_one_before_has_ended(held: Held) -> None:
+    async with Overlap(off) as steps:
+        await steps.start(held.first)
+        await steps.start(held.second)
+        third = asyncio.ensure_future(steps.start(held.third))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not third.done(), "one waits already"
+        held.go_on.set()
+        await third
+    assert held.done == [1, 2, 3]
+
+
+async def test_a_step_that_waits_is_begun_without_the_loop(held: Held) -> None:
+    async with Overlap(off) as steps:
+        await steps.start(held.first)
+        await asyncio.sleep(0)  # it begins
+        await steps.start(held.second)
+        held.go_on.set()
+        assert held.second_done.wait(BOUND), "the loop does something else meanwhile"
+
+
+async def test_a_caller_that_waits_goes_on_when_one_step_has_ended(held: Held) -> None:
+    handed_over = threading.Event()
+
+    def second() -> None:
+        assert handed_over.wait(BOUND), "the caller waits for the end of all steps"
 
     async with Overlap(off) as steps:
-        await steps.start(first)
-        second = asyncio.ensure_future(steps.start(lambda: done.append(2)))
+        await steps.start(held.first)
+        await steps.start(second)
+        third = asyncio.ensure_future(steps.start(held.third))
         await asyncio.sleep(0)
-        assert done == []
-        assert not second.done()
-        go_on.set()
-        await second
-    assert done == [1, 2]
+        held.go_on.set()
+        await third
+        handed_over.set()
+    assert held.done == [1, 3]
+
+
+async def test_a_step_is_taken_long_after_the_one_before(held: Held) -> None:
+    held.go_on.set()
+    async with Overlap(off) as steps:
+        for step in (held.first, held.second, held.third):
+            await steps.start(step)
+            await steps.wait()
+    assert held.done == [1, 2, 3]
+
+
+async def test_what_was_handed_over_is_done_when_its_caller_is_cancelled_and_nothing_else(held: Held) -> None:
+    async def work() -> None:
+        async with Overlap(off) as steps:
+            for step in (held.first, held.second, held.third):
+                await steps.start(step)
+
+    task = asyncio.ensure_future(work())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.sleep(0)
+    held.go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert held.done == [1, 2]
+
+
+async def test_nobody_waits_for_steps_that_cannot_be_begun(held: Held) -> None:
+    async def refuse(_function: object) -> None:
+        raise RuntimeError("no threads any more")
+
+    async def work() -> None:
+        async with Overlap(refuse) as steps:
+            for step in (held.first, held.second, held.third):
+                await steps.start(step)
+
+    async with asyncio.timeout(BOUND):
+        with pytest.raises(RuntimeError, match="no threads any more"):
+            await work()
+    assert held.done == []
 
 
 @pytest.mark.parametrize("last", [True, False])
@@ -209,10 +295,10 @@ async def test_a_push_in_small_pieces_is_written_before_there_are_too_many_of_th
 
     async def take() -> AsyncIterator[bytes]:
         nonlocal asked
-        for _ in range(4 * MOST_PARTS):
+        for _ in range(6 * MOST_PARTS):
             asked += 1
             yield b"x"
-        size = 4 * MOST_PARTS
+        size = 6 * MOST_PARTS
         stream.trailer = sign_bulk_trailer(Signer(KEY, ""), "0" * 64, size=size, digest=bytes(32))
 
     async def send(data: bytes | memoryview, *, text: bool) -> None:
@@ -220,11 +306,11 @@ async def test_a_push_in_small_pieces_is_written_before_there_are_too_many_of_th
 
     stream = IncomingStream(b"", take, send, UPLOAD_BLOCK)
     taking = Watching(threading.Event())
-    small = dataclasses.replace(upload(taking, 0), size=4 * MOST_PARTS)
+    small = dataclasses.replace(upload(taking, 0), size=6 * MOST_PARTS)
     async with asyncio.timeout(BOUND):
         await uploads.take(stream, small)
-    assert taking.received == 4 * MOST_PARTS
-    assert begun[0] <= 2 * MOST_PARTS, "the first of them are not kept until the last are here"
+    assert taking.received == 6 * MOST_PARTS
+    assert begun[0] <= 3 * MOST_PARTS, "the first of them are not kept until the last are here"
 
 
 async def test_a_push_that_breaks_off_is_kept_as_far_as_it_came(uploads: Uploads[Slow]) -> None:

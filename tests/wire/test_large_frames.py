@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import platform
 import struct
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -152,3 +155,33 @@ def test_a_large_frame_within_a_fragmented_message_is_refused() -> None:
     assert ends.short == 0
     assert ends.protocol.close_sent is not None
     assert ends.protocol.close_sent.code == 1002
+
+
+FAULTS = """
+import resource
+from unittest.mock import Mock
+from paglets.remote.wire.large_frames import LargeFrames, LargeFramesReading, large_frame
+
+SIZE = 256 * 1024
+kept = []
+wire = Mock(large_received=kept.append)
+reading = LargeFramesReading(wire, LargeFrames(masked=False, max_size=SIZE), Mock())
+frame = b"".join(large_frame(bytes(SIZE), masked=False))
+for turn in range(110):
+    if turn == 10:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(6):
+        reading.get_buffer(0)[: len(frame)] = frame
+        reading.buffer_updated(len(frame))
+    assert len(kept) == 6
+    kept.clear()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a rule of glibc's")
+def test_frames_get_the_memory_that_those_before_have_left() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert int(done.stdout) < 5_000, "of 38 400 pages, six frames of 64 a hundred times"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections import deque
 from typing import TYPE_CHECKING, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -11,32 +13,41 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_WAITING = 1
+"""Steps that may wait behind the one at work."""
+
 
 class Overlap:
     """Steps that run one after the other, off the loop, while their caller goes on.
 
-    ``run`` calls a function off the loop. ``async with``: the end of it waits for the last step, and raises what that
-    raised; after an error or a cancellation it waits, too, so that nothing is at work on what the caller then lets
-    go of.
+    ``run`` calls a function off the loop. One step is at work, and one may wait: whoever works takes it at once, and
+    does not stand still until the loop, which has other things to do, has heard of the end of the one before. A step
+    that raises is the last one: those behind it are not done.
+
+    ``async with``: the end of it waits for the last step, and raises what any of them raised; after an error or a
+    cancellation it waits, too, so that nothing is at work on what the caller then lets go of.
     """
 
     def __init__(self, run: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
         self._run = run
-        self._step: asyncio.Future[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._steps: deque[Callable[[], None]] = deque()
+        """The one at work, and those behind it; not empty as long as somebody works them off."""
+        self._work: asyncio.Future[None] | None = None
+        self._room = asyncio.Event()
+        """Cleared while a caller waits to hand over a step."""
+        self._room.set()
 
     async def start(self, step: Callable[[], None]) -> None:
-        """Wait for the step before, raise what it raised, and else start this one."""
-        await self.wait()
-        self._step = asyncio.ensure_future(self._run(step))
+        """Have this done next. Waits while another one waits for that; raises what one before it raised."""
+        while not self._hand_over(step):
+            await self._room.wait()
 
     async def wait(self) -> None:
-        """Wait for the last step, and raise what it raised."""
-        if self._step is not None:
-            try:
-                await asyncio.shield(self._step)
-            finally:
-                if self._step.done():
-                    self._step = None
+        """Wait for the last step; raises what any of them raised."""
+        if self._work is not None:
+            await asyncio.shield(self._work)
 
     async def __aenter__(self) -> Self:
         return self
@@ -44,11 +55,36 @@ class Overlap:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        step, self._step = self._step, None
-        if step is not None:
-            await ended(step)
+        work, self._work = self._work, None
+        if work is not None:
+            await ended(work)
             if kind is None:
-                step.result()
+                work.result()
+
+    def _hand_over(self, step: Callable[[], None]) -> bool:
+        if self._work is not None and self._work.done():
+            self._work.result()
+        with self._lock:
+            held = len(self._steps)
+            if held > _WAITING:
+                self._room.clear()
+                return False
+            self._steps.append(step)
+        if not held:
+            self._work = asyncio.ensure_future(self._run(self._work_off))
+            self._work.add_done_callback(lambda _: self._room.set())
+        return True
+
+    def _work_off(self) -> None:
+        """Off the loop: what is there, and what comes meanwhile."""
+        while True:
+            self._steps[0]()
+            with self._lock:
+                del self._steps[0]
+                if not self._steps:
+                    return
+                if not self._room.is_set():
+                    self._loop.call_soon_threadsafe(self._room.set)
 
 
 async def ahead(read: Callable[[], Awaitable[T]]) -> AsyncGenerator[T]:

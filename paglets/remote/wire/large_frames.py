@@ -34,6 +34,8 @@ _TLS_BUFFER = 256 * 1024
 """Bytes of TLS that are taken from the system at a time where large frames come: asyncio's own measure."""
 _READ_AT_ONCE = _TLS_BUFFER + 16 * 1024
 """What asyncio decrypts at a time, at most: as much, and what was left of a TLS record."""
+_KEPT_BYTES = 2 * 1024 * 1024
+"""Half of what may be free at the end of the heap before the C library gives it back, once there are large frames."""
 _MOST_FRAMES = 1000
 """Of one read. Who has a megabyte to send needs four; frames of no bytes would keep the loop from everybody else."""
 
@@ -187,6 +189,15 @@ def _read_much_at_once(transport: asyncio.BaseTransport) -> None:
         cast("Any", tls).max_size = max(tls.max_size, _TLS_BUFFER)
 
 
+def _keep_memory() -> None:
+    """Have the C library keep what one frame leaves for the next ones.
+
+    It gives back what is free at the end of its heap, unless larger blocks than a frame have been freed before
+    (mallopt(3), M_MMAP_THRESHOLD). What is given back comes again page by page, with a fault for each.
+    """
+    bytearray(_KEPT_BYTES)
+
+
 class LargeFramesReading(asyncio.BufferedProtocol):
     """Reads for a connection from the moment on at which large frames may come."""
 
@@ -212,6 +223,7 @@ class LargeFramesReading(asyncio.BufferedProtocol):
         if not self._much:
             self._much = True
             _read_much_at_once(self._transport)
+            _keep_memory()
         self._wire.large_received(data)
 
     def eof_received(self) -> None:
