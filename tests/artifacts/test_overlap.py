@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, cast
 
@@ -29,7 +30,7 @@ from paglets.runtime.artifacts.uploads import Upload, Uploads
 from paglets.runtime.artifacts.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
     from pathlib import Path
 
     from paglets.remote.wire.bulk_stream import BulkStream
@@ -164,6 +165,88 @@ async def test_what_a_step_raises_is_raised_by_the_next_or_at_the_end(last: bool
     with pytest.raises(StorageQuotaError):
         await work()
     assert after == []
+
+
+async def test_no_step_is_done_after_one_that_failed_and_that_the_loop_has_not_heard_of(held: Held) -> None:
+    def full() -> None:
+        raise StorageQuotaError("full")
+
+    async def work(pool: ThreadPoolExecutor) -> None:
+        async def run(function: Callable[[], None]) -> None:
+            await asyncio.get_running_loop().run_in_executor(pool, function)
+
+        async with Overlap(run) as steps:
+            await steps.start(full)
+            await asyncio.sleep(0)
+            pool.submit(str).result(BOUND)  # the only thread is behind that step
+            await steps.start(held.third)
+
+    with ThreadPoolExecutor(1) as pool, pytest.raises(StorageQuotaError):
+        await work(pool)
+    assert held.done == []
+
+
+async def test_what_its_caller_raises_comes_before_what_a_step_raises() -> None:
+    def full() -> None:
+        raise StorageQuotaError("full")
+
+    async def work() -> None:
+        async with Overlap(off) as steps:
+            await steps.start(full)
+            raise RemoteHostError("lost")
+
+    with pytest.raises(RemoteHostError):
+        await work()
+
+
+async def test_others_who_wait_for_the_thread_have_their_turn() -> None:
+    done: list[str] = []
+    next_is_here = threading.Semaphore(0)
+
+    def step() -> None:
+        assert next_is_here.acquire(timeout=BOUND)
+        done.append("step")
+
+    async def feed(steps: Overlap) -> None:
+        await steps.start(step)
+        for _ in range(19):
+            await steps.start(step)
+            next_is_here.release()
+        next_is_here.release()
+
+    with ThreadPoolExecutor(1) as pool:
+
+        async def run(function: Callable[[], None]) -> None:
+            await asyncio.get_running_loop().run_in_executor(pool, function)
+
+        async with asyncio.timeout(BOUND), Overlap(run) as steps:
+            feeding = asyncio.ensure_future(feed(steps))
+            while not done:
+                await asyncio.sleep(0)
+            other = pool.submit(done.append, "other")
+            await feeding
+        other.result(BOUND)
+    assert done.count("step") == 20
+    assert done.index("other") < 20, "it waits until there is nothing else to do"
+
+
+async def test_a_wait_that_is_cancelled_leaves_nothing_at_work(held: Held) -> None:
+    async def work() -> None:
+        async with Overlap(off) as steps:
+            await steps.start(held.first)
+            await steps.wait()
+
+    task = asyncio.ensure_future(work())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    task.cancel()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not task.done()
+    held.go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert held.done == [1]
 
 
 async def test_a_step_under_way_is_waited_for_when_its_caller_is_cancelled_or_fails() -> None:
@@ -446,19 +529,25 @@ async def test_what_could_not_be_written_is_said_also_when_the_connection_is_los
     path = tmp_path / "file"
     path.touch()
     descriptor = os.open(path, os.O_RDONLY)  # nothing can be written to it
+    reader, writer = os.pipe()  # nor synced to this
     try:
-        failed, half = FileSink(descriptor), FileSink(descriptor)
+        failed, half, unsynced = FileSink(descriptor), FileSink(descriptor), FileSink(writer)
         with pytest.raises(OSError, match="Bad file descriptor"):
             failed.write([b"x"])
         half.hash([b"x"])
+        with pytest.raises(OSError, match="Invalid argument"):
+            unsynced.sync()
         pool, host = cast("LinkPool", Pool()), HostAddress("https://there:1")
         with pytest.raises(OSError, match="Bad file descriptor"):
             await pulling.pull(pool, host, Signer(KEY, ""), "a" * 32, failed)
         with pytest.raises(TransferError, match="1 bytes came, and 0 are written"):
             await pulling.pull(pool, host, Signer(KEY, ""), "a" * 32, half)
+        with pytest.raises(OSError, match="Invalid argument"):
+            await pulling.pull(pool, host, Signer(KEY, ""), "a" * 32, unsynced)
     finally:
-        os.close(descriptor)
-    assert len(dialled) == 2, "it was not tried again"
+        for each in (descriptor, reader, writer):
+            os.close(each)
+    assert len(dialled) == 3, "it was not tried again"
 
 
 def test_a_write_that_the_system_takes_in_parts_is_finished(

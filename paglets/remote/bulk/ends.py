@@ -72,7 +72,7 @@ class FileSink:
         return min(self._written, self._hashed)
 
     def require_sound(self) -> None:
-        """``OSError`` when something could not be written: whatever else went wrong, nothing goes on from here.
+        """``OSError`` when something could not be written or synced: nothing goes on from here, whatever else went wrong.
 
         ``TransferError`` when not all of what was hashed is written, for whatever reason.
         """
@@ -104,7 +104,11 @@ class FileSink:
 
     def sync(self) -> None:
         """Have what is written so far on the disk; blocks. Done on the way, the last sync has little left to do."""
-        os.fdatasync(self._descriptor)
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:  # which the system tells once
+            self._failure = error
+            raise
 
     @property
     def digest(self) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -15,14 +14,17 @@ T = TypeVar("T")
 
 _WAITING = 1
 """Steps that may wait behind the one at work."""
+_STEPS_OF_A_TURN = 4
+"""What is done before whoever else waits for a thread has one."""
 
 
 class Overlap:
     """Steps that run one after the other, off the loop, while their caller goes on.
 
     ``run`` calls a function off the loop. One step is at work, and one may wait: whoever works takes it at once, and
-    does not stand still until the loop, which has other things to do, has heard of the end of the one before. A step
-    that raises is the last one: those behind it are not done.
+    does not stand still until the loop, which has other things to do, has heard of the end of the one before. After a
+    few steps it lets others have their turn, who may wait for the same thread. A step that raises is the last one:
+    those behind it are not done.
 
     ``async with``: the end of it waits for the last step, and raises what any of them raised; after an error or a
     cancellation it waits, too, so that nothing is at work on what the caller then lets go of.
@@ -31,13 +33,11 @@ class Overlap:
     def __init__(self, run: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
         self._run = run
         self._loop = asyncio.get_running_loop()
-        self._lock = threading.Lock()
         self._steps: deque[Callable[[], None]] = deque()
-        """The one at work, and those behind it; not empty as long as somebody works them off."""
-        self._work: asyncio.Future[None] | None = None
+        """The one at work, and those behind it."""
+        self._work: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
-        """Cleared while a caller waits to hand over a step."""
-        self._room.set()
+        """Set when a step has ended."""
 
     async def start(self, step: Callable[[], None]) -> None:
         """Have this done next. Waits while another one waits for that; raises what one before it raised."""
@@ -62,29 +62,30 @@ class Overlap:
                 work.result()
 
     def _hand_over(self, step: Callable[[], None]) -> bool:
-        if self._work is not None and self._work.done():
+        done = self._work is None or self._work.done()
+        if self._work is not None and done:
             self._work.result()
-        with self._lock:
-            held = len(self._steps)
-            if held > _WAITING:
-                self._room.clear()
-                return False
-            self._steps.append(step)
-        if not held:
-            self._work = asyncio.ensure_future(self._run(self._work_off))
+        if len(self._steps) > _WAITING:
+            self._room.clear()
+            return False
+        self._steps.append(step)
+        if done:
+            self._work = asyncio.create_task(self._work_off())
             self._work.add_done_callback(lambda _: self._room.set())
         return True
 
-    def _work_off(self) -> None:
+    async def _work_off(self) -> None:
+        while self._steps:
+            await self._run(self._turn)
+
+    def _turn(self) -> None:
         """Off the loop: what is there, and what comes meanwhile."""
-        while True:
+        for _ in range(_STEPS_OF_A_TURN):
             self._steps[0]()
-            with self._lock:
-                del self._steps[0]
-                if not self._steps:
-                    return
-                if not self._room.is_set():
-                    self._loop.call_soon_threadsafe(self._room.set)
+            self._steps.popleft()
+            self._loop.call_soon_threadsafe(self._room.set)
+            if not self._steps:
+                return
 
 
 async def ahead(read: Callable[[], Awaitable[T]]) -> AsyncGenerator[T]:

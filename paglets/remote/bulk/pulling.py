@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 _PAUSES = (0.05, 0.25, 1.0, 2.0)
 _SYNCED_AT_ONCE = 16 * BLOCK
-"""What is written before it is synced, while more comes; at most three times that is not on the disk."""
+"""What is written before it is synced, while more comes; about three times that may not be on the disk."""
 RECEIVED = b'{"received":true}'
 NOT_RECEIVED = b'{"received":false}'
 """What came is not what was announced: the host looks at what it keeps, and refuses if that is damaged."""
@@ -149,8 +149,6 @@ async def take(
             if written - synced >= _SYNCED_AT_ONCE:
                 await syncing.start(sink.sync)
                 synced = written
-        await hashing.wait()
-        await writing.wait()
     if progress is not None:
         progress(sink.received, ref.size_bytes)
     return data

@@ -8,6 +8,7 @@ not exactly as it should be: what is to be said about it is said there.
 from __future__ import annotations
 
 import asyncio
+import functools
 import mmap
 import secrets
 import struct
@@ -189,13 +190,14 @@ def _read_much_at_once(transport: asyncio.BaseTransport) -> None:
         cast("Any", tls).max_size = max(tls.max_size, _TLS_BUFFER)
 
 
+@functools.cache
 def _keep_memory() -> None:
-    """Have the C library keep what one frame leaves for the next ones.
+    """Have the C library keep what one frame leaves for the next ones; once is enough for a process.
 
     It gives back what is free at the end of its heap, unless larger blocks than a frame have been freed before
     (mallopt(3), M_MMAP_THRESHOLD). What is given back comes again page by page, with a fault for each.
     """
-    bytearray(_KEPT_BYTES)
+    bytes(_KEPT_BYTES)  # none of its pages is touched
 
 
 class LargeFramesReading(asyncio.BufferedProtocol):
