@@ -203,7 +203,10 @@ async def test_others_who_wait_for_the_thread_have_their_turn() -> None:
     done: list[str] = []
     next_is_here = threading.Semaphore(0)
 
+    begun = threading.Event()
+
     def step() -> None:
+        begun.set()
         assert next_is_here.acquire(timeout=BOUND)
         done.append("step")
 
@@ -221,8 +224,7 @@ async def test_others_who_wait_for_the_thread_have_their_turn() -> None:
 
         async with asyncio.timeout(BOUND), Overlap(run) as steps:
             feeding = asyncio.ensure_future(feed(steps))
-            while not done:
-                await asyncio.sleep(0)
+            await asyncio.to_thread(begun.wait, BOUND)
             other = pool.submit(done.append, "other")
             await feeding
         other.result(BOUND)

@@ -72,7 +72,7 @@ class FileSink:
         return min(self._written, self._hashed)
 
     def require_sound(self) -> None:
-        """``OSError`` when something could not be written or synced: nothing goes on from here, whatever else went wrong.
+        """``OSError`` when something could not be written or synced: nothing goes on then, whatever else went wrong.
 
         ``TransferError`` when not all of what was hashed is written, for whatever reason.
         """
