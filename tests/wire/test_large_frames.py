@@ -158,14 +158,21 @@ def test_a_large_frame_within_a_fragmented_message_is_refused() -> None:
 
 
 FAULTS = """
+import asyncio
 import resource
-from unittest.mock import Mock
 from paglets.remote.wire.large_frames import LargeFrames, LargeFramesReading, large_frame
 
 SIZE = 256 * 1024
 kept = []
-wire = Mock(large_received=kept.append)
-reading = LargeFramesReading(wire, LargeFrames(masked=False, max_size=SIZE), Mock())
+
+class Wire:
+    large_received = staticmethod(kept.append)
+    bytes_received = None
+
+    def seen(self):
+        pass
+
+reading = LargeFramesReading(Wire(), LargeFrames(masked=False, max_size=SIZE), asyncio.Transport())
 frame = b"".join(large_frame(bytes(SIZE), masked=False))
 for turn in range(110):
     if turn == 10:
